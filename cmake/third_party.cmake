@@ -1,0 +1,44 @@
+# One imported target for each library that we stand on, so that rooms name libraries, not paths.
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+find_package(spdlog REQUIRED)
+
+add_library(json INTERFACE)
+if(NOT EXISTS ${LARES_LLAMA}/vendor/nlohmann/json.hpp)
+  message(FATAL_ERROR "LARES_LLAMA='${LARES_LLAMA}' is not an unpacked llama.cpp tree; run ./dev build, which sets it")
+endif()
+# of that vendor folder only nlohmann: its other headers are none of ours
+file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/include/json)
+file(CREATE_LINK ${LARES_LLAMA}/vendor/nlohmann ${CMAKE_BINARY_DIR}/include/json/nlohmann SYMBOLIC)
+target_include_directories(json SYSTEM INTERFACE ${CMAKE_BINARY_DIR}/include/json)
+
+add_library(boost_headers INTERFACE)
+if(LARES_BOOST)
+  target_include_directories(boost_headers SYSTEM INTERFACE ${LARES_BOOST})
+endif()
+target_compile_definitions(boost_headers INTERFACE BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_SEPARATE_COMPILATION
+                                                   BOOST_BEAST_SEPARATE_COMPILATION)
+
+pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)
+pkg_check_modules(EDIT REQUIRED IMPORTED_TARGET libedit)
+find_package(tomlplusplus REQUIRED)
+find_package(CLI11 REQUIRED)
+
+# The engine: shared libraries that cmake/engine built; its CPU backends are loaded at run time.
+if(LARES_ENGINE)
+  foreach(name ggml-base ggml llama llama-common)
+    add_library(engine::${name} SHARED IMPORTED)
+    set_target_properties(engine::${name} PROPERTIES IMPORTED_LOCATION ${LARES_ENGINE}/lib/lib${name}.so)
+    target_include_directories(engine::${name} SYSTEM INTERFACE
+      ${LARES_LLAMA}/include ${LARES_LLAMA}/ggml/include ${LARES_LLAMA}/common ${LARES_LLAMA}/vendor)
+    target_compile_definitions(engine::${name} INTERFACE GGML_BACKEND_DL GGML_SHARED LLAMA_SHARED)
+  endforeach()
+  target_link_libraries(engine::ggml INTERFACE engine::ggml-base)
+  target_link_libraries(engine::llama INTERFACE engine::ggml)
+  target_link_libraries(engine::llama-common INTERFACE engine::llama ${LARES_ENGINE}/lib/libllama-common-base.a)
+  set(CMAKE_BUILD_RPATH ${LARES_ENGINE}/lib)
+endif()
+
+if(LARES_TESTS)
+  find_package(GTest REQUIRED)
+endif()

@@ -1,0 +1,104 @@
+// Service: everything that the front door asks of the daemon. The door and the endpoints know only this
+// interface; app/core implements it, tests fake it. So api needs neither scheduler nor workers.
+//
+// Threads: the methods may be called from the network thread and never block. Answers come on the
+// daemon's run-loop thread; whoever gives a Sink or Reply moves on to its own thread from there.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <variant>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "base/units.h"
+#include "consent/principal.h"
+#include "route/receipt.h"
+
+namespace lares::api {
+
+// One piece of work. `body` holds the fields of wire::Generate or wire::Embed, checked and in our names
+// (api/fields); an api never passes a client's JSON on.
+struct Work {
+  enum class Kind { Chat, Completion, Embedding };
+  Kind kind = Kind::Chat;
+  std::string endpoint;        // the route, for the receipt
+  consent::Principal who;
+  std::string model;           // as the client named it; "" is the default
+  Json body;
+  unsigned choices = 1;        // n: independent answers to one prompt, at most kChoicesMax
+  std::string lane = "interactive";  // "interactive", "agent", "background"
+  int64_t deadline_ms = 0;     // 0: none; over it the work ends with Timeout
+};
+inline constexpr unsigned kChoicesMax = 8;
+
+struct Started {  // once, first: work was accepted and its model is there
+  std::string id;     // the receipt's
+  std::string model;  // the model's own id
+  Tokens prompt_tokens = 0;
+};
+struct Delta {
+  unsigned choice = 0;
+  std::string text;  // whole UTF-8
+  Json logprobs;     // null, or OpenAI's content array
+};
+struct ChoiceDone {
+  unsigned choice = 0;
+  std::string reason;  // "stop", "length"
+  std::string stop;    // the stop string met, or ""
+  Tokens completion_tokens = 0;
+};
+struct Embedded {
+  std::string vectors;  // float32, little-endian, end to end
+  uint32_t length = 0;  // of one vector
+  std::vector<Tokens> input_tokens;
+};
+struct Ended {  // once, last: all choices done, or the error that ended the work
+  Result<> result = Unit{};
+  route::Receipt receipt;
+  Tokens prompt_tokens = 0;
+  Tokens prompt_tokens_reused = 0;
+  Tokens completion_tokens = 0;  // of all choices
+  double prefill_ms = 0;
+  double decode_ms = 0;
+};
+using Event = std::variant<Started, Delta, ChoiceDone, Embedded, Ended>;
+
+class Sink {
+ public:
+  virtual ~Sink() = default;
+  // Run-loop thread; must not block. After Ended nothing comes.
+  virtual void on(Event event) = 0;
+};
+
+using Reply = std::function<void(Result<Json>)>;  // called once, on the run-loop thread
+using WorkId = uint64_t;
+
+class Service {
+ public:
+  virtual ~Service() = default;
+
+  // Accepts work or ends it at once with an error (Busy when the queue is full, NotFound, ...): always by
+  // the sink, exactly one Ended. The id is for cancel() and is valid at once.
+  virtual WorkId submit(Work work, std::shared_ptr<Sink> sink) = 0;
+  // The client left or asked to stop: computing ends within 200 ms. Unknown or ended: no effect.
+  virtual void cancel(WorkId work) = 0;
+
+  // Questions and orders, by name, for /lares/v1 and /v1/models. Unknown: NotFound. The names:
+  //   models.list {}                 [{id, use, size_bytes, file, info, state, added_unix}]
+  //   models.show {name}             one of these
+  //   models.add  {file, name?}      the new one (inspected in a worker first)
+  //   models.rm   {name}             {}
+  //   models.find {}                 [{program, name, file, size_bytes}]
+  //   ps {}                          [{model, state, memory_bytes, requests, ...}]
+  //   why {id?}                      a receipt, or the newest
+  //   receipts {limit}               the newest receipts, newest first
+  //   doctor {}                      [{check, ok, detail, next}]
+  //   status {}                      {version, pid, uptime_s, models, requests, home, socket, address}
+  //   config {}                      the settings in force, with where each comes from
+  //   stop {}                        {} and then the daemon ends
+  virtual void ask(const std::string& question, Json arguments, Reply reply) = 0;
+};
+
+}  // namespace lares::api

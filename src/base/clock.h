@@ -1,0 +1,48 @@
+// Clock: what time it is, behind one seam, so that tests and the simulator own time.
+// Durations and deadlines use steady time, which a changed wall clock cannot move; wall time is
+// only for showing and for time stamps in records.
+#pragma once
+
+#include <chrono>
+
+namespace lares {
+
+using SteadyTime = std::chrono::steady_clock::time_point;
+using WallTime = std::chrono::system_clock::time_point;
+using std::chrono::milliseconds;
+
+class Clock {
+ public:
+  virtual ~Clock() = default;
+  virtual SteadyTime now() const = 0;
+  virtual WallTime wall() const = 0;
+};
+
+class SystemClock final : public Clock {
+ public:
+  SteadyTime now() const override { return std::chrono::steady_clock::now(); }
+  WallTime wall() const override { return std::chrono::system_clock::now(); }
+};
+
+// For tests: stands still until it is moved.
+class FakeClock final : public Clock {
+ public:
+  SteadyTime now() const override { return now_; }
+  WallTime wall() const override { return wall_; }
+  void advance(std::chrono::nanoseconds by) {
+    now_ += by;
+    wall_ += std::chrono::duration_cast<WallTime::duration>(by);
+  }
+  void set_wall(WallTime wall) { wall_ = wall; }
+
+ private:
+  SteadyTime now_{};
+  WallTime wall_{std::chrono::seconds(1'700'000'000)};
+};
+
+// Whole milliseconds from one moment to another, never negative.
+inline int64_t ms_between(SteadyTime from, SteadyTime to) {
+  return std::max<int64_t>(0, std::chrono::duration_cast<milliseconds>(to - from).count());
+}
+
+}  // namespace lares

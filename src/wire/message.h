@@ -1,0 +1,176 @@
+// Messages: the whole vocabulary between laresd and a lares-worker. A payload is CBOR of a JSON object
+// (base/json.h), except where noted. The engine options inside `body` of Generate have gone through
+// api's table of fields already; a worker checks them again, as laresd checks what a worker says.
+//
+//   worker                                     laresd
+//     Hello    ──────────────────────────────>        after the sandbox is entered
+//            <──────────────────────────────  Load     once; or Inspect, Probe
+//     Progress ──────────────────────────────>        0 or more while loading
+//     Loaded   ──────────────────────────────>        or Failed with id 0, and the worker ends
+//            <──────────────────────────────  Generate, Embed, Tokenize (id > 0), Cancel (same id)
+//     Started, Delta*, Done | Failed ────────>        exactly one end for each id
+//     Beat     ──────────────────────────────>        every kBeatEvery, with a counter of progress
+//            <──────────────────────────────  Shutdown; the worker also ends when the socket closes
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "wire/frame.h"
+
+namespace lares::wire {
+
+enum class Type : uint8_t {
+  Hello = 1,
+  Load = 2,
+  Inspect = 3,
+  Loaded = 4,
+  Progress = 5,
+  Generate = 6,
+  Embed = 7,
+  Tokenize = 8,
+  Cancel = 9,
+  Started = 10,
+  Delta = 11,
+  Done = 12,
+  Failed = 13,
+  Beat = 14,
+  Shutdown = 15,
+};
+
+inline constexpr std::chrono::milliseconds kBeatEvery{250};
+
+// The descriptors that a worker finds open when it starts. 0 is /dev/null, 1 and 2 the log pipe.
+inline constexpr int kControlFd = 3;  // SOCK_STREAM socketpair to laresd
+inline constexpr int kModelFd = 4;    // the model file, read-only; absent for --engine=fake
+
+// worker -> laresd, once, after the sandbox is entered.
+struct Hello {
+  std::string engine;                // "llama" or "fake"
+  std::string variant;               // CPU variant: "haswell", ...
+  std::vector<std::string> sandbox;  // layers that hold: "seccomp", "landlock:7", "user-namespace", ...
+  std::vector<std::string> missing;  // layers that do not, each with why: "landlock: ENOSYS"
+};
+
+// laresd -> worker. Load reads the model on kModelFd and keeps it.
+struct Load {
+  std::string name;           // for messages only
+  uint32_t context = 0;       // tokens for all sequences together; 0: chosen from the model, at most 8192
+  uint32_t sequences = 8;     // conversations at once
+  uint32_t threads = 0;       // 0: as many as cores
+  uint32_t batch = 512;       // prompt tokens computed in one step
+  bool embeddings = false;    // an embedding model: pooled vectors, no generation
+};
+
+// worker -> laresd: what was loaded. `info` (also the answer to Inspect) has: architecture, name,
+// parameters, size_bytes, quantization, context_train, context, vocabulary, embedding_length, layers,
+// sliding_window, pooling ("none", "mean", "cls", "last"), has_template, template_sha256, licence.
+struct Loaded {
+  Json info;
+  int64_t load_ms = 0;
+  uint64_t memory_bytes = 0;  // weights mapped + state + compute buffers, as the engine counts them
+};
+
+// laresd -> worker. kind: "chat" (body.messages, OpenAI's shape) or "completion" (body.prompt: string
+// or array of token ids). Other fields of body, all optional, with OpenAI's names and llama-server's
+// for samplers: max_tokens, temperature, top_p, top_k, min_p, typical_p, presence_penalty,
+// frequency_penalty, repeat_penalty, repeat_last_n, seed, stop (array), logit_bias (object: token id ->
+// number), logprobs (bool), top_logprobs (0..20), echo (bool, completions), ignore_eos (bool),
+// chat_template_kwargs (object).
+struct Generate {
+  std::string kind;
+  Json body;
+};
+
+// laresd -> worker. inputs: strings or arrays of token ids.
+struct Embed {
+  Json inputs;
+};
+
+// worker -> laresd: the prompt is understood and its computation begins.
+struct Started {
+  Tokens prompt_tokens = 0;
+  Tokens reused_tokens = 0;  // taken from a conversation's state instead of computed
+};
+
+// worker -> laresd: text that is whole UTF-8, never empty unless logprobs carry tokens without text.
+struct Delta {
+  std::string text;
+  Json logprobs;  // null, or an array of {token, bytes, logprob, top_logprobs: [...]} (OpenAI's shape)
+  Tokens tokens = 0;  // how many generated tokens stand behind this text
+};
+
+// worker -> laresd: the end of one Generate or Embed.
+struct Done {
+  std::string reason;  // "stop", "length"; "embedded" for Embed
+  Tokens prompt_tokens = 0;
+  Tokens completion_tokens = 0;
+  Tokens reused_tokens = 0;
+  double prefill_ms = 0;
+  double decode_ms = 0;
+  std::string stop;  // the stop string that was met, if one was
+  // Embed only: one vector of embedding_length float32 (little-endian) for each input, end to end.
+  std::string vectors;
+  std::vector<Tokens> input_tokens;  // Embed only: for each input
+};
+
+// worker -> laresd: the end of one Generate or Embed, or of loading (id 0), that went wrong.
+struct Failed {
+  Error error;
+};
+
+// worker -> laresd every kBeatEvery. A worker whose `progress` stands still while `busy` is hung.
+struct Beat {
+  uint64_t progress = 0;  // rises with every graph node, token or loaded tensor
+  bool busy = false;
+};
+
+// worker -> laresd, phase "load" or "prefill".
+struct Progress {
+  std::string phase;
+  double fraction = 0;
+};
+
+Frame to_frame(const Hello& message);
+Frame to_frame(const Load& message);
+Frame to_frame(const Loaded& message);
+Frame to_frame(const Generate& message, uint64_t id);
+Frame to_frame(const Embed& message, uint64_t id);
+Frame to_frame(const Started& message, uint64_t id);
+Frame to_frame(const Delta& message, uint64_t id);
+Frame to_frame(const Done& message, uint64_t id);
+Frame to_frame(const Failed& message, uint64_t id);
+Frame to_frame(const Beat& message);
+Frame to_frame(const Progress& message, uint64_t id);
+Frame to_frame(Type bare, uint64_t id);  // Cancel, Inspect, Shutdown: no payload
+
+// Each reads its own type's payload. Corrupt when a field is missing, of another type or out of range.
+template <class Message>
+Result<Message> from_frame(const Frame& frame);
+template <>
+Result<Hello> from_frame(const Frame& frame);
+template <>
+Result<Load> from_frame(const Frame& frame);
+template <>
+Result<Loaded> from_frame(const Frame& frame);
+template <>
+Result<Generate> from_frame(const Frame& frame);
+template <>
+Result<Embed> from_frame(const Frame& frame);
+template <>
+Result<Started> from_frame(const Frame& frame);
+template <>
+Result<Delta> from_frame(const Frame& frame);
+template <>
+Result<Done> from_frame(const Frame& frame);
+template <>
+Result<Failed> from_frame(const Frame& frame);
+template <>
+Result<Beat> from_frame(const Frame& frame);
+template <>
+Result<Progress> from_frame(const Frame& frame);
+
+}  // namespace lares::wire
