@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "base/units.h"
 #include "wire/frame.h"
 
 namespace lares::wire {
