@@ -1,5 +1,6 @@
-// Service: everything that the front door asks of the daemon. The door and the endpoints know only this
-// interface; app/core implements it, tests fake it. So api needs neither scheduler nor workers.
+// Service: everything that the front door asks of the daemon. The door and the endpoints know only
+// this interface; app/core implements it, tests fake it. So api needs neither scheduler nor
+// workers.
 //
 // Threads: the methods may be called from the network thread and never block. Answers come on the
 // daemon's run-loop thread; whoever gives a Sink or Reply moves on to its own thread from there.
@@ -18,22 +19,22 @@
 
 namespace lares::api {
 
-// One piece of work. `body` holds the fields of wire::Generate or wire::Embed, checked and in our names
-// (api/fields); an api never passes a client's JSON on.
+// One piece of work. `body` holds the fields of wire::Generate or wire::Embed, checked and in our
+// names (api/fields); an api never passes a client's JSON on.
 struct Work {
   enum class Kind { Chat, Completion, Embedding };
   Kind kind = Kind::Chat;
-  std::string endpoint;        // the route, for the receipt
+  std::string endpoint;  // the route, for the receipt
   consent::Principal who;
-  std::string model;           // as the client named it; "" is the default
+  std::string model;  // as the client named it; "" is the default
   Json body;
-  unsigned choices = 1;        // n: independent answers to one prompt, at most kChoicesMax
+  unsigned choices = 1;              // n: independent answers to one prompt, at most kChoicesMax
   std::string lane = "interactive";  // "interactive", "agent", "background"
-  int64_t deadline_ms = 0;     // 0: none; over it the work ends with Timeout
+  int64_t deadline_ms = 0;           // 0: none; over it the work ends with Timeout
 };
 inline constexpr unsigned kChoicesMax = 8;
 
-struct Started {  // once, first: work was accepted and its model is there
+struct Started {      // once, first: work was accepted and its model is there
   std::string id;     // the receipt's
   std::string model;  // the model's own id
   Tokens prompt_tokens = 0;
@@ -79,8 +80,8 @@ class Service {
  public:
   virtual ~Service() = default;
 
-  // Accepts work or ends it at once with an error (Busy when the queue is full, NotFound, ...): always by
-  // the sink, exactly one Ended. The id is for cancel() and is valid at once.
+  // Accepts work or ends it at once with an error (Busy when the queue is full, NotFound, ...):
+  // always by the sink, exactly one Ended. The id is for cancel() and is valid at once.
   virtual WorkId submit(Work work, std::shared_ptr<Sink> sink) = 0;
   // The client left or asked to stop: computing ends within 200 ms. Unknown or ended: no effect.
   virtual void cancel(WorkId work) = 0;
@@ -95,8 +96,8 @@ class Service {
   //   why {id?}                      a receipt, or the newest
   //   receipts {limit}               the newest receipts, newest first
   //   doctor {}                      [{check, ok, detail, next}]
-  //   status {}                      {version, pid, uptime_s, models, requests, home, socket, address}
-  //   config {}                      the settings in force, with where each comes from
+  //   status {}                      {version, pid, uptime_s, models, requests, home, socket,
+  //   address} config {}                      the settings in force, with where each comes from
   //   stop {}                        {} and then the daemon ends
   virtual void ask(const std::string& question, Json arguments, Reply reply) = 0;
 };

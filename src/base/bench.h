@@ -1,7 +1,7 @@
 // BENCH(name) { ... }: a micro-benchmark of one file, beside the code that it measures.
-// ctest runs each small, so that none can rot; `./dev bench micro` runs them for real. Each prints the
-// hash of what it computed: the optimiser cannot drop the work, and a change of meaning is seen.
-// Benches of the whole program are in bench/.
+// ctest runs each small, so that none can rot; `./dev bench micro` runs them for real. Each prints
+// the hash of what it computed: the optimiser cannot drop the work, and a change of meaning is
+// seen. Benches of the whole program are in bench/.
 #pragma once
 
 #include <chrono>

@@ -34,6 +34,7 @@ Error system_error(std::string_view doing, int errno_value) {
     case EPERM: code = Code::Denied; break;
     case ENOSPC:
     case EDQUOT:
+    case EFBIG:
     case ENOMEM: code = Code::NoRoom; break;
     default: break;
   }
@@ -54,7 +55,8 @@ Result<std::string> read_file(const std::filesystem::path& path, Bytes max) {
     if (got == 0) return content;
     content.append(block.data(), static_cast<size_t>(got));
     if (content.size() > max.n)
-      return Error{Code::Invalid, cat(doing, ": larger than ", max, ", the most that we read whole")};
+      return Error{Code::Invalid,
+                   cat(doing, ": larger than ", max, ", the most that we read whole")};
   }
 }
 
@@ -92,7 +94,8 @@ Result<> write_file(const std::filesystem::path& path, std::string_view content,
     return give_up(std::move(written).error());
   if (::fsync(fd.get()) != 0) return give_up(system_error("syncing", errno));
   fd.reset();
-  if (::rename(temporary.c_str(), path.c_str()) != 0) return give_up(system_error("renaming", errno));
+  if (::rename(temporary.c_str(), path.c_str()) != 0)
+    return give_up(system_error("renaming", errno));
   return sync_folder(path.has_parent_path() ? path.parent_path() : std::filesystem::path("."));
 }
 
@@ -103,14 +106,15 @@ Result<> make_private_folder(const std::filesystem::path& folder) {
     so_far /= part;
     if (::mkdir(so_far.c_str(), 0700) == 0 || errno == EEXIST) continue;
     // "/" and read-only parents answer other errors although the folder is there
-    struct stat there {};
+    struct stat there{};
     const int why = errno;
     if (::stat(so_far.c_str(), &there) == 0 && S_ISDIR(there.st_mode)) continue;
     return system_error(doing, why);
   }
-  struct stat info {};
+  struct stat info{};
   if (::stat(folder.c_str(), &info) != 0) return system_error(doing, errno);
-  if (!S_ISDIR(info.st_mode)) return Error{Code::Io, cat(doing, ": a file of this name is in the way")};
+  if (!S_ISDIR(info.st_mode))
+    return Error{Code::Io, cat(doing, ": a file of this name is in the way")};
   if (info.st_uid != ::geteuid())
     return Error{Code::Denied, cat(doing, ": it belongs to user ", info.st_uid, ", not to you (",
                                    ::geteuid(), ")")};

@@ -1,6 +1,6 @@
-// Files as descriptors that close themselves, and the few whole-file operations that everyone needs.
-// Errors carry the path and the system's words. Blocking: not for the run loop, except on small files
-// in our own folders at start.
+// Files as descriptors that close themselves, and the few whole-file operations that everyone
+// needs. Errors carry the path and the system's words. Blocking: not for the run loop, except on
+// small files in our own folders at start.
 #pragma once
 
 #include <filesystem>
@@ -30,15 +30,16 @@ class Fd {
   int fd_ = -1;
 };
 
-// The error of a failed system call: cat(doing, ": ", strerror). ENOENT is NotFound, EACCES and EPERM
-// are Denied, ENOSPC and EDQUOT and ENOMEM are NoRoom, the rest Io.
+// The error of a failed system call: cat(doing, ": ", strerror). ENOENT is NotFound, EACCES and
+// EPERM are Denied, ENOSPC, EDQUOT, EFBIG and ENOMEM are NoRoom, the rest Io.
 Error system_error(std::string_view doing, int errno_value);
 
 Result<std::string> read_file(const std::filesystem::path& path, Bytes max = MiB(16));
 
 // Replaces `path` as a whole or not at all: temporary file beside it, fsync, rename, fsync of the
 // folder. The file gets `mode`.
-Result<> write_file(const std::filesystem::path& path, std::string_view content, unsigned mode = 0600);
+Result<> write_file(const std::filesystem::path& path, std::string_view content,
+                    unsigned mode = 0600);
 
 // Makes the folder and those above it, 0700 where it makes one. Denied when the last one exists and
 // belongs to another user.

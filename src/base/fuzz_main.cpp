@@ -1,6 +1,6 @@
-// Replays the corpora of all fuzz targets and, from each file, some seeded mutations: what ctest runs
-// under gcc. `fuzz-replay CORPUS_FOLDER [TARGET]`; CORPUS_FOLDER/TARGET/* are the inputs. A target without
-// a corpus gets seeded noise. Coverage-guided fuzzing is `./dev fuzz` (clang).
+// Replays the corpora of all fuzz targets and, from each file, some seeded mutations: what ctest
+// runs under gcc. `fuzz-replay CORPUS_FOLDER [TARGET]`; CORPUS_FOLDER/TARGET/* are the inputs. A
+// target without a corpus gets seeded noise. Coverage-guided fuzzing is `./dev fuzz` (clang).
 #include <cstdio>
 #include <filesystem>
 #include <random>
@@ -26,7 +26,8 @@ std::string mutated(std::string bytes, std::mt19937& random) {
         if (!bytes.empty()) bytes.erase(any(bytes.size()), 1 + any(16));
         break;
       default:
-        if (!bytes.empty()) bytes.insert(any(bytes.size()), bytes.substr(any(bytes.size()), any(64)));
+        if (!bytes.empty())
+          bytes.insert(any(bytes.size()), bytes.substr(any(bytes.size()), any(64)));
         break;
     }
   }

@@ -1,8 +1,8 @@
-// Log: one line per event, as a sentence and named values. log.info("model resident", {{"model", id}})
-// Levels by who must act: error (the person), warn (the person might), info (nobody; rare, about one
-// line a request), debug (us). Content is never logged: no prompt, reply, file text, path of the
-// person's files, token or header; ids, sizes, names of models and durations only.
-// Any thread may log. The door to spdlog is log.cpp.
+// Log: one line per event, as a sentence and named values. log.info("model resident", {{"model",
+// id}}) Levels by who must act: error (the person), warn (the person might), info (nobody; rare,
+// about one line a request), debug (us). Content is never logged: no prompt, reply, file text, path
+// of the person's files, token or header; ids, sizes, names of models and durations only. Any
+// thread may log. The door to spdlog is log.cpp.
 #pragma once
 
 #include <initializer_list>

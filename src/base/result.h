@@ -98,15 +98,15 @@ const CodeRow* row_named(std::string_view name);
 
 #define LARES_JOIN2(a, b) a##b
 #define LARES_JOIN(a, b) LARES_JOIN2(a, b)
-#define LARES_TRY_AS(tmp, decl, expr)              \
-  auto tmp = (expr);                               \
-  if (!(tmp)) return std::move(tmp).error();       \
+#define LARES_TRY_AS(tmp, decl, expr)        \
+  auto tmp = (expr);                         \
+  if (!(tmp)) return std::move(tmp).error(); \
   decl = *std::move(tmp)
 
 // TRY(expr): returns the error of `expr` from this function, else goes on.
 // TRY_AS(decl, expr): the same, and initialises `decl` with the value.
 #define TRY_AS(decl, expr) LARES_TRY_AS(LARES_JOIN(try_, __LINE__), decl, expr)
-#define TRY(expr)                                        \
-  do {                                                   \
+#define TRY(expr)                                            \
+  do {                                                       \
     if (auto r_ = (expr); !r_) return std::move(r_).error(); \
   } while (0)

@@ -1,7 +1,8 @@
 // Principals and rights: who asks, and what a route needs. Plain values.
 //
-// A caller is a token or a peer uid, never an address. The front door (api) finds the principal before
-// anything of the request but its head is read; a route that declares no right cannot be registered.
+// A caller is a token or a peer uid, never an address. The front door (api) finds the principal
+// before anything of the request but its head is read; a route that declares no right cannot be
+// registered.
 #pragma once
 
 #include <cstdint>

@@ -1,10 +1,10 @@
-// Sandbox: what a worker gives up before the first foreign byte is parsed. Called in lares-worker, on
-// its only thread, after its libraries are loaded; there is no way back.
+// Sandbox: what a worker gives up before the first foreign byte is parsed. Called in lares-worker,
+// on its only thread, after its libraries are loaded; there is no way back.
 //
-// Layers, taken as the kernel offers them: no_new_privs, rlimits, dumpable off; user, network, IPC, UTS
-// and mount namespaces with an empty root; Landlock with every right handled and no rule; seccomp with an
-// allow-list (required: without it this is an error). What is left: the descriptors it holds, memory, threads,
-// time. Threads may be made, processes not.
+// Layers, taken as the kernel offers them: no_new_privs, rlimits, dumpable off; user, network, IPC,
+// UTS and mount namespaces with an empty root; Landlock with every right handled and no rule;
+// seccomp with an allow-list (required: without it this is an error). What is left: the descriptors
+// it holds, memory, threads, time. Threads may be made, processes not.
 #pragma once
 
 #include <string>
@@ -16,17 +16,20 @@
 namespace lares::host {
 
 struct SandboxReport {
-  std::vector<std::string> layers;   // that hold: "seccomp", "landlock:7", "namespaces: user net ipc uts mnt"
-  std::vector<std::string> missing;  // that do not, with why: "landlock: the kernel has none (ENOSYS)"
+  std::vector<std::string>
+      layers;  // that hold: "seccomp", "landlock:7", "namespaces: user net ipc uts mnt"
+  std::vector<std::string>
+      missing;  // that do not, with why: "landlock: the kernel has none (ENOSYS)"
 };
 
-// Unsupported when seccomp cannot be had. For tests of kernels that offer less, the environment variable
-// LARES_SANDBOX_WITHOUT ("landlock,namespaces") leaves layers out; it can never leave out seccomp.
+// Unsupported when seccomp cannot be had. For tests of kernels that offer less, the environment
+// variable LARES_SANDBOX_WITHOUT ("landlock,namespaces") leaves layers out; it can never leave out
+// seccomp.
 Result<SandboxReport> enter_sandbox();
 
 // One attempt to get out, made inside the sandbox.
 struct Escape {
-  std::string name;    // "open /etc/passwd"
+  std::string name;  // "open /etc/passwd"
   bool denied = false;
   std::string detail;  // "EACCES", or what it could do
 };

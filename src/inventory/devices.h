@@ -14,12 +14,12 @@ struct Device {
   std::string kind;  // "cpu-feature", "gpu", "npu"
   std::string name;  // "avx512_vnni", "NVIDIA GA102 (0000:01:00.0)"
   bool used = false;
-  std::string why;   // when not used: "this build has no backend for it", ...
+  std::string why;  // when not used: "this build has no backend for it", ...
 };
 
 struct Memory {
-  Bytes total;      // of the machine, or of the control group where that is less
-  Bytes available;  // that could be had now without swapping
+  Bytes total;               // of the machine, or of the control group where that is less
+  Bytes available;           // that could be had now without swapping
   std::string limit_source;  // "machine", "cgroup v1", "cgroup v2"
 };
 
@@ -33,12 +33,12 @@ struct Cpu {
 Cpu cpu(const std::filesystem::path& root = "/");
 Memory memory(const std::filesystem::path& root = "/");
 
-// Every CPU feature that matters to a kernel of ours, every GPU and NPU found, each with whether `variant`
-// (the CPU backend in use, upstream's name: "haswell") uses it, or why not.
+// Every CPU feature that matters to a kernel of ours, every GPU and NPU found, each with whether
+// `variant` (the CPU backend in use, upstream's name: "haswell") uses it, or why not.
 std::vector<Device> devices(const std::string& variant, const std::filesystem::path& root = "/");
 
-// The CPU variants whose instructions this CPU claims, best first by instruction set. A claim only: a
-// probe (engine) decides.
+// The CPU variants whose instructions this CPU claims, best first by instruction set. A claim only:
+// a probe (engine) decides.
 std::vector<std::string> claimed_variants(const Cpu& cpu);
 
 }  // namespace lares::inventory

@@ -1,9 +1,9 @@
-// Models: which model files this house has, and their names. It never opens a model to parse it: what
-// a file says of itself comes from a worker (wire::Loaded::info) and is kept here as JSON.
+// Models: which model files this house has, and their names. It never opens a model to parse it:
+// what a file says of itself comes from a worker (wire::Loaded::info) and is kept here as JSON.
 //
 // Owned by the run loop. One file, models.json, beside the models; written whole on each change.
-// A models.json that a newer Lares wrote is refused; one that cannot be read is set aside under a new
-// name and a fresh one begun.
+// A models.json that a newer Lares wrote is refused; one that cannot be read is set aside under a
+// new name and a fresh one begun.
 #pragma once
 
 #include <filesystem>
@@ -28,11 +28,11 @@ struct Model {
   Use use = Use::Chat;
   Json info = Json::object();  // as the worker's Inspect told; empty until it was asked
   int64_t added_unix = 0;
-  bool ours = false;           // the file lies in our folder and goes with `rm`
+  bool ours = false;  // the file lies in our folder and goes with `rm`
 };
 
-// What a file is by its first bytes: "GGUF", "a zip archive", "safetensors", "an HTML page", "empty"...
-// For telling people; never a reason to trust the file.
+// What a file is by its first bytes: "GGUF", "a zip archive", "safetensors", "an HTML page",
+// "empty"... For telling people; never a reason to trust the file.
 std::string file_kind(std::string_view first_bytes);
 
 class Models {
@@ -43,15 +43,15 @@ class Models {
 
   const std::vector<Model>& all() const { return models_; }  // by id
 
-  // The model that a request names: an id, a unique beginning of one, "default" or "" for the default
-  // chat model. NotFound names the nearest.
+  // The model that a request names: an id, a unique beginning of one, "default" or "" for the
+  // default chat model. NotFound names the nearest.
   Result<const Model*> find(std::string_view name) const;
   // The default for a use: the configured one, else the embedded one, else the first. NotFound when
   // there is none, with how to get one.
   Result<const Model*> default_for(Use use) const;
 
-  // Lists a file where it lies. The id is made from the file's name, or `id` when given. Invalid: not a
-  // GGUF (says what it is), empty, a name already taken. `info`: from a worker's Inspect.
+  // Lists a file where it lies. The id is made from the file's name, or `id` when given. Invalid:
+  // not a GGUF (says what it is), empty, a name already taken. `info`: from a worker's Inspect.
   Result<const Model*> add(const std::filesystem::path& file, std::string id, Json info);
   Result<> set_info(const std::string& id, Json info);
   // Forgets it; deletes the file only when it is ours.
@@ -68,7 +68,8 @@ class Models {
   std::vector<Model> models_;
 };
 
-// A GGUF that another program's folder holds. `program`: "Ollama", "LM Studio", "GPT4All", "Jan", "Hugging Face".
+// A GGUF that another program's folder holds. `program`: "Ollama", "LM Studio", "GPT4All", "Jan",
+// "Hugging Face".
 struct Found {
   std::string program;
   std::string name;  // as that program calls it
@@ -76,9 +77,9 @@ struct Found {
   Bytes size;
 };
 
-// Looks through the folders of other programs under `home` (environment variables that move them are
-// honoured). Follows no link out of them but Hugging Face's into its own blobs. Reads names, manifests and
-// the first four bytes, nothing else. Blocking: not on the run loop.
+// Looks through the folders of other programs under `home` (environment variables that move them
+// are honoured). Follows no link out of them but Hugging Face's into its own blobs. Reads names,
+// manifests and the first four bytes, nothing else. Blocking: not on the run loop.
 std::vector<Found> find_elsewhere(const std::filesystem::path& home);
 
 }  // namespace lares::inventory

@@ -93,7 +93,10 @@ class Fields {
 
 Frame to_frame(const Hello& m) {
   return pack(Type::Hello, 0,
-              {{"engine", m.engine}, {"variant", m.variant}, {"sandbox", m.sandbox}, {"missing", m.missing}});
+              {{"engine", m.engine},
+               {"variant", m.variant},
+               {"sandbox", m.sandbox},
+               {"missing", m.missing}});
 }
 Frame to_frame(const Load& m) {
   return pack(Type::Load, 0,
@@ -111,7 +114,9 @@ Frame to_frame(const Loaded& m) {
 Frame to_frame(const Generate& m, uint64_t id) {
   return pack(Type::Generate, id, {{"kind", m.kind}, {"body", m.body}});
 }
-Frame to_frame(const Embed& m, uint64_t id) { return pack(Type::Embed, id, {{"inputs", m.inputs}}); }
+Frame to_frame(const Embed& m, uint64_t id) {
+  return pack(Type::Embed, id, {{"inputs", m.inputs}});
+}
 Frame to_frame(const Started& m, uint64_t id) {
   return pack(Type::Started, id,
               {{"prompt_tokens", m.prompt_tokens}, {"reused_tokens", m.reused_tokens}});
@@ -132,10 +137,9 @@ Frame to_frame(const Done& m, uint64_t id) {
                {"input_tokens", m.input_tokens}});
 }
 Frame to_frame(const Failed& m, uint64_t id) {
-  return pack(Type::Failed, id,
-              {{"code", row(m.error.code).name},
-               {"message", m.error.message},
-               {"param", m.error.param}});
+  return pack(
+      Type::Failed, id,
+      {{"code", row(m.error.code).name}, {"message", m.error.message}, {"param", m.error.param}});
 }
 Frame to_frame(const Beat& m) {
   return pack(Type::Beat, 0, {{"progress", m.progress}, {"busy", m.busy}});

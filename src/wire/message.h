@@ -1,6 +1,7 @@
-// Messages: the whole vocabulary between laresd and a lares-worker. A payload is CBOR of a JSON object
-// (base/json.h), except where noted. The engine options inside `body` of Generate have gone through
-// api's table of fields already; a worker checks them again, as laresd checks what a worker says.
+// Messages: the whole vocabulary between laresd and a lares-worker. A payload is CBOR of a JSON
+// object (base/json.h), except where noted. The engine options inside `body` of Generate have gone
+// through api's table of fields already; a worker checks them again, as laresd checks what a worker
+// says.
 //
 //   worker                                     laresd
 //     Hello    ──────────────────────────────>        after the sandbox is entered
@@ -50,37 +51,40 @@ inline constexpr int kModelFd = 4;    // the model file, read-only; absent for -
 
 // worker -> laresd, once, after the sandbox is entered.
 struct Hello {
-  std::string engine;                // "llama" or "fake"
-  std::string variant;               // CPU variant: "haswell", ...
-  std::vector<std::string> sandbox;  // layers that hold: "seccomp", "landlock:7", "user-namespace", ...
+  std::string engine;   // "llama" or "fake"
+  std::string variant;  // CPU variant: "haswell", ...
+  std::vector<std::string>
+      sandbox;  // layers that hold: "seccomp", "landlock:7", "user-namespace", ...
   std::vector<std::string> missing;  // layers that do not, each with why: "landlock: ENOSYS"
 };
 
 // laresd -> worker. Load reads the model on kModelFd and keeps it.
 struct Load {
-  std::string name;           // for messages only
-  uint32_t context = 0;       // tokens for all sequences together; 0: chosen from the model, at most 8192
-  uint32_t sequences = 8;     // conversations at once
-  uint32_t threads = 0;       // 0: as many as cores
-  uint32_t batch = 512;       // prompt tokens computed in one step
-  bool embeddings = false;    // an embedding model: pooled vectors, no generation
+  std::string name;  // for messages only
+  uint32_t context =
+      0;  // tokens for all sequences together; 0: chosen from the model, at most 8192
+  uint32_t sequences = 8;   // conversations at once
+  uint32_t threads = 0;     // 0: as many as cores
+  uint32_t batch = 512;     // prompt tokens computed in one step
+  bool embeddings = false;  // an embedding model: pooled vectors, no generation
 };
 
 // worker -> laresd: what was loaded. `info` (also the answer to Inspect) has: architecture, name,
-// parameters, size_bytes, quantization, context_train, context, vocabulary, embedding_length, layers,
-// sliding_window, pooling ("none", "mean", "cls", "last"), has_template, template_sha256, licence.
+// parameters, size_bytes, quantization, context_train, context, vocabulary, embedding_length,
+// layers, sliding_window, pooling ("none", "mean", "cls", "last"), has_template, template_sha256,
+// licence.
 struct Loaded {
   Json info;
   int64_t load_ms = 0;
   uint64_t memory_bytes = 0;  // weights mapped + state + compute buffers, as the engine counts them
 };
 
-// laresd -> worker. kind: "chat" (body.messages, OpenAI's shape) or "completion" (body.prompt: string
-// or array of token ids). Other fields of body, all optional, with OpenAI's names and llama-server's
-// for samplers: max_tokens, temperature, top_p, top_k, min_p, typical_p, presence_penalty,
-// frequency_penalty, repeat_penalty, repeat_last_n, seed, stop (array), logit_bias (object: token id ->
-// number), logprobs (bool), top_logprobs (0..20), echo (bool, completions), ignore_eos (bool),
-// chat_template_kwargs (object).
+// laresd -> worker. kind: "chat" (body.messages, OpenAI's shape) or "completion" (body.prompt:
+// string or array of token ids). Other fields of body, all optional, with OpenAI's names and
+// llama-server's for samplers: max_tokens, temperature, top_p, top_k, min_p, typical_p,
+// presence_penalty, frequency_penalty, repeat_penalty, repeat_last_n, seed, stop (array),
+// logit_bias (object: token id -> number), logprobs (bool), top_logprobs (0..20), echo (bool,
+// completions), ignore_eos (bool), chat_template_kwargs (object).
 struct Generate {
   std::string kind;
   Json body;
@@ -97,10 +101,12 @@ struct Started {
   Tokens reused_tokens = 0;  // taken from a conversation's state instead of computed
 };
 
-// worker -> laresd: text that is whole UTF-8, never empty unless logprobs carry tokens without text.
+// worker -> laresd: text that is whole UTF-8, never empty unless logprobs carry tokens without
+// text.
 struct Delta {
   std::string text;
-  Json logprobs;  // null, or an array of {token, bytes, logprob, top_logprobs: [...]} (OpenAI's shape)
+  Json logprobs;      // null, or an array of {token, bytes, logprob, top_logprobs: [...]} (OpenAI's
+                      // shape)
   Tokens tokens = 0;  // how many generated tokens stand behind this text
 };
 
@@ -148,7 +154,8 @@ Frame to_frame(const Beat& message);
 Frame to_frame(const Progress& message, uint64_t id);
 Frame to_frame(Type bare, uint64_t id);  // Cancel, Inspect, Shutdown: no payload
 
-// Each reads its own type's payload. Corrupt when a field is missing, of another type or out of range.
+// Each reads its own type's payload. Corrupt when a field is missing, of another type or out of
+// range.
 template <class Message>
 Result<Message> from_frame(const Frame& frame);
 template <>

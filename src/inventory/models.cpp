@@ -1,0 +1,353 @@
+#include "inventory/models.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+
+#include "base/text.h"
+
+namespace lares::inventory {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kFormat = 1;
+constexpr size_t kIdLengthMax = 128;
+constexpr std::string_view kListFile = "models.json";
+
+std::string_view use_name(Use use) {
+  switch (use) {
+    case Use::Chat: return "chat";
+    case Use::Embedding: return "embedding";
+  }
+  return "chat";
+}
+
+// "SmolLM2-135M-Instruct.Q4_1.gguf" becomes "smollm2-135m-instruct.q4_1".
+std::string id_from(std::string_view file_name) {
+  std::string id = lower(file_name);
+  if (id.ends_with(".gguf")) id.resize(id.size() - 5);
+  for (char& c : id) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+                       c == ':' || c == '-';
+    if (!plain) c = '-';
+  }
+  if (id.size() > kIdLengthMax) id.resize(kIdLengthMax);
+  while (!id.empty() && (id.front() == '-' || id.front() == '.')) id.erase(0, 1);
+  return id;
+}
+
+bool is_id(std::string_view id) { return !id.empty() && id_from(id) == id; }
+
+Result<Json> read_list(const fs::path& file) {
+  TRY_AS(const std::string text, read_file(file));
+  auto parsed = parse_json(text);
+  if (!parsed) return Error{Code::Corrupt, parsed.error().message};
+  if (!parsed->is_object() || !parsed->contains("format") ||
+      !(*parsed)["format"].is_number_unsigned())
+    return Error{Code::Corrupt, "it holds no 'format' number"};
+  return *std::move(parsed);
+}
+
+// One entry of the list; nullopt when it is not one of ours any more.
+std::optional<Model> model_from(const Json& entry) {
+  if (!entry.is_object()) return std::nullopt;
+  const auto text = [&](const char* name) {
+    const auto found = entry.find(name);
+    return found != entry.end() && found->is_string() ? found->get<std::string>() : std::string();
+  };
+  Model model;
+  model.id = text("id");
+  model.file = text("file");
+  model.use = text("use") == use_name(Use::Embedding) ? Use::Embedding : Use::Chat;
+  if (const auto size = entry.find("size_bytes"); size != entry.end() && size->is_number_unsigned())
+    model.size = Bytes{size->get<uint64_t>()};
+  if (const auto added = entry.find("added_unix");
+      added != entry.end() && added->is_number_integer())
+    model.added_unix = added->get<int64_t>();
+  if (const auto ours = entry.find("ours"); ours != entry.end() && ours->is_boolean())
+    model.ours = ours->get<bool>();
+  if (const auto info = entry.find("info"); info != entry.end() && info->is_object())
+    model.info = *info;
+  if (!is_id(model.id) || !model.file.is_absolute()) return std::nullopt;
+  return model;
+}
+
+Use use_from(const Json& info) {
+  const auto pooling = info.find("pooling");
+  const bool pooled = pooling != info.end() && pooling->is_string() && *pooling != "none";
+  return pooled ? Use::Embedding : Use::Chat;
+}
+
+// Checks that a path is a regular, readable file that begins as a GGUF does.
+Result<Bytes> check_file(const fs::path& file) {
+  const std::string doing = cat("opening '", file.string(), "'");
+  const Fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!fd) return system_error(doing, errno);
+  struct stat info{};
+  if (::fstat(fd.get(), &info) != 0) return system_error(doing, errno);
+  if (S_ISDIR(info.st_mode))
+    return Error{Code::Invalid, cat(doing, ": this is a folder; name a .gguf file in it")};
+  if (!S_ISREG(info.st_mode))
+    return Error{Code::Invalid, cat(doing, ": this is no regular file; a model is a .gguf file")};
+  char first[512] = {};
+  const ssize_t got = ::pread(fd.get(), first, sizeof first, 0);
+  if (got < 0) return system_error(doing, errno);
+  const std::string kind = file_kind(std::string_view(first, static_cast<size_t>(got)));
+  if (kind != "GGUF")
+    return Error{Code::Invalid,
+                 cat(doing, ": this is ", kind, ", not a GGUF model; ",
+                     kind == "safetensors weights" ? "look for the same model in GGUF format"
+                                                   : "download the model's .gguf file again")};
+  return Bytes{static_cast<uint64_t>(info.st_size)};
+}
+
+}  // namespace
+
+std::string file_kind(std::string_view b) {
+  if (b.empty()) return "an empty file";
+  struct Magic {
+    std::string_view bytes;
+    std::string_view kind;
+  };
+  using namespace std::string_view_literals;
+  static constexpr Magic kMagics[] = {
+      {"GGUF"sv, "GGUF"},
+      {"FUGG"sv, "a big-endian GGUF"},
+      {"PK\x03\x04"sv, "a zip archive (a PyTorch checkpoint, perhaps)"},
+      {"\x1f\x8b"sv, "a gzip archive"},
+      {"\xfd"
+       "7zXZ"sv,
+       "an xz archive"},
+      {"\x28\xb5\x2f\xfd"sv, "a zstd archive"},
+      {"%PDF"sv, "a PDF"},
+      {"\x7f"
+       "ELF"sv,
+       "a program"},
+      {"version https://git-lfs"sv, "a Git LFS pointer (the text that stands for the real file)"},
+      {"ggjt"sv, "a model in a format older than GGUF"},
+      {"tjgg"sv, "a model in a format older than GGUF"},
+      {"lmgg"sv, "a model in a format older than GGUF"},
+      {"\x89PNG"sv, "a PNG picture"},
+      {"\xff\xd8\xff"sv, "a JPEG picture"},
+      {"\x80\x02"sv, "a Python pickle"},
+      {"SQLite format 3"sv, "an SQLite database"},
+  };
+  for (const Magic& magic : kMagics) {
+    if (b.starts_with(magic.bytes)) return std::string(magic.kind);
+  }
+  // safetensors: the length of a JSON header, little-endian, then the header
+  if (b.size() > 9 && b[8] == '{' && b[5] == 0 && b[6] == 0 && b[7] == 0)
+    return "safetensors weights";
+  const std::string start = lower(trimmed(b.substr(0, 64)));
+  if (start.starts_with("<!doctype") || start.starts_with("<html")) return "an HTML page";
+  if (start.starts_with("{") || start.starts_with("[")) return "JSON text";
+  if (b.find_first_not_of('\0') == std::string_view::npos) return "a file of zeros";
+  size_t tail = utf8_tail(b);
+  if (is_utf8(b.substr(0, b.size() - tail)) && b.find('\0') == std::string_view::npos)
+    return "text";
+  return "of an unknown kind";
+}
+
+Result<Models> Models::open(const fs::path& folder, Log& log) {
+  Models models(folder, log);
+  const fs::path file = folder / kListFile;
+  auto list = read_list(file);
+  if (list) {
+    const auto format = (*list)["format"].get<uint64_t>();
+    if (format > kFormat)
+      return Error{Code::Unsupported,
+                   cat("reading '", file.string(), "': a newer Lares wrote it (format ", format,
+                       ", this one knows ", kFormat, "); use that version, or move the file away")};
+    if (list->contains("models") && (*list)["models"].is_array()) {
+      for (const Json& entry : (*list)["models"]) {
+        auto model = model_from(entry);
+        if (!model) {
+          log.warn("an entry of models.json makes no sense and was left out");
+          continue;
+        }
+        std::error_code ignored;
+        if (!fs::exists(model->file, ignored)) {
+          log.warn("a listed model's file is gone", {{"model", model->id}});
+          if (model->ours) continue;
+        }
+        models.models_.push_back(*std::move(model));
+      }
+    }
+  } else if (list.error().code == Code::Corrupt) {
+    const fs::path aside = file.string() + ".damaged-" + random_hex(4);
+    std::error_code failed;
+    fs::rename(file, aside, failed);
+    if (failed)
+      return Error{Code::Corrupt, cat("reading '", file.string(), "': ", list.error().message,
+                                      "; move the file away and start again")};
+    log.error("models.json could not be read and was set aside", {{"why", list.error().message}});
+  } else if (list.error().code != Code::NotFound) {
+    return std::move(list).error();
+  }
+
+  std::error_code failed;
+  for (const auto& entry : fs::directory_iterator(folder, failed)) {
+    if (entry.path().extension() != ".gguf" || !entry.is_regular_file(failed)) continue;
+    const bool listed = std::any_of(models.models_.begin(), models.models_.end(),
+                                    [&](const Model& m) { return m.file == entry.path(); });
+    const std::string id = id_from(entry.path().filename().string());
+    const bool taken = std::any_of(models.models_.begin(), models.models_.end(),
+                                   [&](const Model& m) { return m.id == id; });
+    if (listed || taken || id.empty()) continue;
+    Model model;
+    model.id = id;
+    model.file = entry.path();
+    model.size = Bytes{entry.file_size(failed)};
+    // until a worker has looked inside, the name is all there is
+    model.use = id.find("minilm") != std::string::npos || id.find("embed") != std::string::npos
+                    ? Use::Embedding
+                    : Use::Chat;
+    model.ours = true;
+    models.models_.push_back(std::move(model));
+  }
+  std::sort(models.models_.begin(), models.models_.end(),
+            [](const Model& a, const Model& b) { return a.id < b.id; });
+  return models;
+}
+
+Result<const Model*> Models::find(std::string_view name) const {
+  if (name.empty() || name == "default") return default_for(Use::Chat);
+  const std::string wanted = lower(name);
+  const Model* begun = nullptr;
+  bool several = false;
+  std::vector<std::string> ids;
+  for (const Model& model : models_) {
+    if (model.id == wanted) return &model;
+    ids.push_back(model.id);
+    if (model.id.starts_with(wanted)) {
+      several = begun != nullptr;
+      begun = &model;
+    }
+  }
+  if (begun && !several) return begun;
+  std::string known;
+  for (const std::string& id : ids) known += cat(known.empty() ? "" : ", ", id);
+  const std::string hint = did_you_mean(wanted, ids);
+  // a name comes from outside: shown short
+  return Error{Code::NotFound,
+               cat("no model '", utf8_repaired(name.substr(0, 80)), "'",
+                   !hint.empty()   ? hint
+                   : known.empty() ? "; there is none yet: add one with `lares models add FILE`"
+                                   : cat("; there are: ", known)),
+               "model"};
+}
+
+Result<const Model*> Models::default_for(Use use) const {
+  const Model* first = nullptr;
+  for (const Model& model : models_) {
+    if (model.use != use) continue;
+    if (!first) first = &model;
+    const std::string_view embedded =
+        use == Use::Chat ? "smollm2-135m-instruct" : "all-minilm-l6-v2";
+    if (model.id.starts_with(embedded)) return &model;
+  }
+  if (first) return first;
+  return Error{Code::NotFound,
+               use == Use::Chat
+                   ? "there is no chat model yet; add one with `lares models add FILE`"
+                   : "there is no embedding model yet; fetch the default one with `lares models "
+                     "embedder`, or add one with `lares models add FILE`",
+               "model"};
+}
+
+Result<const Model*> Models::add(const fs::path& file, std::string id, Json info) {
+  const std::string doing = cat("adding '", file.string(), "'");
+  std::error_code failed;
+  const fs::path whole = fs::canonical(file, failed);
+  if (failed) return Error{Code::NotFound, cat(doing, ": there is no such file")};
+  auto size = check_file(whole);
+  if (!size) return std::move(size).error().within(doing);
+  const bool named = !id.empty();
+  if (!named) id = id_from(file.filename().string());
+  if (!is_id(id))
+    return Error{Code::Invalid,
+                 cat(doing, ": '", utf8_repaired(id),
+                     "' is no name for a model; use a-z, 0-9, '.', '_', ':' and '-', at most ",
+                     kIdLengthMax, " letters"),
+                 "name"};
+  for (const Model& model : models_) {
+    if (model.id == id && model.file != whole)
+      return Error{Code::Invalid,
+                   cat(doing, ": the name '", id, "' is taken by '", model.file.string(),
+                       "'; give another with --name"),
+                   "name"};
+  }
+  std::erase_if(models_, [&](const Model& m) { return m.id == id; });
+  Model model;
+  model.id = id;
+  model.file = whole;
+  model.size = *size;
+  model.use = use_from(info);
+  model.info = std::move(info);
+  model.added_unix = std::chrono::duration_cast<std::chrono::seconds>(
+                         std::chrono::system_clock::now().time_since_epoch())
+                         .count();
+  model.ours = whole.parent_path() == folder_;
+  const auto at = std::lower_bound(models_.begin(), models_.end(), model,
+                                   [](const Model& a, const Model& b) { return a.id < b.id; });
+  const auto placed = models_.insert(at, std::move(model));
+  const std::string kept = placed->id;
+  if (auto saved = save(); !saved) {
+    std::erase_if(models_, [&](const Model& m) { return m.id == kept; });
+    return std::move(saved).error().within(doing);
+  }
+  return find(kept);
+}
+
+Result<> Models::set_info(const std::string& id, Json info) {
+  for (Model& model : models_) {
+    if (model.id != id) continue;
+    if (model.info == info) return Unit{};
+    model.use = use_from(info);
+    model.info = std::move(info);
+    return save();
+  }
+  return Error{Code::NotFound, cat("no model '", id, "'")};
+}
+
+Result<> Models::remove(const std::string& id) {
+  const auto found =
+      std::find_if(models_.begin(), models_.end(), [&](const Model& m) { return m.id == id; });
+  if (found == models_.end()) return Error{Code::NotFound, cat("no model '", id, "'"), "model"};
+  const std::string doing = cat("removing '", id, "'");
+  if (found->ours && ::unlink(found->file.c_str()) != 0 && errno != ENOENT)
+    return system_error(cat(doing, ": deleting '", found->file.string(), "'"), errno);
+  models_.erase(found);
+  if (auto saved = save(); !saved) return std::move(saved).error().within(doing);
+  return Unit{};
+}
+
+Result<Fd> Models::open_file(const Model& model) {
+  auto size = check_file(model.file);
+  if (!size) return std::move(size).error().within(cat("model '", model.id, "'"));
+  Fd fd(::open(model.file.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return system_error(cat("opening '", model.file.string(), "'"), errno);
+  return fd;
+}
+
+Result<> Models::save() const {
+  Json list = {{"format", kFormat}, {"models", Json::array()}};
+  for (const Model& model : models_) {
+    list["models"].push_back({{"id", model.id},
+                              {"file", model.file.string()},
+                              {"size_bytes", model.size.n},
+                              {"use", use_name(model.use)},
+                              {"info", model.info},
+                              {"added_unix", model.added_unix},
+                              {"ours", model.ours}});
+  }
+  return write_file(folder_ / kListFile,
+                    list.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+}
+
+}  // namespace lares::inventory
