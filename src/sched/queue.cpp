@@ -1,0 +1,121 @@
+#include "sched/queue.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/text.h"
+
+namespace lares::sched {
+namespace {
+
+constexpr std::array<std::string_view, 3> kLaneNames = {"interactive", "agent", "background"};
+
+Error busy(std::string_view what) {
+  return {Code::Busy, cat("the queue is full: ", what, "; retry in a few seconds")};
+}
+
+}  // namespace
+
+std::string_view name(Lane lane) { return kLaneNames[static_cast<size_t>(lane)]; }
+
+std::optional<Lane> lane_named(std::string_view name) {
+  for (size_t i = 0; i < kLaneNames.size(); i++) {
+    if (kLaneNames[i] == name) return static_cast<Lane>(i);
+  }
+  return std::nullopt;
+}
+
+Result<> Queue::add(Job job) {
+  assert(job.parts > 0);
+  size_t same_model = 0;
+  size_t background = 0;
+  for (const Job& other : waiting_) {
+    assert(other.id != job.id);
+    if (other.model == job.model) same_model++;
+    if (other.lane == Lane::Background) background++;
+  }
+  if (waiting_.size() >= kWaitingMax) return busy(cat(kWaitingMax, " requests wait"));
+  if (same_model >= kWaitingPerModelMax)
+    return busy(cat(kWaitingPerModelMax, " requests wait for '", job.model, "'"));
+  if (job.lane == Lane::Background && background >= kWaitingBackgroundMax)
+    return busy(cat(kWaitingBackgroundMax, " background requests wait"));
+  // the first always enters, however large: the front door bounds it
+  if (!waiting_.empty() && bytes_ + job.size > kWaitingBytesMax)
+    return busy(cat("prompts of ", bytes_, " wait, at most ", kWaitingBytesMax, " may"));
+  bytes_ += job.size;
+  waiting_.push_back(std::move(job));
+  return Unit{};
+}
+
+bool Queue::remove(JobId id) {
+  const auto it =
+      std::find_if(waiting_.begin(), waiting_.end(), [&](const Job& j) { return j.id == id; });
+  if (it == waiting_.end()) return false;
+  bytes_ -= it->size;
+  const ModelId model = std::move(it->model);
+  waiting_.erase(it);
+  const bool last = std::none_of(waiting_.begin(), waiting_.end(),
+                                 [&](const Job& j) { return j.model == model; });
+  if (last) taken_.erase(model);
+  return true;
+}
+
+std::optional<JobId> Queue::take(const ModelId& model) {
+  Job* oldest = nullptr;
+  Job* best = nullptr;
+  for (Job& job : waiting_) {
+    if (job.model != model) continue;
+    if (!oldest) oldest = &job;
+    if (!best || job.lane < best->lane) best = &job;
+  }
+  if (!best) return std::nullopt;
+  unsigned& taken = taken_[model];
+  taken = (taken + 1) % kOldestEvery;
+  Job& next = taken == 0 ? *oldest : *best;
+  const JobId id = next.id;
+  if (--next.parts == 0) remove(id);
+  return id;
+}
+
+std::vector<ModelId> Queue::models() const {
+  std::vector<const Job*> firsts;  // each model's best job
+  for (const Job& job : waiting_) {
+    const auto same = std::find_if(firsts.begin(), firsts.end(),
+                                   [&](const Job* j) { return j->model == job.model; });
+    if (same == firsts.end()) {
+      firsts.push_back(&job);
+    } else if (job.lane < (*same)->lane) {
+      *same = &job;
+    }
+  }
+  // pointers into one vector: their order is the order of arrival
+  std::sort(firsts.begin(), firsts.end(), [](const Job* a, const Job* b) {
+    return a->lane != b->lane ? a->lane < b->lane : a < b;
+  });
+  std::vector<ModelId> ids;
+  ids.reserve(firsts.size());
+  for (const Job* job : firsts) ids.push_back(job->model);
+  return ids;
+}
+
+std::vector<JobId> Queue::waiting_for(const ModelId& model) const {
+  std::vector<JobId> ids;
+  for (const Job& job : waiting_) {
+    if (job.model == model) ids.push_back(job.id);
+  }
+  return ids;
+}
+
+size_t Queue::ahead_of(JobId id) const {
+  const auto it =
+      std::find_if(waiting_.begin(), waiting_.end(), [&](const Job& j) { return j.id == id; });
+  if (it == waiting_.end()) return 0;
+  size_t ahead = 0;
+  for (auto other = waiting_.begin(); other != waiting_.end(); ++other) {
+    if (other->model != it->model || other == it) continue;
+    if (other->lane < it->lane || (other->lane == it->lane && other < it)) ahead++;
+  }
+  return ahead;
+}
+
+}  // namespace lares::sched

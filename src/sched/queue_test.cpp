@@ -1,0 +1,110 @@
+#include "sched/queue.h"
+
+#include <gtest/gtest.h>
+
+namespace lares::sched {
+namespace {
+
+Job job(JobId id, const char* model, Lane lane = Lane::Interactive, unsigned parts = 1) {
+  return {id, model, lane, parts, Bytes{100}};
+}
+
+TEST(Queue, WhoeverCameFirstIsNext) {
+  Queue q;
+  ASSERT_TRUE(q.add(job(1, "m")));
+  ASSERT_TRUE(q.add(job(2, "m")));
+  ASSERT_TRUE(q.add(job(3, "other")));
+  EXPECT_EQ(q.take("m"), 1u);
+  EXPECT_EQ(q.take("m"), 2u);
+  EXPECT_EQ(q.take("m"), std::nullopt);
+  EXPECT_EQ(q.take("other"), 3u);
+  EXPECT_EQ(q.size(), 0u);
+  EXPECT_EQ(q.bytes(), Bytes{0});
+}
+
+TEST(Queue, LanesGoBeforeEachOther) {
+  Queue q;
+  ASSERT_TRUE(q.add(job(1, "m", Lane::Background)));
+  ASSERT_TRUE(q.add(job(2, "m", Lane::Agent)));
+  ASSERT_TRUE(q.add(job(3, "m", Lane::Interactive)));
+  EXPECT_EQ(q.ahead_of(1), 2u);
+  EXPECT_EQ(q.ahead_of(3), 0u);
+  EXPECT_EQ(q.take("m"), 3u);
+  EXPECT_EQ(q.take("m"), 2u);
+  EXPECT_EQ(q.take("m"), 1u);
+}
+
+TEST(Queue, AJobIsTakenOncePerPart) {
+  Queue q;
+  ASSERT_TRUE(q.add(job(1, "m", Lane::Interactive, 3)));
+  ASSERT_TRUE(q.add(job(2, "m")));
+  for (int i = 0; i < 3; i++) EXPECT_EQ(q.take("m"), 1u);
+  EXPECT_EQ(q.take("m"), 2u);
+}
+
+TEST(Queue, NobodyWaitsForEverBehindAStreamOfBetterJobs) {
+  Queue q;
+  ASSERT_TRUE(q.add(job(1, "m", Lane::Background)));
+  for (JobId id = 2; id < 2 + Queue::kOldestEvery; id++) {
+    ASSERT_TRUE(q.add(job(id, "m")));
+    if (q.take("m") == 1u) return;
+  }
+  FAIL() << "the background job was never taken";
+}
+
+TEST(Queue, ARemovedJobIsNeverTaken) {
+  Queue q;
+  ASSERT_TRUE(q.add(job(1, "m", Lane::Interactive, 2)));
+  EXPECT_EQ(q.take("m"), 1u);
+  EXPECT_TRUE(q.remove(1));
+  EXPECT_FALSE(q.remove(1));
+  EXPECT_EQ(q.take("m"), std::nullopt);
+}
+
+TEST(Queue, ModelsStandInTheOrderOfTheirBestJob) {
+  Queue q;
+  ASSERT_TRUE(q.add(job(1, "slow", Lane::Background)));
+  ASSERT_TRUE(q.add(job(2, "agent", Lane::Agent)));
+  ASSERT_TRUE(q.add(job(3, "person")));
+  ASSERT_TRUE(q.add(job(4, "slow")));
+  EXPECT_EQ(q.models(), (std::vector<ModelId>{"person", "slow", "agent"}));
+}
+
+TEST(Queue, AFullQueueIsBusyAndNamesTheLimit) {
+  Queue q;
+  for (JobId id = 0; id < Queue::kWaitingPerModelMax; id++) ASSERT_TRUE(q.add(job(id, "m")));
+  auto refused = q.add(job(1000, "m"));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::Busy);
+  EXPECT_EQ(refused.error().message,
+            "the queue is full: 192 requests wait for 'm'; retry in a few seconds");
+  for (JobId id = Queue::kWaitingPerModelMax; id < Queue::kWaitingMax; id++)
+    ASSERT_TRUE(q.add(job(id, "n")));
+  EXPECT_EQ(q.add(job(1001, "o")).error().message,
+            "the queue is full: 256 requests wait; retry in a few seconds");
+}
+
+TEST(Queue, BackgroundWorkLeavesRoomForPeople) {
+  Queue q;
+  for (JobId id = 0; id < Queue::kWaitingBackgroundMax; id++)
+    ASSERT_TRUE(q.add(job(id, "m", Lane::Background)));
+  EXPECT_FALSE(q.add(job(1000, "n", Lane::Background)));
+  EXPECT_TRUE(q.add(job(1000, "n", Lane::Interactive)));
+}
+
+TEST(Queue, LargePromptsFillItSooner) {
+  Queue q;
+  for (JobId id = 0; id < 8; id++) ASSERT_TRUE(q.add({id, "m", Lane::Interactive, 1, MiB(16)}));
+  EXPECT_EQ(
+      q.add(job(100, "m")).error().message,
+      "the queue is full: prompts of 128 MiB wait, at most 128 MiB may; retry in a few seconds");
+}
+
+TEST(Lanes, HaveNames) {
+  EXPECT_EQ(lane_named("agent"), Lane::Agent);
+  EXPECT_EQ(lane_named("Agent"), std::nullopt);
+  EXPECT_EQ(name(Lane::Background), "background");
+}
+
+}  // namespace
+}  // namespace lares::sched
