@@ -1,0 +1,234 @@
+"""What every bench of the whole program needs: the machine in words, servers to start and end, a streaming
+client that times what it sees, and a table to print. Standard library only; run through `./dev bench NAME`.
+
+A bench compares within one run, in turn, and prints medians of at least five rounds with their range, the
+machine and its load before and after. A figure without its machine is no figure.
+"""
+
+import argparse
+import http.client
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+WORDS = ("river stone garden window letter winter market bridge candle forest paper silver morning harbour "
+         "teacher copper valley lantern orchard station").split()
+
+
+def machine():
+    model, flags = "unknown CPU", set()
+    for line in open("/proc/cpuinfo", encoding="utf-8"):
+        if line.startswith("model name"):
+            model = line.split(":", 1)[1].strip()
+        if line.startswith("flags"):
+            flags = set(line.split(":", 1)[1].split())
+    memory = int(open("/proc/meminfo", encoding="utf-8").readline().split()[1]) >> 20
+    isa = "AMX" if "amx_int8" in flags else "AVX-512" if "avx512f" in flags else "AVX2" if "avx2" in flags else "SSE"
+    commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    return f"{model}, {len(os.sched_getaffinity(0))} cores, {isa}, {memory} GiB, commit {commit.stdout.strip() or '?'}"
+
+
+def load():
+    return open("/proc/loadavg", encoding="utf-8").read().split()[0]
+
+
+def wait_for_quiet(limit_s=60, below=0.6):
+    """Waits until the last minute's load has sunk; measuring beside a compiler measures the compiler."""
+    until = time.monotonic() + limit_s
+    while float(load()) > below and time.monotonic() < until:
+        time.sleep(2)
+
+
+class Run:
+    """One run of one bench: prints the head at once, rows as they come, and the verdict at the end."""
+
+    def __init__(self, name):
+        self.name, self.missed = name, []
+        print(f"# {name}\nmachine: {machine()}\nload before: {load()}")
+
+    def row(self, what, value, bar=None, met=None, note=""):
+        verdict = "" if met is None else ("met" if met else "MISSED")
+        print(f"{what:58} {value:>22}  {('bar ' + bar) if bar else '':18} {verdict:7} {note}".rstrip(), flush=True)
+        if met is False:
+            self.missed.append(what)
+
+    def end(self):
+        print(f"load after: {load()}")
+        print(f"{self.name}: " + ("every bar met" if not self.missed else "missed: " + "; ".join(self.missed)))
+        return 1 if self.missed else 0
+
+
+def spread(values, digits=2):
+    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f}-{max(values):.{digits}f})"
+
+
+def text_of(tokens, salt):
+    """About `tokens` tokens of plain, distinct English sentences; another salt is another text."""
+    out, seed = [], sum(ord(c) * (k + 1) for k, c in enumerate(salt))
+    for i in range(max(1, tokens // 28)):
+        w = [WORDS[(seed + i * 7 + k * (3 + i % 5)) % len(WORDS)] for k in range(6)]
+        out.append(f"Note {salt}{i}: the {w[0]} near the {w[1]} had a {w[2]} and a {w[3]}, while the {w[4]} kept its {w[5]}.")
+    return "\n".join(out)
+
+
+class Endpoint:
+    """An OpenAI endpoint seen from outside, ours and a peer's alike."""
+
+    def __init__(self, port, host="127.0.0.1"):
+        self.host, self.port = host, port
+
+    def stream(self, body):
+        """Yields (time, chunk object) for every event of one streamed answer."""
+        c = http.client.HTTPConnection(self.host, self.port, timeout=600)
+        c.request("POST", "/v1/chat/completions", json.dumps({"stream": True, **body}),
+                  {"Content-Type": "application/json"})
+        r = c.getresponse()
+        if r.status != 200:
+            raise RuntimeError(f"HTTP {r.status}: {r.read()[:300]!r}")
+        for raw in r:
+            if raw.startswith(b"data: ") and not raw.startswith(b"data: [DONE]"):
+                yield time.monotonic(), json.loads(raw[6:])
+        c.close()
+
+    def turn(self, messages, max_tokens, model="default", extra=None):
+        """One streamed turn: {ttft, decode_tps, text, tokens, usage}. Times are the client's own."""
+        began = time.monotonic()
+        times, text, usage = [], [], {}
+        body = {"model": model, "messages": messages, "max_tokens": max_tokens, "temperature": 0, "seed": 1,
+                "ignore_eos": True, "stream_options": {"include_usage": True}, **(extra or {})}
+        for at, chunk in self.stream(body):
+            usage = chunk.get("usage") or usage
+            for choice in chunk.get("choices") or []:
+                piece = (choice.get("delta") or {}).get("content")
+                if piece:
+                    times.append(at)
+                    text.append(piece)
+        if not times:
+            raise RuntimeError("no token came back")
+        tokens = usage.get("completion_tokens", len(times))
+        took = times[-1] - times[0]
+        return {"ttft": times[0] - began, "decode_tps": (tokens - 1) / took if took > 0 else 0.0,
+                "text": "".join(text), "tokens": tokens, "usage": usage}
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for_health(port, process, limit_s=120):
+    until = time.monotonic() + limit_s
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            raise RuntimeError(f"the server ended with {process.returncode}")
+        try:
+            c = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+            c.request("GET", "/health")
+            if c.getresponse().status == 200:
+                return
+        except OSError:
+            pass
+        time.sleep(0.02)
+    raise RuntimeError("the server did not become healthy")
+
+
+class Server:
+    """A process that serves on a port; ended by its own id."""
+
+    def __init__(self, command, port, environment=None, log=None):
+        self.port = port
+        self.process = subprocess.Popen([str(c) for c in command], stdout=log or subprocess.DEVNULL,
+                                        stderr=log or subprocess.DEVNULL, env=environment)
+        wait_for_health(port, self.process)
+        self.endpoint = Endpoint(port)
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+def programs(folder=None):
+    """The folder of laresd, lares and lares-worker: the release build, or what LARES_BIN names."""
+    found = pathlib.Path(folder or os.environ.get("LARES_BIN") or ROOT / "build" / "release" / "bin")
+    if not (found / "laresd").exists():
+        sys.exit(f"no laresd in {found}; run ./dev build release first, or set LARES_BIN")
+    return found
+
+
+class Lares(Server):
+    """laresd on a home of its own, with the given model files linked into its model folder."""
+
+    def __init__(self, models=(), arguments=(), settings="", environment=None, bin_folder=None):
+        self.home = pathlib.Path(tempfile.mkdtemp(prefix="lares-bench-"))
+        folder = self.home / "share" / "models"
+        folder.mkdir(parents=True, mode=0o700)
+        (self.home / "config").mkdir(mode=0o700)
+        (self.home / "config" / "lares.toml").write_text(settings)
+        for model in models:
+            shutil.copy2(model, folder / pathlib.Path(model).name.lower())
+        port = free_port()
+        self.bin = programs(bin_folder)
+        self.environment = {**os.environ, "LARES_HOME": str(self.home), **(environment or {})}
+        try:
+            super().__init__([self.bin / "laresd", "--port", port, *arguments], port, self.environment)
+        except RuntimeError:
+            shutil.rmtree(self.home, ignore_errors=True)
+            raise
+
+    def stop(self):
+        super().stop()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def pids(self):
+        """The daemon and its workers: {pid: command}."""
+        found = {self.process.pid: "laresd"}
+        for entry in pathlib.Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    stat = (entry / "stat").read_text()
+                    name, parent = stat[stat.index("(") + 1:stat.rindex(")")], int(stat[stat.rindex(")") + 2:].split()[1])
+                except (OSError, ValueError):
+                    continue
+                if parent == self.process.pid:
+                    found[int(entry.name)] = name
+        return found
+
+
+def default_model():
+    """The embedded model's file; LARES_TEST_MODELS or the person's own model folder."""
+    data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
+    for folder in (os.environ.get("LARES_TEST_MODELS"), os.path.join(data, "lares", "models")):
+        for file in sorted(pathlib.Path(folder).glob("*.gguf")) if folder else []:
+            if "smollm2-135m" in file.name.lower():
+                return file
+    sys.exit("the embedded model is not here; run ./lares once, or set LARES_TEST_MODELS to a folder that holds it")
+
+
+def peer_command(path, model, port, threads):
+    """llama-server as its makers ship it, with one slot's worth of context for one stream."""
+    return [path, "-m", model, "--port", port, "--host", "127.0.0.1", "-t", threads, "-c", 8192, "-np", 1, "--no-webui"]
+
+
+def parser(doc):
+    return argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)

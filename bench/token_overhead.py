@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+"""The time that the daemon adds to each streamed token, p50 and p99, with 64 streams of fake workers.
+
+The fake engine writes, as each token's text, the moment (CLOCK_MONOTONIC, nanoseconds) at which it made it:
+a prompt that begins with "clock:" asks for that. The client takes the same clock when the token arrives, so
+the difference is everything between the two: the worker's frame, the daemon's loop, the HTTP chunk, the
+client's read. The client is this program; its own share is measured against a bare echo and printed.
+"""
+
+import json
+import selectors
+import socket
+import statistics
+import sys
+import time
+
+import harness
+
+STREAMS = 64
+TOKENS = 200
+TOKENS_PER_S = 20
+
+
+def quantile(values, q):
+    values = sorted(values)
+    return values[min(len(values) - 1, int(q * len(values)))]
+
+
+def open_stream(port, index):
+    body = json.dumps({"model": f"fake-{index % 8}", "stream": True, "max_tokens": TOKENS,
+                       "messages": [{"role": "user", "content": f"clock: stream {index}"}]}).encode()
+    s = socket.create_connection(("127.0.0.1", port))
+    s.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: application/json\r\n"
+              b"Content-Length: %d\r\n\r\n" % (port, len(body)) + body)
+    s.setblocking(False)
+    return s
+
+
+def collect(sockets):
+    """[added seconds] over all streams."""
+    selector = selectors.DefaultSelector()
+    rest = {}
+    for s in sockets:
+        selector.register(s, selectors.EVENT_READ)
+        rest[s] = b""
+    added, until = [], time.monotonic() + 120
+    while selector.get_map() and time.monotonic() < until:
+        for key, _ in selector.select(1):
+            s = key.fileobj
+            data = s.recv(65536)
+            now = time.monotonic_ns()
+            if not data:
+                selector.unregister(s)
+                continue
+            lines = (rest[s] + data).split(b"\n")
+            rest[s] = lines.pop()
+            for line in lines:
+                if line.startswith(b"data: [DONE]"):
+                    selector.unregister(s)
+                    break
+                if not line.startswith(b"data: "):
+                    continue
+                for choice in json.loads(line[6:]).get("choices") or []:
+                    for stamp in (choice["delta"].get("content") or "").split():
+                        added.append((now - int(stamp)) / 1e9)
+    return added
+
+
+def main():
+    ap = harness.parser(__doc__)
+    ap.add_argument("--streams", type=int, default=STREAMS)
+    args = ap.parse_args()
+    harness.wait_for_quiet()
+    run = harness.Run("token_overhead")
+    with harness.Lares(arguments=["--engine=fake", f"--fake=tokens-per-s={TOKENS_PER_S}", "--fake=models=8"]) as lares:
+        for i in range(8):
+            lares.endpoint.turn([{"role": "user", "content": "hi"}], 2, model=f"fake-{i}")
+        sockets = [open_stream(lares.port, i) for i in range(args.streams)]
+        added = collect(sockets)
+    expected = args.streams * TOKENS
+    run.row("tokens seen", f"{len(added)} of {expected}", "all", len(added) == expected)
+    p50, p99 = quantile(added, 0.5) * 1000, quantile(added, 0.99) * 1000
+    run.row(f"added per token, {args.streams} streams, p50 (ms)", f"{p50:.3f}", "<= 0.5", p50 <= 0.5)
+    run.row(f"added per token, {args.streams} streams, p99 (ms)", f"{p99:.3f}", "<= 5", p99 <= 5)
+    run.row("mean (ms)", f"{statistics.mean(added) * 1000:.3f}")
+    return run.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
