@@ -1,0 +1,86 @@
+#include "app/home.h"
+
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "base/file.h"
+#include "base/text.h"
+
+namespace lares::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kSocketPathMax = 107;  // sun_path holds 108 bytes with the zero at the end
+
+// The variable's value when it is an absolute path: the XDG specification says to ignore others.
+fs::path absolute_from(const char* variable) {
+  const char* value = std::getenv(variable);
+  if (!value || value[0] != '/') return {};
+  return fs::path(value).lexically_normal();
+}
+
+Result<Home> in_one_folder(const char* value) {
+  if (value[0] != '/')
+    return Error{Code::Invalid,
+                 cat("LARES_HOME is '", value, "'; set it to a path that begins with '/'")};
+  const fs::path all = fs::path(value).lexically_normal();
+  return Home{all / "config", all / "data", all / "cache", all / "run"};
+}
+
+Result<Home> by_xdg() {
+  const fs::path person = absolute_from("HOME");
+  const auto place = [&](const char* variable, const char* otherwise) {
+    const fs::path named = absolute_from(variable);
+    if (!named.empty()) return named / "lares";
+    return person.empty() ? fs::path() : person / otherwise / "lares";
+  };
+  Home home{place("XDG_CONFIG_HOME", ".config"),
+            place("XDG_DATA_HOME", ".local/share"),
+            place("XDG_CACHE_HOME", ".cache"),
+            {}};
+  if (home.config.empty() || home.data.empty() || home.cache.empty())
+    return Error{Code::Invalid,
+                 "looking for your folders: neither HOME nor LARES_HOME is set to a "
+                 "path that begins with '/'; set LARES_HOME"};
+  const fs::path runtime = absolute_from("XDG_RUNTIME_DIR");
+  // the folder is made 0700 and refused when it belongs to another user: /tmp is everyone's
+  home.run = runtime.empty() ? fs::path(cat("/tmp/lares-", ::getuid())) : runtime / "lares";
+  return home;
+}
+
+}  // namespace
+
+Result<Home> home_from_environment() {
+  const char* all = std::getenv("LARES_HOME");
+  TRY_AS(Home home, all && *all ? in_one_folder(all) : by_xdg());
+  const std::string socket = home.socket().string();
+  if (socket.size() > kSocketPathMax)
+    return Error{Code::Invalid, cat("the socket '", socket, "' would have a path of ",
+                                    socket.size(), " bytes, and a socket's holds ", kSocketPathMax,
+                                    "; set LARES_HOME or XDG_RUNTIME_DIR to a shorter one")};
+  return home;
+}
+
+Result<> make(const Home& home) {
+  for (const fs::path& folder : {home.config, home.data, home.models(), home.cache, home.run})
+    TRY(make_private_folder(folder));
+  return Unit{};
+}
+
+Programs programs() {
+  std::error_code failed;
+  const fs::path self = fs::read_symlink("/proc/self/exe", failed);
+  const fs::path beside = self.parent_path();
+  Programs found{beside / "laresd", beside / "lares-worker", beside};
+  for (const fs::path& folder :
+       {beside, beside / "../lib/lares", beside / "../lib", fs::path(LARES_ENGINE_FOLDER)}) {
+    if (folder.empty() || !fs::exists(folder / "libggml-base.so", failed)) continue;
+    found.variants = folder.lexically_normal();
+    break;
+  }
+  return found;
+}
+
+}  // namespace lares::app

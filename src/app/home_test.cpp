@@ -1,0 +1,103 @@
+#include "app/home.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "base/text.h"
+
+namespace lares::app {
+namespace {
+
+// The variables that decide, as they were before.
+struct HomeTest : testing::Test {
+  HomeTest() {
+    for (const char* name : kNames) {
+      const char* value = std::getenv(name);
+      before.emplace_back(name, value ? value : "");
+      ::unsetenv(name);
+    }
+    ::setenv("HOME", "/home/somebody", 1);
+  }
+  ~HomeTest() override {
+    for (const auto& [name, value] : before) {
+      if (value.empty()) {
+        ::unsetenv(name.c_str());
+      } else {
+        ::setenv(name.c_str(), value.c_str(), 1);
+      }
+    }
+  }
+  static constexpr const char* kNames[] = {"HOME",          "LARES_HOME",     "XDG_CONFIG_HOME",
+                                           "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR"};
+  std::vector<std::pair<std::string, std::string>> before;
+};
+
+TEST_F(HomeTest, FollowsXdg) {
+  ::setenv("XDG_RUNTIME_DIR", "/run/user/7", 1);
+  ::setenv("XDG_DATA_HOME", "/big/disk", 1);
+  auto home = home_from_environment();
+  ASSERT_TRUE(home);
+  EXPECT_EQ(home->config, "/home/somebody/.config/lares");
+  EXPECT_EQ(home->models(), "/big/disk/lares/models");
+  EXPECT_EQ(home->cache, "/home/somebody/.cache/lares");
+  EXPECT_EQ(home->socket(), "/run/user/7/lares/api.sock");
+}
+
+TEST_F(HomeTest, WithoutARuntimeFolderTheSocketIsInTmp) {
+  auto home = home_from_environment();
+  ASSERT_TRUE(home);
+  EXPECT_EQ(home->run, cat("/tmp/lares-", ::getuid()));
+}
+
+TEST_F(HomeTest, RelativeXdgPathsAreIgnored) {
+  ::setenv("XDG_CONFIG_HOME", "relative", 1);
+  EXPECT_EQ(home_from_environment()->config, "/home/somebody/.config/lares");
+}
+
+TEST_F(HomeTest, LaresHomePutsAllUnderOneFolder) {
+  ::setenv("LARES_HOME", "/srv/l/", 1);
+  ::setenv("XDG_RUNTIME_DIR", "/run/user/7", 1);
+  auto home = home_from_environment();
+  ASSERT_TRUE(home);
+  EXPECT_EQ(home->data, "/srv/l/data");
+  EXPECT_EQ(home->run, "/srv/l/run");
+}
+
+TEST_F(HomeTest, ARelativeLaresHomeIsRefused) {
+  ::setenv("LARES_HOME", "here", 1);
+  EXPECT_EQ(home_from_environment().error().message,
+            "LARES_HOME is 'here'; set it to a path that begins with '/'");
+}
+
+TEST_F(HomeTest, ASocketPathThatNoSocketHoldsIsRefusedWithItsLength) {
+  ::setenv("LARES_HOME", ("/" + std::string(120, 'x')).c_str(), 1);
+  const auto home = home_from_environment();
+  ASSERT_FALSE(home);
+  EXPECT_NE(home.error().message.find("of 134 bytes"), std::string::npos) << home.error().message;
+}
+
+TEST_F(HomeTest, WithoutAnyFolderItSaysWhatToSet) {
+  ::unsetenv("HOME");
+  EXPECT_NE(home_from_environment().error().message.find("set LARES_HOME"), std::string::npos);
+}
+
+TEST_F(HomeTest, TheFoldersAreMadeForTheirOwnerOnly) {
+  std::string base = testing::TempDir() + "home-XXXXXX";
+  ASSERT_TRUE(::mkdtemp(base.data()));
+  ::setenv("LARES_HOME", (base + "/h").c_str(), 1);
+  auto home = home_from_environment();
+  ASSERT_TRUE(home);
+  ASSERT_TRUE(make(*home));
+  for (const auto& folder : {home->config, home->models(), home->cache, home->run}) {
+    struct stat info{};
+    ASSERT_EQ(::stat(folder.c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 0777, 0700u) << folder;
+  }
+  std::filesystem::remove_all(base);
+}
+
+}  // namespace
+}  // namespace lares::app

@@ -1,0 +1,453 @@
+#include "app/residents.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+
+namespace lares::app {
+
+struct Residents::Resident {
+  State state = State::Absent;
+  std::unique_ptr<host::Worker> worker;
+  std::optional<sched::Residency::Pin> load_pin;  // while it starts
+  Seen seen;
+  Bytes file_size;
+  std::deque<SteadyTime> deaths;
+  std::optional<Error> last_death;
+  std::optional<SteadyTime> quarantined_until;
+  SteadyTime not_before{};
+  bool measured_again = false;  // it was sent away once because it took more than was reserved
+  Loop::TimerId load_limit = 0;
+};
+
+struct Residents::Inspection {
+  std::unique_ptr<host::Worker> worker;
+  std::function<void(Result<Json>)> done;
+  Loop::TimerId limit = 0;
+};
+
+std::string_view name(Residents::State state) {
+  switch (state) {
+    case Residents::State::Absent: return "absent";
+    case Residents::State::Starting: return "starting";
+    case Residents::State::Loading: return "loading";
+    case Residents::State::Ready: return "ready";
+    case Residents::State::Stopping: return "stopping";
+  }
+  return "absent";
+}
+
+Error from_worker(Error error) {
+  switch (error.code) {
+    case Code::Invalid:
+    case Code::Busy:
+    case Code::NoRoom:
+    case Code::Cancelled:
+    case Code::Timeout:
+    case Code::Corrupt:
+    case Code::WorkerDied:
+    case Code::Unsupported: break;
+    // what only the daemon can know
+    case Code::NotFound:
+    case Code::Denied:
+    case Code::Offline:
+    case Code::Io: error.code = Code::WorkerDied; break;
+  }
+  error.message = utf8_repaired(error.message);
+  if (error.message.size() > kWorkerErrorMax) {
+    error.message.resize(kWorkerErrorMax);
+    error.message.resize(error.message.size() - utf8_tail(error.message));
+  }
+  if (error.param.size() > 64) error.param.clear();
+  return error;
+}
+
+Residents::Residents(Loop& loop, Log& log, inventory::Models& models, Spawn spawn, Options options,
+                     Owner& owner)
+    : loop_(loop),
+      log_(log),
+      models_(models),
+      spawn_(std::move(spawn)),
+      options_(options),
+      owner_(owner),
+      residency_(options.budget) {}
+
+Residents::~Residents() = default;
+
+Residents::Resident& Residents::at(const ModelId& model) { return residents_[model]; }
+
+void Residents::set_engine(Result<EngineChoice> engine) {
+  engine_ = std::move(engine);
+  owner_.changed();
+}
+
+Bytes Residents::needs(const inventory::Model& model) const {
+  return inventory::needs(model, options_.shape);
+}
+
+Result<> Residents::quarantine_over(const ModelId& model, Resident& resident) {
+  if (!resident.quarantined_until) return Unit{};
+  if (now() >= *resident.quarantined_until) {
+    resident.quarantined_until.reset();
+    resident.deaths.clear();
+    return Unit{};
+  }
+  const auto wait =
+      std::chrono::ceil<std::chrono::seconds>(*resident.quarantined_until - now()).count();
+  return Error{Code::WorkerDied,
+               cat("model '", model, "': its worker died ", kDeathsMax, " times within ",
+                   kDeathsWithin.count() / 1000, " s and is not started again for ", wait,
+                   " s; choose another model, remove it with `lares models rm ", model,
+                   "`, or retry then; the last time: ",
+                   resident.last_death ? resident.last_death->message.substr(0, 300) : "")};
+}
+
+Result<Residents::Coming> Residents::ensure(const inventory::Model& model) {
+  if (all_stopped_) return Error{Code::Cancelled, "the daemon is stopping"};
+  Resident& resident = at(model.id);
+  switch (resident.state) {
+    case State::Ready: return Coming::Ready;
+    case State::Starting:
+    case State::Loading: return Coming::Soon;
+    case State::Stopping: return Coming::NotNow;
+    case State::Absent: break;
+  }
+  TRY(quarantine_over(model.id, resident));
+  if (!engine_) return Coming::NotNow;
+  if (!*engine_) return engine_->error();
+  const Bytes bytes = needs(model);
+  if (bytes > residency_.budget())
+    return Error{Code::NoRoom,
+                 cat("loading '", model.id, "': needs ", bytes, ", but memory.budget allows ",
+                     residency_.budget(), " of this machine's ", options_.machine,
+                     "; choose a smaller model or quantisation, or raise memory.budget")};
+  if (now() < resident.not_before) return Coming::NotNow;
+  auto victims = residency_.room_for(bytes);
+  if (!victims) return Coming::NoRoom;
+  for (const ModelId& victim : *victims) {
+    log_.info("model evicted", {{"model", victim}, {"for", model.id}});
+    resident.seen.evicted_for_it.push_back(victim);
+    begin_stop(victim, at(victim));
+  }
+  if (!residency_.fits(bytes)) return Coming::NoRoom;  // until those have left
+  TRY(start(model, resident, bytes));
+  return Coming::Soon;
+}
+
+Result<> Residents::start(const inventory::Model& model, Resident& resident, Bytes bytes) {
+  const std::string doing = cat("loading '", model.id, "'");
+  auto file = inventory::Models::open_file(model);
+  if (!file) return std::move(file).error().within(doing);
+  const EngineChoice& engine = **engine_;
+  host::WorkerSpec spec{engine.program, engine.arguments, {}, model.id};
+  spec.arguments.push_back(cat("--name=", model.id));
+  if (engine.hands_model) spec.model = *std::move(file);
+
+  residency_.enter(model.id, bytes);  // booked before the start: loading already uses the memory
+  auto worker = spawn_(std::move(spec), [this, id = model.id](host::WorkerEvent event) {
+    on_event(id, std::move(event));
+  });
+  if (!worker) {
+    residency_.leave(model.id);
+    return std::move(worker).error().within(doing);
+  }
+  resident.worker = *std::move(worker);
+  resident.load_pin = residency_.pin(model.id);
+  resident.state = State::Starting;
+  resident.file_size = model.size;
+  resident.seen.begun = now();
+  resident.load_limit = loop_.after(kLoadMax, [this, id = model.id] {
+    at(id).load_limit = 0;
+    end(id, {Code::Timeout, cat("loading '", id, "': not done after ", kLoadMax.count() / 60'000,
+                                " minutes; the file may be damaged, add it again")});
+  });
+  log_.info("worker started",
+            {{"model", model.id}, {"pid", resident.worker->pid()}, {"reserved", bytes}});
+  return Unit{};
+}
+
+void Residents::on_event(const ModelId& model, host::WorkerEvent event) {
+  const auto found = residents_.find(model);
+  if (found == residents_.end() || !found->second.worker) return;
+  Resident& resident = found->second;
+  if (auto* ended = std::get_if<host::WorkerEnded>(&event))
+    return on_ended(model, resident, std::move(*ended));
+  if (resident.state == State::Stopping) return;  // what it still says does not matter
+  if (auto* hello = std::get_if<wire::Hello>(&event)) {
+    on_hello(model, resident, std::move(*hello));
+  } else if (auto* loaded = std::get_if<wire::Loaded>(&event)) {
+    on_loaded(model, resident, std::move(*loaded));
+  } else if (auto* progress = std::get_if<wire::Progress>(&event)) {
+    resident.seen.load_fraction = progress->fraction;
+  } else if (auto* frame = std::get_if<wire::Frame>(&event)) {
+    if (frame->id != 0) return owner_.frame(model, std::move(*frame));
+    auto failed = wire::from_frame<wire::Failed>(*frame);
+    Error error = from_worker(failed ? std::move(failed->error) : std::move(failed).error());
+    const Lost lost = resident.state == State::Ready ? Lost::WhileReady : Lost::WhileLoading;
+    log_.warn("model not loaded", {{"model", model}, {"why", error.message}});
+    owner_.lost(model, error, lost);
+    begin_stop(model, resident);
+  }
+}
+
+void Residents::on_hello(const ModelId& model, Resident& resident, wire::Hello hello) {
+  if (resident.state != State::Starting)
+    return end(model, {Code::Corrupt, "the worker said hello twice"});
+  const bool sealed = std::any_of(hello.sandbox.begin(), hello.sandbox.end(),
+                                  [](const std::string& s) { return s.starts_with("seccomp"); });
+  if (!sealed)
+    return end(model, {Code::Unsupported,
+                       cat("loading '", model, "': the worker has no seccomp sandbox here, and "
+                                               "without it no model file is opened; see `lares doctor`")});
+  resident.seen.hello = std::move(hello);
+  resident.state = State::Loading;
+  bool pools = false;
+  for (const inventory::Model& known : models_.all()) {
+    if (known.id == model) pools = known.use == inventory::Use::Embedding;
+  }
+  const wire::Load load{model,
+                        options_.shape.context,
+                        options_.shape.sequences,
+                        options_.threads,
+                        options_.shape.batch,
+                        pools};
+  if (auto sent = resident.worker->send(wire::to_frame(load)); !sent)
+    end(model, std::move(sent).error());
+}
+
+void Residents::on_loaded(const ModelId& model, Resident& resident, wire::Loaded loaded) {
+  if (resident.state != State::Loading)
+    return end(model, {Code::Corrupt, "the worker loaded a model that it was not asked for"});
+  const Bytes measured{std::min<uint64_t>(loaded.memory_bytes, GiB(1024 * 1024).n)};
+  const Bytes bytes = std::max(measured, resident.file_size) + inventory::kProcess;
+  if (dump(loaded.info).size() > kInfoMax || !loaded.info.is_object()) {
+    log_.warn("a model says too much of itself; it was not kept", {{"model", model}});
+  } else if (auto kept = models_.set_info(model, inventory::with_measured(std::move(loaded.info),
+                                                                          options_.shape, measured));
+             !kept) {
+    log_.warn("what a model needs could not be kept", {{"model", model}, {"why", kept.error().message}});
+  }
+  if (!residency_.resize(model, bytes)) {
+    // It took more than was reserved. Now its real size is known: once more, with that.
+    log_.warn("a model took more memory than estimated",
+              {{"model", model}, {"reserved", residency_.size_of(model)}, {"took", bytes}});
+    if (resident.measured_again)
+      return end(model, {Code::NoRoom, cat("loading '", model, "': it took ", bytes, ", more each time")});
+    resident.measured_again = true;
+    begin_stop(model, resident);
+    return;
+  }
+  resident.measured_again = false;
+  resident.state = State::Ready;
+  resident.seen.ready = now();
+  resident.seen.load_ms = ms_between(resident.seen.begun, now());
+  loop_.cancel(std::exchange(resident.load_limit, 0));
+  log_.info("model ready", {{"model", model},
+                            {"load_ms", resident.seen.load_ms},
+                            {"variant", resident.seen.hello.variant},
+                            {"memory", bytes}});
+  owner_.loaded(model);        // whoever waited for it pins it now,
+  resident.load_pin.reset();   // before this
+  owner_.changed();
+}
+
+void Residents::on_ended(const ModelId& model, Resident& resident, host::WorkerEnded ended) {
+  if (resident.state != State::Stopping) {
+    const Lost lost = resident.state == State::Ready ? Lost::WhileReady : Lost::WhileLoading;
+    const Error error = from_worker(std::move(ended.error));
+    count_death(model, resident, error);
+    owner_.lost(model, error, lost);
+  }
+  resident.load_pin.reset();
+  loop_.cancel(std::exchange(resident.load_limit, 0));
+  residency_.leave(model);
+  resident.state = State::Absent;
+  resident.seen = {};
+  bury(std::move(resident.worker));
+  check_all_stopped();
+  owner_.changed();
+}
+
+void Residents::count_death(const ModelId& model, Resident& resident, const Error& error) {
+  auto& deaths = resident.deaths;
+  deaths.push_back(now());
+  while (deaths.front() + kDeathsWithin < now()) deaths.pop_front();
+  resident.last_death = error;
+  log_.warn("worker died",
+            {{"model", model}, {"deaths", deaths.size()}, {"why", error.message}});
+  if (deaths.size() >= kDeathsMax) {
+    resident.quarantined_until = now() + kQuarantine;
+    log_.error("a model's worker keeps dying; it is not started for a while", {{"model", model}});
+  } else if (deaths.size() > 1) {
+    resident.not_before = now() + kBackoff;
+    loop_.after(kBackoff, [this] { owner_.changed(); });
+  }
+}
+
+void Residents::begin_stop(const ModelId& model, Resident& resident) {
+  assert(resident.worker);
+  assert(resident.state != State::Stopping);
+  resident.load_pin.reset();
+  loop_.cancel(std::exchange(resident.load_limit, 0));
+  residency_.begin_leave(model);
+  resident.state = State::Stopping;
+  resident.worker->stop();
+}
+
+void Residents::end(const ModelId& model, Error error) {
+  Resident& resident = at(model);
+  if (!resident.worker || resident.state == State::Stopping) return;
+  const Lost lost = resident.state == State::Ready ? Lost::WhileReady : Lost::WhileLoading;
+  error = from_worker(std::move(error));
+  count_death(model, resident, error);
+  owner_.lost(model, error, lost);
+  begin_stop(model, resident);
+  resident.worker->kill();
+}
+
+Result<> Residents::stop(const ModelId& model) {
+  const auto found = residents_.find(model);
+  if (found == residents_.end() || !found->second.worker ||
+      found->second.state == State::Stopping)
+    return Unit{};
+  if (found->second.load_pin)
+    return Error{Code::Busy, cat("model '", model, "' is being loaded; retry when it is there")};
+  begin_stop(model, found->second);
+  return Unit{};
+}
+
+void Residents::forget(const ModelId& model) {
+  const auto found = residents_.find(model);
+  if (found == residents_.end()) return;
+  if (!found->second.worker) {
+    residents_.erase(found);
+    return;
+  }
+  found->second.deaths.clear();
+  found->second.quarantined_until.reset();
+}
+
+void Residents::stop_all(std::function<void()> done) {
+  all_stopped_ = std::move(done);
+  for (auto& [model, resident] : residents_) {
+    if (resident.worker && resident.state != State::Stopping) begin_stop(model, resident);
+  }
+  while (!inspections_.empty())
+    end_inspection(inspections_.begin()->first, Error{Code::Cancelled, "the daemon is stopping"});
+  check_all_stopped();
+}
+
+void Residents::check_all_stopped() {
+  if (!all_stopped_) return;
+  for (const auto& [model, resident] : residents_) {
+    if (resident.worker) return;
+  }
+  loop_.post_end([done = all_stopped_] { done(); });
+  all_stopped_ = [] {};
+}
+
+sched::Residency::Pin Residents::pin(const ModelId& model) {
+  auto pin = residency_.pin(model);
+  assert(pin);
+  return *std::move(pin);
+}
+
+std::vector<ModelId> Residents::to_drain(const inventory::Model& model) const {
+  return residency_.to_drain(needs(model));
+}
+
+Error Residents::no_room(const inventory::Model& model) const {
+  const std::string doing = cat("loading '", model.id, "'");
+  auto room = residency_.room_for(needs(model));
+  if (!room) return std::move(room).error().within(doing);
+  return {Code::NoRoom, cat(doing, ": the models that make room for it have not left yet; retry")};
+}
+
+Result<> Residents::send(const ModelId& model, wire::Frame frame) {
+  Resident& resident = at(model);
+  if (!resident.worker) return Error{Code::WorkerDied, cat("model '", model, "': its worker is gone")};
+  return resident.worker->send(std::move(frame));
+}
+
+Residents::Seen Residents::seen(const ModelId& model) const {
+  const auto found = residents_.find(model);
+  if (found == residents_.end()) return {};
+  Seen seen = found->second.seen;
+  seen.state = found->second.state;
+  seen.pid = found->second.worker ? found->second.worker->pid() : 0;
+  seen.reserved = residency_.size_of(model);
+  seen.quarantined = found->second.quarantined_until && now() < *found->second.quarantined_until;
+  return seen;
+}
+
+std::vector<ModelId> Residents::present() const {
+  std::vector<ModelId> ids;
+  for (const auto& [model, resident] : residents_) {
+    if (resident.state != State::Absent) ids.push_back(model);
+  }
+  return ids;
+}
+
+void Residents::bury(std::unique_ptr<host::Worker> worker) {
+  buried_.push_back(std::move(worker));
+  if (buried_.size() == 1) loop_.post_end([this] { buried_.clear(); });
+}
+
+void Residents::inspect(Fd file, const std::string& name, std::function<void(Result<Json>)> done) {
+  const std::string doing = cat("reading '", name, "'");
+  if (all_stopped_) return done(Error{Code::Cancelled, "the daemon is stopping"});
+  if (!engine_)
+    return done(Error{Code::Busy, cat(doing, ": the engine is still being chosen; retry in a few seconds")});
+  if (!*engine_) return done(engine_->error());
+  if (inspections_.size() >= kInspectionsMax)
+    return done(Error{Code::Busy, cat(doing, ": ", kInspectionsMax,
+                                      " files are being read already; retry when one is done")});
+  const EngineChoice& engine = **engine_;
+  host::WorkerSpec spec{engine.program, engine.arguments, {}, name};
+  spec.arguments.push_back(cat("--name=", name));
+  if (engine.hands_model) spec.model = std::move(file);
+  const uint64_t id = next_inspection_++;
+  auto worker = spawn_(std::move(spec), [this, id](host::WorkerEvent event) {
+    on_inspection(id, std::move(event));
+  });
+  if (!worker) return done(std::move(worker).error().within(doing));
+  Inspection& inspection = inspections_[id];
+  inspection.worker = *std::move(worker);
+  inspection.done = std::move(done);
+  inspection.limit = loop_.after(kInspectMax, [this, id, doing] {
+    end_inspection(id, Error{Code::Timeout, cat(doing, ": not done after ", kInspectMax.count() / 1000,
+                                                " s; the file may be damaged")});
+  });
+}
+
+void Residents::on_inspection(uint64_t id, host::WorkerEvent event) {
+  const auto found = inspections_.find(id);
+  if (found == inspections_.end()) return;
+  if (std::holds_alternative<wire::Hello>(event)) {
+    if (auto sent = found->second.worker->send(wire::to_frame(wire::Type::Inspect, 0)); !sent)
+      end_inspection(id, std::move(sent).error());
+  } else if (auto* loaded = std::get_if<wire::Loaded>(&event)) {
+    if (!loaded->info.is_object() || dump(loaded->info).size() > kInfoMax)
+      return end_inspection(id, Error{Code::Corrupt, cat("the file says more than ", kInfoMax / 1024,
+                                                         " KiB of itself")});
+    end_inspection(id, std::move(loaded->info));
+  } else if (auto* frame = std::get_if<wire::Frame>(&event)) {
+    auto failed = wire::from_frame<wire::Failed>(*frame);
+    end_inspection(id, from_worker(failed ? std::move(failed->error) : std::move(failed).error()));
+  } else if (auto* ended = std::get_if<host::WorkerEnded>(&event)) {
+    end_inspection(id, from_worker(std::move(ended->error)));
+  }
+}
+
+void Residents::end_inspection(uint64_t id, Result<Json> result) {
+  const auto found = inspections_.find(id);
+  if (found == inspections_.end()) return;
+  Inspection inspection = std::move(found->second);
+  inspections_.erase(found);
+  loop_.cancel(inspection.limit);
+  inspection.worker->kill();
+  bury(std::move(inspection.worker));
+  inspection.done(std::move(result));
+}
+
+}  // namespace lares::app

@@ -1,0 +1,175 @@
+// Residents: the worker processes of this house, one for each model that is in memory, and how each comes
+// and goes. It starts workers when there is room, makes room by sending idle ones away, notices what
+// becomes of them, and refuses a model whose worker keeps dying. It knows no requests: its Owner
+// (app/core) has the queue, and holds a pin on each model that computes for it.
+//
+//                                                        .---- died: Owner::lost() ----.
+//   absent --ensure()--> starting --Hello--> loading --Loaded--> ready                 |
+//      ^                    '-----------------'--- died or Failed: Owner::lost() ------+
+//      |                                                  '--evicted, stop()--> stopping --ended--> absent
+//      '--- deaths: kept for kDeathsWithin; kDeathsMax of them: quarantined for kQuarantine
+//
+// Bytes are reserved before a worker is started and given back when its process is gone.
+// Owned by the run-loop thread; nothing here blocks but the opening of a model's file.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "host/worker.h"
+#include "inventory/models.h"
+#include "inventory/needs.h"
+#include "sched/residency.h"
+
+namespace lares::app {
+
+using sched::ModelId;
+
+// The worker program and how it is told to compute; found once (app/variants).
+struct EngineChoice {
+  std::string program;
+  std::vector<std::string> arguments;  // "--engine=llama", "--variant=..."
+  std::string variant;                 // for showing: "haswell"
+  bool hands_model = true;             // the fake engine reads no file
+};
+
+class Residents {
+ public:
+  enum class State { Absent, Starting, Loading, Ready, Stopping };
+  enum class Lost { WhileLoading, WhileReady };
+
+  static constexpr size_t kDeathsMax = 3;
+  static constexpr milliseconds kDeathsWithin{60'000};
+  static constexpr milliseconds kQuarantine{600'000};
+  static constexpr milliseconds kBackoff{500};     // before the start after a second death
+  static constexpr milliseconds kLoadMax{600'000};  // for a worker that only pretends to progress
+  static constexpr milliseconds kInspectMax{30'000};
+  static constexpr size_t kInspectionsMax = 2;
+  static constexpr size_t kInfoMax = 64u << 10;  // bytes of what a file says of itself, as JSON
+
+  // Is told what becomes of models, on the loop. It may call anything here but the destructor.
+  class Owner {
+   public:
+    virtual ~Owner() = default;
+    virtual void loaded(const ModelId& model) = 0;
+    // The worker is gone, or cannot be started: give back every pin on it before this returns.
+    virtual void lost(const ModelId& model, const Error& error, Lost lost) = 0;
+    virtual void frame(const ModelId& model, wire::Frame frame) = 0;
+    // Room or an engine has appeared: whoever waits may ask again.
+    virtual void changed() = 0;
+  };
+
+  using Spawn = std::function<Result<std::unique_ptr<host::Worker>>(host::WorkerSpec,
+                                                                    host::Worker::OnEvent)>;
+  struct Options {
+    Bytes budget;
+    Bytes machine;  // memory of this machine, for the words of an error
+    inventory::Shape shape;
+    uint32_t threads = 0;
+  };
+
+  // All references must outlive it.
+  Residents(Loop& loop, Log& log, inventory::Models& models, Spawn spawn, Options options,
+            Owner& owner);
+  ~Residents();
+
+  // Which engine to use; until it is known, models wait. Again when another is chosen.
+  void set_engine(Result<EngineChoice> engine);
+  const std::optional<Result<EngineChoice>>& engine() const { return engine_; }
+
+  enum class Coming {
+    Ready,    // compute on it
+    Soon,     // it is being started: loaded() or lost() will tell
+    NoRoom,   // it waits for room: ask again after changed()
+    NotNow,   // it waits for its last process to go, for the engine, or after a death: as NoRoom
+  };
+  // Brings a model towards ready. NoRoom: it can never fit; WorkerDied: it is quarantined; and whatever
+  // keeps its file or its worker from being opened.
+  Result<Coming> ensure(const inventory::Model& model);
+
+  // Keeps a ready model in memory, and counts as a use. Requires: Ready.
+  sched::Residency::Pin pin(const ModelId& model);
+  // The models in use that must come to rest before this one has room.
+  std::vector<ModelId> to_drain(const inventory::Model& model) const;
+  // Why there is no room now, in words.
+  Error no_room(const inventory::Model& model) const;
+
+  // Busy, Io: the worker did not take it.
+  Result<> send(const ModelId& model, wire::Frame frame);
+  // Ends a worker that broke the rules: lost() with `error`, and a death counted.
+  void end(const ModelId& model, Error error);
+  // Sends an idle model away; Busy when it is in use. No effect when it is not there.
+  Result<> stop(const ModelId& model);
+  void forget(const ModelId& model);  // its deaths too; after it was removed from the list
+  // Stops every worker. `done` is called when the last process is gone.
+  void stop_all(std::function<void()> done);
+
+  // Asks a file what it is, in a worker that is thrown away. `done` gets wire::Loaded::info.
+  void inspect(Fd file, const std::string& name, std::function<void(Result<Json>)> done);
+
+  struct Seen {  // for `lares ps`, receipts and doctor
+    State state = State::Absent;
+    pid_t pid = 0;
+    Bytes reserved;
+    wire::Hello hello;
+    int64_t load_ms = 0;
+    double load_fraction = 0;
+    SteadyTime begun;  // of the start
+    SteadyTime ready;
+    std::vector<ModelId> evicted_for_it;
+    bool quarantined = false;
+  };
+  Seen seen(const ModelId& model) const;
+  std::vector<ModelId> present() const;  // not Absent, by name
+  const sched::Residency& residency() const { return residency_; }
+  Bytes needs(const inventory::Model& model) const;
+
+ private:
+  struct Resident;
+  struct Inspection;
+
+  Resident& at(const ModelId& model);
+  Result<> start(const inventory::Model& model, Resident& resident, Bytes bytes);
+  Result<> quarantine_over(const ModelId& model, Resident& resident);
+  void on_event(const ModelId& model, host::WorkerEvent event);
+  void on_hello(const ModelId& model, Resident& resident, wire::Hello hello);
+  void on_loaded(const ModelId& model, Resident& resident, wire::Loaded loaded);
+  void on_ended(const ModelId& model, Resident& resident, host::WorkerEnded ended);
+  void begin_stop(const ModelId& model, Resident& resident);
+  void count_death(const ModelId& model, Resident& resident, const Error& error);
+  void on_inspection(uint64_t id, host::WorkerEvent event);
+  void end_inspection(uint64_t id, Result<Json> result);
+  void bury(std::unique_ptr<host::Worker> worker);
+  void check_all_stopped();
+  SteadyTime now() const { return loop_.clock().now(); }
+
+  Loop& loop_;
+  Log& log_;
+  inventory::Models& models_;
+  const Spawn spawn_;
+  const Options options_;
+  Owner& owner_;
+  sched::Residency residency_;
+  std::optional<Result<EngineChoice>> engine_;
+  std::map<ModelId, Resident> residents_;
+  std::map<uint64_t, Inspection> inspections_;
+  uint64_t next_inspection_ = 1;
+  std::vector<std::unique_ptr<host::Worker>> buried_;  // destroyed outside their own call
+  std::function<void()> all_stopped_;                  // set: nothing is started any more
+};
+
+std::string_view name(Residents::State state);
+
+// An error that came from a worker, hostile perhaps: its code is one that a worker may give, its words
+// are short and well-formed.
+Error from_worker(Error error);
+inline constexpr size_t kWorkerErrorMax = 600;
+
+}  // namespace lares::app

@@ -1,0 +1,287 @@
+#include "app/settings.h"
+
+#include <charconv>
+#include <cmath>
+
+#include "base/file.h"
+#include "base/text.h"
+
+#define TOML_EXCEPTIONS 0
+#define TOML_HEADER_ONLY 1
+#include <toml++/toml.h>
+
+namespace lares::app {
+namespace {
+
+constexpr Setting kSettings[] = {
+    {"memory.budget", "bytes", "half of the machine's memory",
+     "the most that all models together may hold in memory, their conversations included",
+     &Settings::memory_budget},
+    {"models.default", "", "the embedded model", "the model that answers when a request names none",
+     &Settings::models_default},
+    {"models.preload", "", "true",
+     "start the default model with the daemon, so that the first answer begins sooner",
+     &Settings::models_preload},
+    {"models.context", "tokens", "0",
+     "the context of each model, shared by its conversations; 0: what the model was trained "
+     "with, at most 8192",
+     &Settings::models_context, 0, 1u << 20},
+    {"models.sequences", "", "8", "how many answers one model computes at once; others wait",
+     &Settings::models_sequences, 1, 64},
+    {"models.threads", "", "0", "threads of each model; 0: as many as there are cores",
+     &Settings::models_threads, 0, 512},
+    {"models.batch", "tokens", "512", "prompt tokens that are computed in one step",
+     &Settings::models_batch, 32, 8192},
+    {"api.port", "", "5273",
+     "the port on 127.0.0.1 and [::1]; 0: any free one, written to the file 'port' beside the "
+     "socket",
+     &Settings::api_port, 0, 65535},
+    {"log.level", "", "info", "the least important lines to log: debug, info, warn or error",
+     &Settings::log_level, 0, 0, "debug info warn error"},
+};
+
+const Setting* find(std::string_view name) {
+  for (const Setting& setting : kSettings) {
+    if (setting.name == name) return &setting;
+  }
+  return nullptr;
+}
+
+Error unknown(std::string_view name) {
+  std::vector<std::string> names;
+  for (const Setting& setting : kSettings) names.emplace_back(setting.name);
+  const std::string hint = did_you_mean(name, names);
+  return {Code::Invalid, cat("there is no setting '", utf8_repaired(name.substr(0, 80)), "'",
+                             hint.empty() ? "; `lares config` lists them all" : hint)};
+}
+
+std::string_view type_name(const Setting& setting) {
+  if (std::holds_alternative<bool Settings::*>(setting.place)) return "true or false";
+  if (std::holds_alternative<uint32_t Settings::*>(setting.place)) return "whole number";
+  if (std::holds_alternative<Bytes Settings::*>(setting.place)) return "size, as \"4 GiB\"";
+  return "text";
+}
+
+Error wrong(const Setting& setting, std::string_view is) {
+  return {Code::Invalid, cat(setting.name, " is ", utf8_repaired(is.substr(0, 80)), "; it takes a ",
+                             type_name(setting))};
+}
+
+Result<> put_number(Settings& settings, const Setting& setting, int64_t value) {
+  if (value < setting.min || value > setting.max)
+    return Error{Code::Invalid,
+                 cat(setting.name, " is ", value, "; it takes ", setting.min, " to ", setting.max)};
+  settings.*std::get<uint32_t Settings::*>(setting.place) = static_cast<uint32_t>(value);
+  return Unit{};
+}
+
+Result<> put_text(Settings& settings, const Setting& setting, std::string_view value) {
+  if (!setting.choices.empty()) {
+    const std::vector<std::string> choices = split(setting.choices, ' ');
+    if (std::find(choices.begin(), choices.end(), value) == choices.end())
+      return Error{Code::Invalid,
+                   cat(setting.name, " is '", utf8_repaired(value.substr(0, 80)), "'; choose from ",
+                       setting.choices, did_you_mean(value, choices))};
+  }
+  settings.*std::get<std::string Settings::*>(setting.place) = std::string(value);
+  return Unit{};
+}
+
+Result<> put_bytes(Settings& settings, const Setting& setting, std::string_view value) {
+  auto size = parse_bytes(value);
+  if (!size) return std::move(size).error().within(setting.name);
+  settings.*std::get<Bytes Settings::*>(setting.place) = *size;
+  return Unit{};
+}
+
+Result<> put_node(Settings& settings, const Setting& setting, const toml::node& node) {
+  if (std::holds_alternative<bool Settings::*>(setting.place)) {
+    const auto value = node.value_exact<bool>();
+    if (!value) return wrong(setting, "something else");
+    settings.*std::get<bool Settings::*>(setting.place) = *value;
+    return Unit{};
+  }
+  if (std::holds_alternative<uint32_t Settings::*>(setting.place)) {
+    const auto value = node.value_exact<int64_t>();
+    if (!value) return wrong(setting, "something else");
+    return put_number(settings, setting, *value);
+  }
+  if (std::holds_alternative<Bytes Settings::*>(setting.place)) {
+    if (const auto count = node.value_exact<int64_t>()) {
+      if (*count < 0) return wrong(setting, cat(*count));
+      return put_bytes(settings, setting, cat(*count));
+    }
+    const auto text = node.value_exact<std::string>();
+    if (!text) return wrong(setting, "something else");
+    return put_bytes(settings, setting, *text);
+  }
+  const auto text = node.value_exact<std::string>();
+  if (!text) return wrong(setting, "something else");
+  return put_text(settings, setting, *text);
+}
+
+// Tables nest: [memory] budget = ... and memory.budget = ... are one.
+Result<> read_table(Settings& settings, const toml::table& table, const std::string& prefix,
+                    std::string_view file) {
+  for (auto&& [key, node] : table) {
+    const std::string name = prefix + std::string(key.str());
+    const auto at = [&](Error error) {
+      return std::move(error).within(cat(file, ":", node.source().begin.line));
+    };
+    const Setting* setting = find(name);
+    if (!setting) {
+      if (const toml::table* inner = node.as_table(); inner && !inner->empty()) {
+        TRY(read_table(settings, *inner, name + ".", file));
+        continue;
+      }
+      if (node.is_table()) continue;  // [memory] with nothing in it
+      return at(unknown(name));
+    }
+    if (auto done = put_node(settings, *setting, node); !done) return at(std::move(done).error());
+    settings.sources[name] = cat(file, ":", node.source().begin.line);
+  }
+  return Unit{};
+}
+
+std::string shown(const Settings& settings, const Setting& setting) {
+  return std::visit(
+      [&](auto place) -> std::string {
+        const auto& value = settings.*place;
+        if constexpr (std::is_same_v<decltype(place), bool Settings::*>) {
+          return value ? "true" : "false";
+        } else if constexpr (std::is_same_v<decltype(place), std::string Settings::*>) {
+          return value.empty() ? std::string(setting.standard) : value;
+        } else if constexpr (std::is_same_v<decltype(place), Bytes Settings::*>) {
+          return value.n == 0 ? std::string(setting.standard) : to_string(value);
+        } else {
+          return cat(value);
+        }
+      },
+      setting.place);
+}
+
+}  // namespace
+
+std::span<const Setting> all_settings() { return kSettings; }
+
+Result<Bytes> parse_bytes(std::string_view text) {
+  const std::string_view whole = trimmed(text);
+  const auto no_size = [&] {
+    return Error{Code::Invalid, cat("'", utf8_repaired(whole.substr(0, 80)),
+                                    "' is no size; write it as \"4 GiB\" or \"512 MiB\"")};
+  };
+  double number = 0;
+  const auto [end, failed] = std::from_chars(whole.data(), whole.data() + whole.size(), number);
+  if (failed != std::errc() || !std::isfinite(number) || number < 0) return no_size();
+  const std::string unit = lower(trimmed(whole.substr(static_cast<size_t>(end - whole.data()))));
+  struct Unit_ {
+    std::string_view name;
+    uint64_t bytes;
+  };
+  static constexpr Unit_ kUnits[] = {{"", 1},
+                                     {"b", 1},
+                                     {"kib", 1ull << 10},
+                                     {"mib", 1ull << 20},
+                                     {"gib", 1ull << 30},
+                                     {"tib", 1ull << 40},
+                                     {"kb", 1'000},
+                                     {"mb", 1'000'000},
+                                     {"gb", 1'000'000'000},
+                                     {"tb", 1'000'000'000'000}};
+  for (const Unit_& known : kUnits) {
+    if (known.name != unit) continue;
+    const double bytes = number * static_cast<double>(known.bytes);
+    if (bytes > 9e18) return no_size();
+    return Bytes{static_cast<uint64_t>(bytes)};
+  }
+  return no_size();
+}
+
+Result<Settings> parse_settings(std::string_view text, std::string_view file_name) {
+  const toml::parse_result parsed = toml::parse(text, file_name);
+  if (!parsed) {
+    const toml::parse_error& error = parsed.error();
+    return Error{Code::Invalid,
+                 cat(file_name, ":", error.source().begin.line, ": ", error.description())};
+  }
+  Settings settings;
+  TRY(read_table(settings, parsed.table(), "", file_name));
+  return settings;
+}
+
+Result<Settings> read_settings(const std::filesystem::path& file) {
+  auto text = lares::read_file(file, MiB(1));
+  if (!text) {
+    if (text.error().code == Code::NotFound) return Settings{};
+    return std::move(text).error();
+  }
+  return parse_settings(*text, file.string());
+}
+
+Result<> set(Settings& settings, std::string_view name, std::string_view text,
+             std::string_view source) {
+  const Setting* setting = find(name);
+  if (!setting) return unknown(name);
+  if (std::holds_alternative<bool Settings::*>(setting->place)) {
+    if (text != "true" && text != "false") return wrong(*setting, cat("'", text, "'"));
+    settings.*std::get<bool Settings::*>(setting->place) = text == "true";
+  } else if (std::holds_alternative<uint32_t Settings::*>(setting->place)) {
+    int64_t value = 0;
+    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (failed != std::errc() || end != text.data() + text.size())
+      return wrong(*setting, cat("'", text, "'"));
+    TRY(put_number(settings, *setting, value));
+  } else if (std::holds_alternative<Bytes Settings::*>(setting->place)) {
+    TRY(put_bytes(settings, *setting, text));
+  } else {
+    TRY(put_text(settings, *setting, text));
+  }
+  settings.sources[std::string(name)] = std::string(source);
+  return Unit{};
+}
+
+Json to_json(const Settings& settings) {
+  Json all = Json::array();
+  for (const Setting& setting : kSettings) {
+    const auto source = settings.sources.find(setting.name);
+    all.push_back({{"name", setting.name},
+                   {"value", shown(settings, setting)},
+                   {"unit", setting.unit},
+                   {"default", setting.standard},
+                   {"source", source == settings.sources.end() ? "default" : source->second},
+                   {"says", setting.sentence}});
+  }
+  return all;
+}
+
+std::string settings_page() {
+  std::string page =
+      "# Configuration\n\n"
+      "Lares needs no configuration. What can be chosen stands in `lares.toml`, in the folder "
+      "`~/.config/lares` (`$XDG_CONFIG_HOME/lares`, or `$LARES_HOME/config`). The file is read "
+      "when "
+      "the daemon starts; `lares config` shows what is in force and where each value comes from. A "
+      "key that does not exist is an error that names the nearest.\n\n"
+      "```toml\n[memory]\nbudget = \"4 GiB\"\n\n[models]\npreload = false\n```\n\n"
+      "| setting | takes | default | what it does |\n|---|---|---|---|\n";
+  for (const Setting& setting : kSettings) {
+    std::string takes(type_name(setting));
+    if (std::holds_alternative<uint32_t Settings::*>(setting.place))
+      takes = cat(setting.min, " to ", setting.max, setting.unit.empty() ? "" : " ", setting.unit);
+    page += cat("| `", setting.name, "` | ", takes, " | ", setting.standard, " | ",
+                setting.sentence, " |\n");
+  }
+  return page;
+}
+
+std::string settings_help() {
+  std::string help;
+  for (const Setting& setting : kSettings) {
+    std::string name(setting.name);
+    name.resize(std::max<size_t>(name.size() + 1, 18), ' ');
+    help += cat("  ", name, setting.sentence, " (default: ", setting.standard, ")\n");
+  }
+  return help;
+}
+
+}  // namespace lares::app

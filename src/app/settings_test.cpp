@@ -1,0 +1,89 @@
+#include "app/settings.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "base/file.h"
+
+namespace lares::app {
+namespace {
+
+std::string refused(std::string_view toml) {
+  auto settings = parse_settings(toml, "lares.toml");
+  return settings ? "" : settings.error().message;
+}
+
+TEST(Settings, NothingWrittenMeansTheDefaults) {
+  auto settings = parse_settings("", "lares.toml");
+  ASSERT_TRUE(settings);
+  EXPECT_EQ(settings->api_port, 5273u);
+  EXPECT_TRUE(settings->models_preload);
+}
+
+TEST(Settings, AreReadFromTheirTables) {
+  auto settings = parse_settings(
+      "[memory]\nbudget = \"4 GiB\"\n[models]\npreload = false\ndefault = \"x\"\n[api]\nport = 1\n",
+      "lares.toml");
+  ASSERT_TRUE(settings) << settings.error().message;
+  EXPECT_EQ(settings->memory_budget, GiB(4));
+  EXPECT_FALSE(settings->models_preload);
+  EXPECT_EQ(settings->models_default, "x");
+  EXPECT_EQ(settings->api_port, 1u);
+  EXPECT_EQ(settings->sources.at("memory.budget"), "lares.toml:2");
+}
+
+TEST(Settings, AnUnknownKeyNamesTheNearest) {
+  EXPECT_EQ(refused("[memory]\nbudgte = 1\n"),
+            "lares.toml:2: there is no setting 'memory.budgte'; did you mean 'memory.budget'?");
+  EXPECT_EQ(refused("colour = 1\n"),
+            "lares.toml:1: there is no setting 'colour'; `lares config` lists them all");
+}
+
+TEST(Settings, AValueOfAnotherTypeSaysWhatIsTaken) {
+  EXPECT_EQ(refused("api.port = \"http\"\n"),
+            "lares.toml:1: api.port is something else; it takes a whole number");
+  EXPECT_EQ(refused("api.port = 70000\n"), "lares.toml:1: api.port is 70000; it takes 0 to 65535");
+  EXPECT_EQ(refused("log.level = \"wran\"\n"),
+            "lares.toml:1: log.level is 'wran'; choose from debug info warn error; did you mean "
+            "'warn'?");
+  EXPECT_EQ(refused("memory.budget = \"much\"\n"),
+            "lares.toml:1: memory.budget: 'much' is no size; write it as \"4 GiB\" or \"512 MiB\"");
+  EXPECT_EQ(refused("memory.budget = -1\n"),
+            "lares.toml:1: memory.budget is -1; it takes a size, as \"4 GiB\"");
+}
+
+TEST(Settings, BrokenTomlNamesTheLine) {
+  EXPECT_EQ(refused("[memory]\nbudget = = 1\n").substr(0, 13), "lares.toml:2:");
+  EXPECT_FALSE(refused(std::string(100'000, '[')).empty());
+}
+
+TEST(Settings, SizesHaveUnits) {
+  EXPECT_EQ(*parse_bytes("512MiB"), MiB(512));
+  EXPECT_EQ(*parse_bytes(" 1.5 gib "), MiB(1536));
+  EXPECT_EQ(*parse_bytes("1000"), Bytes{1000});
+  for (const char* bad : {"", "GiB", "-1", "1 parsec", "nan", "inf", "1e300", "99999999 TiB"})
+    EXPECT_FALSE(parse_bytes(bad)) << bad;
+}
+
+TEST(Settings, AFlagSetsOneAndIsNamedAsItsSource) {
+  Settings settings;
+  ASSERT_TRUE(set(settings, "api.port", "0", "--port"));
+  EXPECT_EQ(settings.api_port, 0u);
+  EXPECT_EQ(settings.sources.at("api.port"), "--port");
+  EXPECT_FALSE(set(settings, "api.port", "x", "--port"));
+  EXPECT_FALSE(set(settings, "api.prot", "1", "--port"));
+}
+
+TEST(Settings, ThePageInDocsIsTheTable) {
+  const std::filesystem::path page = LARES_SOURCE_FOLDER "/docs/configuration.md";
+  if (std::getenv("UPDATE_GOLDEN")) {
+    ASSERT_TRUE(write_file(page, settings_page(), 0644));
+  }
+  auto written = read_file(page);
+  ASSERT_TRUE(written) << written.error().message;
+  EXPECT_EQ(*written, settings_page()) << "run this test with UPDATE_GOLDEN=1";
+}
+
+}  // namespace
+}  // namespace lares::app
