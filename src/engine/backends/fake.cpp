@@ -1,0 +1,506 @@
+// The fake engine: no weights, no arithmetic, the same behaviour every time, so that nine tests in
+// ten need no model. It really keeps the state that it is told to keep: each choice first compares
+// what the sequence's cells hold with what the request said, so a batcher that mixes up
+// conversations is caught.
+//
+// It answers what the prompt's last line orders:
+//   repeat: TEXT    TEXT
+//   count: N        "1 2 3 ... N"
+//   bytes: HEX      those raw bytes
+//   random: N       N letters, by the sampling options
+//   anything else   "The prompt has N words."
+// Tokens are single bytes, some common words and numbers, and control tokens.
+//
+// Options: --load-ms, --tokens-per-s, --prompt-tokens-per-s, --size (of memory that it says it has;
+// "300MiB"),
+// --context-train, --window, --no-template, --pooling, --nan-after=N (logits are no numbers then),
+// --break-after=N (decoding gives an error then).
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <cstring>
+#include <random>
+#include <thread>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "engine/model.h"
+
+namespace lares::engine {
+namespace {
+
+using Steady = std::chrono::steady_clock;
+
+struct Settings {
+  uint64_t load_ms = 0;
+  uint64_t tokens_per_s = 0;  // 0: as fast as it goes
+  uint64_t prompt_tokens_per_s = 0;
+  uint64_t size_bytes = MiB(1).n;
+  uint64_t context_train = 8192;
+  uint64_t window = 0;
+  uint64_t nan_after = UINT64_MAX;
+  uint64_t break_after = UINT64_MAX;
+  bool has_template = true;
+  bool pooling = false;
+};
+Settings settings;  // set once by prepare(), before anything is loaded
+
+constexpr uint32_t kVectorLength = 64;
+constexpr std::array<std::string_view, 32> kWords = {
+    " the", " The", " and",   " of",   " is",    " has",   " words", " prompt",
+    " you", " one", " two",   "Hello", " hello", " world", "lares",  " house",
+    " 1",   " 2",   " 3",     " 4",    " 5",     " 6",     " 7",     " 8",
+    " 9",   " 10",  "repeat", "count", "random", "bytes",  "The",    "ing"};
+enum Control : Token { kBegin = 256, kEnd, kSystem, kUser, kAssistant, kTool, kFirstWord };
+constexpr std::array<std::string_view, 6> kControls = {"<|begin|>", "<|end|>",       "<|system|>",
+                                                       "<|user|>",  "<|assistant|>", "<|tool|>"};
+constexpr Tokens kVocabulary = kFirstWord + kWords.size();
+
+uint64_t mixed(uint64_t x) {  // splitmix64's finaliser
+  x ^= x >> 30;
+  x *= 0xbf58476d1ce4e5b9;
+  x ^= x >> 27;
+  x *= 0x94d049bb133111eb;
+  return x ^ (x >> 31);
+}
+
+std::string raw_piece(Token token) {
+  if (token < kBegin) return {static_cast<char>(token)};
+  if (token < kFirstWord) return "";
+  return std::string(kWords[token - kFirstWord]);
+}
+
+std::string text_of(std::span<const Token> tokens) {
+  std::string text;
+  for (const Token token : tokens) text += raw_piece(token);
+  return text;
+}
+
+// Pauses for `rows` tokens at a rate; false: the pulse aborted.
+bool pace(Pulse& pulse, size_t rows, uint64_t per_second) {
+  if (per_second == 0) return !pulse.aborting();
+  const auto until = Steady::now() + std::chrono::microseconds(rows * 1'000'000 / per_second);
+  while (Steady::now() < until) {
+    if (pulse.aborting()) return false;
+    pulse.beat();
+    const std::chrono::nanoseconds left = until - Steady::now();
+    std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(left, milliseconds(2)));
+  }
+  return true;
+}
+
+// What the prompt orders, as the tokens of the answer.
+struct Script {
+  std::vector<Token> answer;
+  size_t random = 0;  // so many letters, chosen freely
+};
+
+class FakeModel;
+
+class FakeSampler final : public Sampler {
+ public:
+  FakeSampler(FakeModel& model, const Sampling& sampling, std::span<const Token> prompt);
+  Result<Chosen> choose(int row, std::optional<unsigned> top) override;
+
+ private:
+  std::vector<float> logits() const;
+  Token draw(std::vector<float> logits);
+
+  FakeModel& model_;
+  const Sampling sampling_;
+  std::vector<Token> said_;  // prompt and answer
+  const size_t prompt_;
+  Script script_;
+  std::mt19937_64 random_;
+};
+
+class FakeModel final : public Model {
+ public:
+  FakeModel(const wire::Load& load, Pulse& pulse) : pulse_(pulse) {
+    Facts& f = facts_;
+    f.context = load.context != 0
+                    ? load.context
+                    : static_cast<Tokens>(std::min<uint64_t>(settings.context_train, 8192));
+    f.batch = std::max<Tokens>(load.batch, 1);
+    f.sequences = std::max<uint32_t>(load.sequences, 1);
+    f.vocabulary = kVocabulary;
+    f.window = static_cast<Tokens>(settings.window);
+    f.pools = settings.pooling || load.embeddings;
+    f.generates = !load.embeddings;
+    for (const auto word : kWords) f.piece_max = std::max(f.piece_max, word.size());
+    f.memory_bytes = settings.size_bytes;
+    f.info = {{"architecture", "fake"},
+              {"name", load.name.empty() ? "fake" : load.name},
+              {"parameters", 0},
+              {"size_bytes", settings.size_bytes},
+              {"quantization", "none"},
+              {"context_train", settings.context_train},
+              {"context", f.context},
+              {"vocabulary", kVocabulary},
+              {"embedding_length", kVectorLength},
+              {"layers", 1},
+              {"sliding_window", settings.window},
+              {"pooling", f.pools ? "mean" : "none"},
+              {"has_template", settings.has_template},
+              {"template_sha256", ""},
+              {"licence", "Apache-2.0"}};
+    cells_.resize(f.sequences);
+  }
+
+  const Facts& facts() const override { return facts_; }
+
+  Result<std::vector<Token>> tokenize(std::string_view text, Special special) override {
+    std::vector<Token> tokens = {kBegin};
+    while (!text.empty()) {
+      const Token token = first_token(text, special);
+      tokens.push_back(token);
+      text.remove_prefix(token < kBegin       ? 1
+                         : token < kFirstWord ? kControls[token - kBegin].size()
+                                              : kWords[token - kFirstWord].size());
+    }
+    return tokens;
+  }
+
+  std::string piece(Token token, Special special) const override {
+    if (token >= kBegin && token < kFirstWord && special == Special::AsText) {
+      return std::string(kControls[token - kBegin]);
+    }
+    return raw_piece(token);
+  }
+
+  bool ends(Token token) const override { return token == kEnd; }
+
+  Result<Rendered> render_chat(const Json& messages, const Json& kwargs) override {
+    const auto wrong = [](std::string what) {
+      return Error{Code::Invalid, cat("'messages' ", what), "messages"};
+    };
+    if (!settings.has_template) {
+      return wrong("cannot be used: this model has no chat template; use /v1/completions");
+    }
+    std::string prompt;
+    for (const Json& message : messages) {
+      const auto role = message.is_object() ? message.value("role", Json()) : Json();
+      const auto content = message.is_object() ? message.value("content", Json()) : Json();
+      if (!role.is_string()) return wrong("has one without a role");
+      const std::string name = role == "developer" ? "system" : role.get<std::string>();
+      if (name != "system" && name != "user" && name != "assistant" && name != "tool") {
+        return wrong(cat("has the unknown role '", utf8_repaired(name.substr(0, 32)), "'"));
+      }
+      if (!content.is_string()) return wrong("has one whose content is not text");
+      prompt += cat("<|", name, "|>", content.get_ref<const std::string&>(), "<|end|>\n");
+    }
+    if (kwargs.is_object() && kwargs.contains("suffix")) prompt += dump(kwargs["suffix"]);
+    return Rendered{prompt + "<|assistant|>", {}};
+  }
+
+  Result<std::unique_ptr<Sampler>> sampler(const Sampling& sampling,
+                                           std::span<const Token> prompt) override {
+    return std::unique_ptr<Sampler>(std::make_unique<FakeSampler>(*this, sampling, prompt));
+  }
+
+  Decoded decode(std::span<const Row> rows) override {
+    if (!pace(pulse_, rows.size(),
+              rows.size() > facts_.sequences ? settings.prompt_tokens_per_s
+                                             : settings.tokens_per_s * rows.size())) {
+      return Decoded::Aborted;
+    }
+    if (decoded_ + rows.size() > settings.break_after) return Decoded::Broken;
+    decoded_ += rows.size();
+    rows_.assign(rows.begin(), rows.end());
+    for (const Row& row : rows) {
+      auto& cells = cells_[row.sequence];
+      if (row.position != static_cast<Position>(cells.tokens.size())) return Decoded::Broken;
+      cells.tokens.push_back(row.token);
+      const auto next = row.position + 1;
+      if (facts_.window > 0) {
+        cells.first = std::max(cells.first, next - static_cast<Position>(facts_.window));
+      }
+    }
+    return Decoded::Ok;
+  }
+
+  bool cut(Sequence sequence, Position from) override {
+    auto& cells = cells_[sequence];
+    cells.tokens.resize(std::min(cells.tokens.size(), static_cast<size_t>(from)));
+    if (cells.tokens.empty()) cells.first = 0;
+    return true;
+  }
+
+  void share(Sequence from, Sequence to, Position until) override {
+    cells_[to] = cells_[from];
+    cells_[to].tokens.resize(until);
+  }
+
+  Position first_position(Sequence sequence) const override {
+    return cells_[sequence].tokens.empty() ? -1 : cells_[sequence].first;
+  }
+
+  // The direction of a text is the sum of the directions of its tokens: like texts are near each
+  // other.
+  Result<std::vector<float>> embed(std::span<const std::span<const Token>> inputs) override {
+    std::vector<float> out;
+    for (const auto& input : inputs) {
+      if (!pace(pulse_, input.size(), settings.prompt_tokens_per_s)) {
+        return Error{Code::Cancelled, "the request was cancelled"};
+      }
+      std::vector<float> sum(kVectorLength);
+      for (const Token token : input) {
+        for (uint32_t i = 0; i < kVectorLength; i++) {
+          const uint64_t bits = mixed(static_cast<uint64_t>(token) * kVectorLength + i + 1);
+          sum[i] += static_cast<float>(bits >> 40) / static_cast<float>(1 << 24) - 0.5F;
+        }
+      }
+      float squares = 0;
+      for (const float x : sum) squares += x * x;
+      const float length = squares > 0 ? std::sqrt(squares) : 1;
+      for (const float x : sum) out.push_back(x / length);
+    }
+    return out;
+  }
+
+  // What the sequence of a row of the last decode holds, and whether its window is whole.
+  Result<std::span<const Token>> held(int row) const {
+    const auto& cells = cells_[rows_[row].sequence];
+    const auto next = static_cast<Position>(cells.tokens.size());
+    const Position needed =
+        facts_.window > 0 ? std::max(0, next - static_cast<Position>(facts_.window)) : 0;
+    if (cells.first > needed) return Error{Code::Corrupt, "the fake's window has a hole"};
+    return std::span<const Token>(cells.tokens);
+  }
+  bool numbers() const { return decoded_ < settings.nan_after; }
+
+ private:
+  struct Cells {
+    std::vector<Token> tokens;
+    Position first = 0;  // what is before it has been forgotten
+  };
+
+  static Token first_token(std::string_view text, Special special) {
+    if (special == Special::Parsed) {
+      for (size_t i = 0; i < kControls.size(); i++) {
+        if (text.starts_with(kControls[i])) return static_cast<Token>(kBegin + i);
+      }
+    }
+    size_t best = 0;
+    Token token = static_cast<unsigned char>(text[0]);
+    for (size_t i = 0; i < kWords.size(); i++) {
+      if (kWords[i].size() > best && text.starts_with(kWords[i])) {
+        best = kWords[i].size();
+        token = static_cast<Token>(kFirstWord + i);
+      }
+    }
+    return token;
+  }
+
+  Pulse& pulse_;
+  Facts facts_;
+  std::vector<Cells> cells_;
+  std::vector<Row> rows_;
+  uint64_t decoded_ = 0;
+};
+
+size_t number_after(std::string_view text, size_t most) {
+  size_t number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return std::min(number, most);
+}
+
+Script script_for(FakeModel& model, std::span<const Token> prompt) {
+  // the last message of a chat, or the last line of a text
+  const bool chat = !prompt.empty() && prompt.back() == kAssistant;
+  std::string order;
+  if (chat) {
+    auto end = prompt.size() - 1;
+    while (end > 0 && prompt[end] != kEnd) end--;
+    auto begin = end;
+    while (begin > 0 && (prompt[begin - 1] < kBegin || prompt[begin - 1] >= kFirstWord)) begin--;
+    order = text_of(prompt.subspan(begin, end - begin));
+  } else {
+    order = text_of(prompt);
+    if (const size_t line = order.rfind('\n'); line != std::string::npos) order.erase(0, line + 1);
+  }
+  std::string answer;
+  const auto after = [&](std::string_view word) -> std::optional<std::string_view> {
+    if (!order.starts_with(word)) return std::nullopt;
+    return std::string_view(order).substr(word.size());
+  };
+  if (const auto text = after("repeat: ")) {
+    answer = *text;
+  } else if (const auto count = after("count: ")) {
+    const size_t most = number_after(*count, 1'000'000);
+    for (size_t i = 1; i <= most; i++) answer += cat(i == 1 ? "" : " ", i);
+  } else if (const auto hex = after("bytes: ")) {
+    for (size_t i = 0; i + 1 < hex->size(); i += 2) {
+      unsigned byte = 0;
+      std::from_chars(hex->data() + i, hex->data() + i + 2, byte, 16);
+      answer += static_cast<char>(byte);
+    }
+    Script script;
+    for (const char byte : answer) script.answer.push_back(static_cast<unsigned char>(byte));
+    return script;
+  } else if (const auto random = after("random: ")) {
+    return {{}, number_after(*random, 1'000'000)};
+  } else {
+    size_t words = 0;
+    for (const auto& word : split(order, ' ')) words += word.empty() ? 0 : 1;
+    answer = cat("The prompt has ", words, " words.");
+  }
+  auto tokens = model.tokenize(answer, Special::AsText);
+  return {{tokens->begin() + 1, tokens->end()}, 0};  // without the begin
+}
+
+FakeSampler::FakeSampler(FakeModel& model, const Sampling& sampling, std::span<const Token> prompt)
+    : model_(model),
+      sampling_(sampling),
+      said_(prompt.begin(), prompt.end()),
+      prompt_(prompt.size()),
+      script_(script_for(model, prompt)),
+      random_(sampling.seed) {}
+
+std::vector<float> FakeSampler::logits() const {
+  std::vector<float> out(kVocabulary);
+  const size_t at = said_.size() - prompt_;
+  for (Tokens t = 0; t < kVocabulary; t++) {
+    out[t] = static_cast<float>(mixed(at * kVocabulary + t) >> 44) / static_cast<float>(1 << 20);
+  }
+  if (script_.random > 0) {
+    if (at >= script_.random) {
+      out[kEnd] = 40;
+    } else {
+      for (char c = 'a'; c <= 'z'; c++) out[static_cast<size_t>(c)] += 20;
+    }
+  } else {
+    out[at < script_.answer.size() ? script_.answer[at] : Token{kEnd}] = 40;
+  }
+  if (!model_.numbers()) out[0] = NAN;
+  return out;
+}
+
+Token FakeSampler::draw(std::vector<float> logits) {
+  for (const auto& [token, bias] : sampling_.logit_bias) logits[token] += bias;
+  if (sampling_.ignore_eos) logits[kEnd] = -INFINITY;
+  const size_t last =
+      sampling_.repeat_last_n < 0 ? said_.size() : static_cast<size_t>(sampling_.repeat_last_n);
+  std::vector<int> counts(logits.size());
+  for (size_t i = said_.size() - std::min(last, said_.size()); i < said_.size(); i++) {
+    counts[said_[i]]++;
+  }
+  for (size_t t = 0; t < logits.size(); t++) {
+    if (counts[t] == 0) continue;
+    logits[t] =
+        logits[t] > 0 ? logits[t] / sampling_.repeat_penalty : logits[t] * sampling_.repeat_penalty;
+    logits[t] -=
+        sampling_.presence_penalty + sampling_.frequency_penalty * static_cast<float>(counts[t]);
+  }
+  std::vector<Token> order(logits.size());
+  for (size_t i = 0; i < order.size(); i++) order[i] = static_cast<Token>(i);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](Token a, Token b) { return logits[a] > logits[b]; });
+  if (sampling_.temperature <= 0) return order[0];
+
+  std::vector<double> weights;
+  double total = 0;
+  for (const Token token : order) {
+    weights.push_back(
+        std::exp(static_cast<double>((logits[token] - logits[order[0]]) / sampling_.temperature)));
+    total += weights.back();
+  }
+  size_t keep = sampling_.top_k > 0 ? static_cast<size_t>(sampling_.top_k) : order.size();
+  keep = std::min(keep, order.size());
+  double sum = 0;
+  for (size_t i = 0; i < keep; i++) {
+    if (i > 0 && (sum / total >= static_cast<double>(sampling_.top_p) ||
+                  weights[i] < static_cast<double>(sampling_.min_p) * weights[0])) {
+      keep = i;
+      break;
+    }
+    sum += weights[i];
+  }
+  double at = std::uniform_real_distribution<double>(0, sum)(random_);
+  for (size_t i = 0; i < keep; i++) {
+    at -= weights[i];
+    if (at <= 0) return order[i];
+  }
+  return order[keep - 1];
+}
+
+Result<Chosen> FakeSampler::choose(int row, std::optional<unsigned> top) {
+  TRY_AS(const auto held, model_.held(row));
+  if (!std::equal(held.begin(), held.end(), said_.begin(), said_.end())) {
+    return Error{Code::Corrupt, "the fake's cells hold another conversation"};
+  }
+  const std::vector<float> raw = logits();
+  if (std::any_of(raw.begin(), raw.end(), [](float x) { return std::isnan(x); })) {
+    return Error{Code::Corrupt, "the model computed something that is no number"};
+  }
+  Chosen chosen;
+  chosen.token = draw(raw);
+  said_.push_back(chosen.token);
+  if (!top) return chosen;
+
+  const float most = *std::max_element(raw.begin(), raw.end());
+  double sum = 0;
+  for (const float x : raw) sum += std::exp(static_cast<double>(x - most));
+  const float log_sum = most + static_cast<float>(std::log(sum));
+  chosen.logprob = raw[chosen.token] - log_sum;
+  std::vector<Token> order(raw.size());
+  for (size_t i = 0; i < order.size(); i++) order[i] = static_cast<Token>(i);
+  const size_t count = std::min<size_t>(*top, order.size());
+  std::partial_sort(order.begin(), order.begin() + static_cast<ptrdiff_t>(count), order.end(),
+                    [&](Token a, Token b) { return raw[a] > raw[b]; });
+  for (size_t i = 0; i < count; i++) chosen.top.push_back({order[i], raw[order[i]] - log_sum});
+  return chosen;
+}
+
+// Takes a count out of the options; sizes may have a unit.
+Result<> take(Options& options, const char* name, uint64_t& out) {
+  const auto found = options.find(name);
+  if (found == options.end()) return Unit{};
+  const std::string& text = found->second;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), out);
+  const std::string_view unit(end, static_cast<size_t>(text.data() + text.size() - end));
+  if (unit == "KiB") out = KiB(out).n;
+  if (unit == "MiB") out = MiB(out).n;
+  if (unit == "GiB") out = GiB(out).n;
+  if (problem != std::errc() ||
+      (!unit.empty() && unit != "KiB" && unit != "MiB" && unit != "GiB")) {
+    return Error{Code::Invalid, cat("--", name, "='", text, "' is not a count or a size")};
+  }
+  options.erase(found);
+  return Unit{};
+}
+
+Result<std::string> prepare(Options& options) {
+  settings = {};
+  TRY(take(options, "load-ms", settings.load_ms));
+  TRY(take(options, "tokens-per-s", settings.tokens_per_s));
+  TRY(take(options, "prompt-tokens-per-s", settings.prompt_tokens_per_s));
+  TRY(take(options, "size", settings.size_bytes));
+  TRY(take(options, "context-train", settings.context_train));
+  TRY(take(options, "window", settings.window));
+  TRY(take(options, "nan-after", settings.nan_after));
+  TRY(take(options, "break-after", settings.break_after));
+  settings.has_template = options.erase("no-template") == 0;
+  settings.pooling = options.erase("pooling") != 0;
+  return std::string("fake");
+}
+
+Result<std::unique_ptr<Model>> load(const LoadOrder& order, Pulse& pulse) {
+  constexpr uint64_t kParts = 10;
+  for (uint64_t part = 0; part < kParts && settings.load_ms > 0 && !order.inspect_only; part++) {
+    const auto until = Steady::now() + std::chrono::microseconds(settings.load_ms * 1000 / kParts);
+    while (Steady::now() < until) {
+      std::this_thread::sleep_for(milliseconds(1));
+      pulse.beat();
+    }
+    if (order.progress) order.progress(static_cast<double>(part + 1) / kParts);
+  }
+  return std::unique_ptr<Model>(std::make_unique<FakeModel>(order.load, pulse));
+}
+
+const Backend backend{.name = "fake", .prepare = prepare, .load = load};
+const Registered<Backend> registered{backend};
+
+}  // namespace
+}  // namespace lares::engine

@@ -1,0 +1,661 @@
+#include "engine/batcher.h"
+
+#include <algorithm>
+#include <bit>
+#include <cassert>
+#include <cmath>
+
+#include "base/text.h"
+
+namespace lares::engine {
+namespace {
+
+// 9120 as "9,120".
+std::string grouped(size_t number) {
+  std::string digits = std::to_string(number);
+  for (size_t at = digits.size(); at > 3;) {
+    at -= 3;
+    digits.insert(at, ",");
+  }
+  return digits;
+}
+
+Error cancelled() { return {Code::Cancelled, "the request was cancelled"}; }
+
+Error too_busy() {
+  return {Code::Busy, cat("this model has ", kWaitingMax,
+                          " requests waiting, which is all it keeps; retry when some have ended")};
+}
+
+double number_or_least(float logprob) {
+  return std::isfinite(logprob) ? static_cast<double>(logprob) : -9999.0;
+}
+
+Json token_json(const Model& model, Token token, float logprob) {
+  const std::string bytes = model.piece(token, Special::AsText);
+  Json list = Json::array();
+  for (const char byte : bytes) list.push_back(static_cast<unsigned char>(byte));
+  return {{"token", utf8_repaired(bytes)},
+          {"bytes", std::move(list)},
+          {"logprob", number_or_least(logprob)}};
+}
+
+}  // namespace
+
+struct Batcher::Request {
+  Request(uint64_t number, GenerateOptions asked)
+      : id(number), options(std::move(asked)), text({}) {}
+
+  size_t pending() const { return tokens.size() - computed; }
+  // Its prompt (or what it lost to preemption) is not computed yet.
+  bool prefilling() const { return pending() > 1 || generated() == 0; }
+  size_t generated() const { return tokens.size() - prompt; }
+
+  const uint64_t id;
+  GenerateOptions options;
+  std::vector<Token> tokens;  // the prompt and the answer
+  size_t prompt = 0;          // how many of them are the prompt
+  size_t computed = 0;        // how many the sequence holds
+  size_t reused = 0;
+  Sequence sequence = -1;
+  bool started = false;
+  std::unique_ptr<Sampler> sampler;
+  TextOut text;
+  // Tokens whose text was not shown yet: how many bytes went in with each, and its logprobs.
+  struct Told {
+    size_t until;
+    Json logprobs;
+  };
+  std::deque<Told> untold;
+  SteadyTime began;  // of computing
+  SteadyTime first_token;
+};
+
+struct Batcher::EmbedJob {
+  uint64_t id = 0;
+  std::vector<std::vector<Token>> inputs;
+  size_t next = 0;  // input
+  std::string vectors;
+  SteadyTime began;
+  bool started = false;
+};
+
+Batcher::Batcher(Model& model, Pulse& pulse, const Clock& clock, Out out, Seeds seeds)
+    : model_(model),
+      pulse_(pulse),
+      clock_(clock),
+      out_(std::move(out)),
+      seeds_(std::move(seeds)),
+      slots_(model.facts().sequences, model.facts().context) {}
+
+Batcher::~Batcher() = default;
+
+// --- requests in
+// -------------------------------------------------------------------------------------
+
+Result<> Batcher::check_length(size_t at_least, bool exact, std::string_view param) const {
+  const size_t context = model_.facts().context;
+  if (at_least <= context) return Unit{};
+  return Error{Code::Invalid,
+               cat("the prompt has ", exact ? "" : "at least ", grouped(at_least),
+                   " tokens, but this model's context is ", grouped(context),
+                   "; shorten it, or load the model with a larger context"),
+               std::string(param)};
+}
+
+Result<std::vector<Token>> Batcher::prompt_tokens(Request& request) {
+  const Facts& facts = model_.facts();
+  GenerateOptions& options = request.options;
+  const std::string_view param = options.chat ? "messages" : "prompt";
+  std::vector<std::string> stops = options.stops;
+  std::vector<Token> tokens;
+  if (const auto* given = std::get_if<std::vector<Token>>(&options.prompt);
+      given && !options.chat) {
+    tokens = *given;
+  } else {
+    std::string prompt;
+    if (options.chat) {
+      const Pulse::Quiet quiet(pulse_, kTemplateMax);
+      TRY_AS(Rendered rendered, model_.render_chat(options.messages, options.template_kwargs));
+      prompt = std::move(rendered.prompt);
+      stops.insert(stops.end(), rendered.stops.begin(), rendered.stops.end());
+      options.messages = nullptr;
+    } else {
+      prompt = std::get<std::string>(options.prompt);
+    }
+    if (!is_utf8(prompt)) {
+      return Error{Code::Invalid, cat("'", param, "' is not UTF-8"), std::string(param)};
+    }
+    // what is too long at a glance is not worth tokenising
+    if (facts.piece_max > 0) TRY(check_length(prompt.size() / facts.piece_max, false, param));
+    const Pulse::Quiet quiet(pulse_, kTokeniseMax);
+    TRY_AS(tokens, model_.tokenize(prompt, Special::Parsed));
+  }
+  if (tokens.empty()) {
+    return Error{Code::Invalid,
+                 cat("'", param, "' is empty, and this model needs at least one token"),
+                 std::string(param)};
+  }
+  TRY(check_length(tokens.size(), true, param));
+  request.text = TextOut(std::move(stops));
+  return tokens;
+}
+
+void Batcher::generate(uint64_t id, const wire::Generate& message) {
+  assert(!has(id));
+  const Facts& facts = model_.facts();
+  const auto refuse = [&](Error error) { out_(id, wire::Failed{std::move(error)}); };
+  if (!facts.generates) {
+    return refuse(
+        {Code::Invalid, "this is an embedding model; answers need a chat model", "model"});
+  }
+  if (waiting_.size() >= kWaitingMax) return refuse(too_busy());
+  auto options = read_options(message, facts.vocabulary, seeds_());
+  if (!options) return refuse(std::move(options).error());
+  if (options->echo && options->top) {
+    return refuse({Code::Unsupported,
+                   "'echo' together with 'logprobs' is not supported; leave one of them out",
+                   "logprobs"});
+  }
+  auto request = std::make_unique<Request>(id, *std::move(options));
+  auto tokens = prompt_tokens(*request);
+  if (!tokens) return refuse(std::move(tokens).error());
+  request->tokens = *std::move(tokens);
+  request->prompt = request->tokens.size();
+  auto sampler = model_.sampler(request->options.sampling, request->tokens);
+  if (!sampler) return refuse(std::move(sampler).error());
+  request->sampler = *std::move(sampler);
+  waiting_.push_back(std::move(request));
+}
+
+Result<Batcher::EmbedJob> Batcher::read_embed(uint64_t id, const wire::Embed& message) {
+  const Facts& facts = model_.facts();
+  if (!facts.pools) {
+    return Error{Code::Invalid,
+                 "this is a chat model without pooling; embeddings need an embedding model such as "
+                 "all-minilm-l6-v2",
+                 "model"};
+  }
+  const Json& inputs = message.inputs;
+  const auto wrong = [](std::string what) {
+    return Error{Code::Invalid, cat("'input' ", what), "input"};
+  };
+  if (!inputs.is_array() || inputs.empty()) return wrong("is not an array of at least one input");
+  if (inputs.size() > kInputsMax) {
+    return wrong(cat("has ", grouped(inputs.size()), " inputs, at most ", grouped(kInputsMax),
+                     " are allowed"));
+  }
+  const size_t longest = std::min(facts.context, facts.batch);
+  EmbedJob job;
+  job.id = id;
+  for (const Json& input : inputs) {
+    std::vector<Token> tokens;
+    if (input.is_string()) {
+      const auto& text = input.get_ref<const std::string&>();
+      if (!is_utf8(text)) return wrong("is not UTF-8");
+      const Pulse::Quiet quiet(pulse_, kTokeniseMax);
+      TRY_AS(tokens, model_.tokenize(text, Special::AsText));
+    } else if (input.is_array()) {
+      for (const Json& item : input) {
+        if (!item.is_number_unsigned() || item.get<uint64_t>() >= facts.vocabulary) {
+          return wrong(
+              cat("has something that is no token id; they are 0 to ", facts.vocabulary - 1));
+        }
+        tokens.push_back(item.get<Token>());
+      }
+    } else {
+      return wrong("is neither strings nor arrays of token ids");
+    }
+    if (tokens.empty()) return wrong(cat("number ", job.inputs.size(), " is empty"));
+    if (tokens.size() > longest) {
+      return wrong(cat("number ", job.inputs.size(), " has ", grouped(tokens.size()),
+                       " tokens, but this model takes ", grouped(longest),
+                       "; split it into shorter pieces"));
+    }
+    job.inputs.push_back(std::move(tokens));
+  }
+  return job;
+}
+
+void Batcher::embed(uint64_t id, const wire::Embed& message) {
+  assert(!has(id));
+  if (embeds_.size() >= kWaitingMax) return out_(id, wire::Failed{too_busy()});
+  auto job = read_embed(id, message);
+  if (!job) return out_(id, wire::Failed{std::move(job).error()});
+  embeds_.push_back(std::make_unique<EmbedJob>(*std::move(job)));
+}
+
+bool Batcher::has(uint64_t id) const {
+  const auto is_it = [id](const auto& item) { return item->id == id; };
+  return std::any_of(waiting_.begin(), waiting_.end(), is_it) ||
+         std::any_of(computing_.begin(), computing_.end(), is_it) ||
+         std::any_of(embeds_.begin(), embeds_.end(), is_it);
+}
+
+void Batcher::cancel(uint64_t id) {
+  for (Requests* list : {&waiting_, &computing_}) {
+    for (const auto& request : *list) {
+      if (request->id == id) return fail(*request, cancelled());
+    }
+  }
+  const auto job = std::find_if(embeds_.begin(), embeds_.end(),
+                                [id](const auto& item) { return item->id == id; });
+  if (job == embeds_.end()) return;
+  embeds_.erase(job);
+  out_(id, wire::Failed{cancelled()});
+}
+
+void Batcher::interrupt(uint64_t id) {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [owner, rows] : running_) {
+    if (owner == id && rows * 2 > running_rows_) pulse_.abort();
+  }
+}
+
+// Says whose rows the step has that begins or, with none, that it is over.
+void Batcher::running(std::vector<std::pair<uint64_t, size_t>> whose, size_t rows) {
+  const std::lock_guard lock(mutex_);
+  running_ = std::move(whose);
+  running_rows_ = rows;
+  pulse_.allow();
+}
+
+// --- who computes
+// ------------------------------------------------------------------------------------
+
+void Batcher::clear(Sequence sequence) {
+  model_.cut(sequence, 0);
+  slots_.cut(sequence, 0);
+}
+
+// True: a request that is computing its prompt will soon hold much more of this one's than any does
+// now (n answers to one prompt).
+bool Batcher::must_wait_for_prefix(const Request& request, size_t keep) const {
+  constexpr size_t kWorthWaiting = 32;
+  if (!model_.facts().cuts) return false;
+  return std::any_of(computing_.begin(), computing_.end(), [&](const auto& other) {
+    if (!other->prefilling()) return false;
+    const size_t common =
+        std::min(common_prefix(other->tokens, request.tokens), request.tokens.size() - 1);
+    return common > other->computed && common > keep + kWorthWaiting;
+  });
+}
+
+// Finds the request a sequence and cells. False: not now.
+bool Batcher::place(Request& request) {
+  const Facts& facts = model_.facts();
+  const auto usable = [&](Sequence sequence, size_t keep) {
+    if (facts.window == 0) return true;
+    // the window before the next position must be whole
+    const size_t first_needed = keep > facts.window ? keep - facts.window : 0;
+    const Position first = model_.first_position(sequence);
+    return first >= 0 && static_cast<size_t>(first) <= first_needed;
+  };
+  auto place = slots_.place(request.tokens, usable, facts.cuts);
+  if (!place) return false;
+  if (must_wait_for_prefix(request, place->keep)) return false;
+
+  // room for this prompt, and for the answers in progress to go on for a while
+  constexpr size_t kGrowth = 32;
+  const size_t growth = computing_.empty() ? 0 : kGrowth * (computing_.size() + 1);
+  const auto fits = [&](const Slots::Place& p) {
+    const size_t held = p.to == p.from ? slots_.cells_busy(-1) + p.keep : slots_.cells_busy(p.from);
+    return held + request.tokens.size() - p.keep + growth <= slots_.cells_total();
+  };
+  const bool from_idle = place->from >= 0 && !slots_[place->from].busy;
+  if (!fits(*place) && from_idle) place->to = place->from;
+  if (!fits(*place) && !computing_.empty()) return false;
+  return begin(request, *place);
+}
+
+bool Batcher::begin(Request& request, Slots::Place place) {
+  if (place.to != place.from) {
+    clear(place.to);
+    if (place.from >= 0 && place.keep > 0) {
+      model_.share(place.from, place.to, static_cast<Position>(place.keep));
+      slots_.share(place.from, place.to, place.keep);
+    }
+  } else if (place.keep < slots_[place.to].tokens.size()) {
+    if (model_.cut(place.to, static_cast<Position>(place.keep))) {
+      slots_.cut(place.to, place.keep);
+    } else {
+      clear(place.to);
+      place.keep = 0;
+    }
+  }
+  slots_.take(place.to);
+  request.sequence = place.to;
+  request.computed = place.keep;
+  if (!request.started) {
+    request.started = true;
+    request.reused = place.keep;
+    request.began = clock_.now();
+    out_(request.id,
+         wire::Started{static_cast<Tokens>(request.prompt), static_cast<Tokens>(request.reused)});
+    if (request.options.echo) {
+      std::string text;
+      if (const auto* given = std::get_if<std::string>(&request.options.prompt)) {
+        text = *given;
+      } else {
+        for (const Token token : request.tokens) text += model_.piece(token, Special::Parsed);
+        text = utf8_repaired(text);
+      }
+      if (!text.empty()) out_(request.id, wire::Delta{std::move(text), nullptr, 0});
+    }
+  }
+  return true;
+}
+
+void Batcher::admit() {
+  while (!waiting_.empty() && computing_.size() < slots_.count() && place(*waiting_.front())) {
+    computing_.push_back(std::move(waiting_.front()));
+    waiting_.pop_front();
+  }
+}
+
+// One token for each answer in progress, then prompts in order of admission, as the step's time
+// allows.
+std::vector<Batcher::Part> Batcher::plan() {
+  std::vector<Part> parts;
+  size_t room = model_.facts().batch;
+  for (const auto& request : computing_) {
+    if (request->prefilling() || room == 0) continue;
+    parts.push_back({request.get(), 1});
+    room--;
+  }
+  const double target_ms = parts.empty() && computing_.size() == 1 ? kStepMs : kStepSharedMs;
+  size_t chunk = parts.empty() ? room : kChunkMin * 2;
+  if (prompt_tokens_per_ms_ > 0) {
+    chunk = static_cast<size_t>(std::min(target_ms * prompt_tokens_per_ms_, 1e6));
+  }
+  room = std::min(room, std::max(chunk, kChunkMin));
+  for (const auto& request : computing_) {
+    if (!request->prefilling() || room == 0) continue;
+    const size_t rows = std::min(room, request->pending());
+    parts.push_back({request.get(), rows});
+    room -= rows;
+  }
+  return parts;
+}
+
+bool Batcher::make_cells(size_t needed) {
+  while (slots_.cells_free() < needed) {
+    const auto idle = slots_.oldest_idle();
+    if (!idle) return false;
+    clear(*idle);
+  }
+  return true;
+}
+
+// Takes a request's cells; it computes them again when there is room.
+void Batcher::preempt(Request& request) {
+  clear(request.sequence);
+  slots_.release(request.sequence);
+  request.sequence = -1;
+  request.computed = 0;
+  const auto at = std::find_if(computing_.begin(), computing_.end(),
+                               [&](const auto& item) { return item.get() == &request; });
+  assert(at != computing_.end());
+  waiting_.push_front(std::move(*at));
+  computing_.erase(at);
+}
+
+bool Batcher::preempt_youngest() {
+  if (computing_.size() < 2) return false;
+  preempt(*computing_.back());
+  return true;
+}
+
+// --- a step
+// ------------------------------------------------------------------------------------------
+
+bool Batcher::step() {
+  admit();
+  if (computing_.empty()) return embed_step();
+
+  std::vector<Part> parts;
+  size_t rows = 0;
+  for (;;) {
+    parts = plan();
+    rows = 0;
+    for (const Part& part : parts) rows += part.rows;
+    if (make_cells(rows)) break;
+    if (!preempt_youngest()) {
+      fail(*computing_.front(),
+           {Code::NoRoom, "the model's state has no room for this conversation"});
+      return true;
+    }
+  }
+
+  const SteadyTime from = clock_.now();
+  switch (compute(parts, rows)) {
+    case Decoded::Ok:
+      learn_speed(parts, std::chrono::duration<double, std::milli>(clock_.now() - from).count());
+      advance(parts);
+      break;
+    case Decoded::Aborted: break;
+    case Decoded::NoCells:
+      // the engine's own count is stricter than ours (windows): give up what is idle, then the
+      // youngest
+      if (const auto idle = slots_.oldest_idle()) {
+        clear(*idle);
+      } else if (!preempt_youngest()) {
+        fail(*computing_.front(),
+             {Code::NoRoom, "the model's state has no room for this conversation"});
+      }
+      break;
+    case Decoded::Broken: broken(parts); break;
+  }
+  if (!embeds_.empty()) embed_step();
+  return true;
+}
+
+Decoded Batcher::compute(const std::vector<Part>& parts, size_t rows) {
+  rows_.clear();
+  rows_.reserve(rows);
+  for (const Part& part : parts) {
+    const Request& request = *part.request;
+    for (size_t i = 0; i < part.rows; i++) {
+      const size_t at = request.computed + i;
+      rows_.push_back({request.tokens[at], static_cast<Position>(at), request.sequence,
+                       at + 1 == request.tokens.size()});
+    }
+  }
+  std::vector<std::pair<uint64_t, size_t>> whose;
+  for (const Part& part : parts) whose.emplace_back(part.request->id, part.rows);
+  running(std::move(whose), rows);
+  const Decoded done = model_.decode(rows_);
+  running({}, 0);
+  pulse_.beat();
+  return done;
+}
+
+void Batcher::learn_speed(const std::vector<Part>& parts, double took_ms) {
+  size_t prompt_rows = 0;
+  for (const Part& part : parts) prompt_rows += part.rows > 1 ? part.rows : 0;
+  if (prompt_rows < kChunkMin || took_ms <= 0) return;
+  const double now = static_cast<double>(prompt_rows) / took_ms;
+  prompt_tokens_per_ms_ = prompt_tokens_per_ms_ > 0 ? 0.5 * prompt_tokens_per_ms_ + 0.5 * now : now;
+}
+
+void Batcher::advance(const std::vector<Part>& parts) {
+  for (const Part& part : parts) {
+    for (size_t i = 0; i < part.rows; i++) {
+      slots_.extend(part.request->sequence, part.request->tokens[part.request->computed++]);
+    }
+  }
+  int row = -1;
+  for (const Part& part : parts) {
+    Request& request = *part.request;
+    row += static_cast<int>(part.rows);
+    if (request.pending() > 0) {
+      out_(request.id, wire::Progress{"prefill", static_cast<double>(request.computed) /
+                                                     static_cast<double>(request.tokens.size())});
+      continue;
+    }
+    choose(request, row);
+  }
+}
+
+// The next token of an answer. False: the request has ended.
+bool Batcher::choose(Request& request, int row) {
+  if (request.generated() == 0) request.first_token = clock_.now();
+  const auto most = request.options.max_tokens;
+  if (most && request.generated() >= *most) {
+    finish(request, "length");
+    return false;
+  }
+  auto chosen = request.sampler->choose(row, request.options.top);
+  if (!chosen) {
+    fail(request, std::move(chosen).error());
+    return false;
+  }
+  if (model_.ends(chosen->token) && !request.options.sampling.ignore_eos) {
+    finish(request, "stop");
+    return false;
+  }
+  request.tokens.push_back(chosen->token);
+  std::string shown = request.text.add(model_.piece(chosen->token, Special::Parsed));
+  Request::Told told{request.text.bytes_in(), nullptr};
+  if (request.options.top) {
+    told.logprobs = token_json(model_, chosen->token, chosen->logprob);
+    Json top = Json::array();
+    for (const Candidate& candidate : chosen->top) {
+      top.push_back(token_json(model_, candidate.token, candidate.logprob));
+    }
+    told.logprobs["top_logprobs"] = std::move(top);
+  }
+  request.untold.push_back(std::move(told));
+  tell(request, std::move(shown));
+  if (request.text.stopped()) {
+    finish(request, "stop");
+    return false;
+  }
+  if ((most && request.generated() >= *most) || request.tokens.size() > model_.facts().context) {
+    finish(request, "length");
+    return false;
+  }
+  return true;
+}
+
+// Sends text that may be shown, with the tokens that stand behind it.
+void Batcher::tell(Request& request, std::string text) {
+  if (text.empty() && !request.options.top) return;
+  wire::Delta delta{std::move(text), nullptr, 0};
+  if (request.options.top) delta.logprobs = Json::array();
+  while (!request.untold.empty() && request.untold.front().until <= request.text.bytes_out()) {
+    if (request.options.top) delta.logprobs.push_back(std::move(request.untold.front().logprobs));
+    delta.tokens++;
+    request.untold.pop_front();
+  }
+  const bool has_logprobs = request.options.top && !delta.logprobs.empty();
+  if (!has_logprobs) delta.logprobs = nullptr;
+  if (delta.text.empty() && !has_logprobs) return;
+  out_(request.id, std::move(delta));
+}
+
+void Batcher::finish(Request& request, std::string reason) {
+  if (!request.text.stopped()) tell(request, request.text.rest());
+  const SteadyTime now = clock_.now();
+  const auto ms = [](SteadyTime from, SteadyTime to) {
+    return std::chrono::duration<double, std::milli>(to - from).count();
+  };
+  wire::Done done;
+  done.reason = std::move(reason);
+  done.prompt_tokens = static_cast<Tokens>(request.prompt);
+  done.completion_tokens = static_cast<Tokens>(request.generated());
+  done.reused_tokens = static_cast<Tokens>(request.reused);
+  done.prefill_ms = ms(request.began, request.first_token);
+  done.decode_ms = ms(request.first_token, now);
+  done.stop = request.text.stop();
+  const uint64_t id = request.id;
+  drop(request);
+  out_(id, std::move(done));
+}
+
+void Batcher::fail(Request& request, Error error) {
+  const uint64_t id = request.id;
+  drop(request);
+  out_(id, wire::Failed{std::move(error)});
+}
+
+// Forgets a request; what its sequence holds stays for others.
+void Batcher::drop(Request& request) {
+  if (request.sequence >= 0) slots_.release(request.sequence);
+  for (Requests* list : {&computing_, &waiting_}) {
+    const auto at = std::find_if(list->begin(), list->end(),
+                                 [&](const auto& item) { return item.get() == &request; });
+    if (at != list->end()) {
+      list->erase(at);
+      return;
+    }
+  }
+  assert(false);
+}
+
+// After an error in the engine nothing that these sequences hold is trusted.
+void Batcher::broken(const std::vector<Part>& parts) {
+  for (const Part& part : parts) {
+    clear(part.request->sequence);
+    fail(*part.request,
+         {Code::Io, "computing: the engine gave an error; the worker's log has more"});
+  }
+}
+
+// --- embeddings
+// --------------------------------------------------------------------------------------
+
+bool Batcher::embed_step() {
+  if (embeds_.empty()) return false;
+  EmbedJob& job = *embeds_.front();
+  const Facts& facts = model_.facts();
+  if (!job.started) {
+    job.started = true;
+    job.began = clock_.now();
+    size_t all = 0;
+    for (const auto& input : job.inputs) all += input.size();
+    out_(job.id, wire::Started{static_cast<Tokens>(all), 0});
+  }
+  std::vector<std::span<const Token>> inputs;
+  size_t rows = 0;
+  for (size_t i = job.next; i < job.inputs.size() && inputs.size() < facts.sequences; i++) {
+    if (rows + job.inputs[i].size() > facts.batch) break;
+    rows += job.inputs[i].size();
+    inputs.emplace_back(job.inputs[i]);
+  }
+  assert(!inputs.empty());
+  running({{job.id, rows}}, rows);
+  auto vectors = model_.embed(inputs);
+  running({}, 0);
+  pulse_.beat();
+  if (!vectors) {
+    if (vectors.error().code == Code::Cancelled) return true;  // cancel() follows
+    const uint64_t id = job.id;
+    embeds_.pop_front();
+    out_(id, wire::Failed{std::move(vectors).error()});
+    return true;
+  }
+  for (const float value : *vectors) {
+    const auto bits = std::bit_cast<uint32_t>(value);
+    for (int shift = 0; shift < 32; shift += 8) {
+      job.vectors += static_cast<char>((bits >> shift) & 0xFF);
+    }
+  }
+  job.next += inputs.size();
+  if (job.next < job.inputs.size()) return true;
+
+  wire::Done done;
+  done.reason = "embedded";
+  for (const auto& input : job.inputs) {
+    done.input_tokens.push_back(static_cast<Tokens>(input.size()));
+    done.prompt_tokens += static_cast<Tokens>(input.size());
+  }
+  done.prefill_ms = std::chrono::duration<double, std::milli>(clock_.now() - job.began).count();
+  done.vectors = std::move(job.vectors);
+  const uint64_t id = job.id;
+  embeds_.pop_front();
+  out_(id, std::move(done));
+  return true;
+}
+
+}  // namespace lares::engine

@@ -1,0 +1,119 @@
+// Batcher: many requests, one Model. Each step computes one token for every answer in progress and
+// as much of the waiting prompts as fits; prompts begin at the longest prefix that some sequence
+// already holds. Requests in, events out; the same for every backend. No policy about who may ask:
+// that is the daemon's.
+//
+//   generate() ──> waiting ──admit()──> computing (prompt, then token by token) ──finish()──> ended
+//                     ^                     │
+//                     └──── preempt() ──────┘   cells ran out: it gives its own back and computes
+//                     them anew
+//   embed()    ──> waiting ──embed_step()──> ended
+//   cancel()   from any state ──> ended
+//
+// Every request ends exactly once, by Done or Failed. A request alone never lacks cells: its prompt
+// is no longer than the context, and its answer ends there ("length"). Compute thread only, but for
+// interrupt().
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <variant>
+#include <vector>
+
+#include "base/clock.h"
+#include "engine/model.h"
+#include "engine/options.h"
+#include "engine/slots.h"
+#include "engine/text_out.h"
+#include "wire/message.h"
+
+namespace lares::engine {
+
+inline constexpr size_t kWaitingMax = 256;  // requests; more are Busy
+inline constexpr size_t kInputsMax = 2048;  // of one Embed
+inline constexpr std::chrono::milliseconds kTokeniseMax{20'000};
+inline constexpr std::chrono::milliseconds kTemplateMax{5'000};
+// A step of prompt tokens should take no longer: alone, and while somebody waits for tokens.
+inline constexpr double kStepMs = 1000;
+inline constexpr double kStepSharedMs = 250;
+inline constexpr size_t kChunkMin = 32;
+
+class Batcher {
+ public:
+  using Event = std::variant<wire::Started, wire::Progress, wire::Delta, wire::Done, wire::Failed>;
+  using Out = std::function<void(uint64_t id, Event)>;
+  using Seeds = std::function<uint32_t()>;  // for requests that name none
+
+  // `model`, `pulse` and `clock` must outlive it.
+  Batcher(Model& model, Pulse& pulse, const Clock& clock, Out out, Seeds seeds);
+  ~Batcher();
+
+  // `id` is not in use. What is wrong with the request is told by Failed.
+  void generate(uint64_t id, const wire::Generate& message);
+  void embed(uint64_t id, const wire::Embed& message);
+  void cancel(uint64_t id);  // Failed{Cancelled} before it returns; unknown: no effect
+  bool has(uint64_t id) const;
+
+  // Computes one step. False: there was nothing to do.
+  bool step();
+
+  // Any thread. The running step is abandoned when `id` is most of it; cancel() must follow.
+  void interrupt(uint64_t id);
+
+  const Slots& slots() const { return slots_; }
+
+ private:
+  struct Request;
+  struct EmbedJob;
+  struct Part {
+    Request* request;
+    size_t rows;
+  };
+  using Requests = std::deque<std::unique_ptr<Request>>;
+
+  Result<std::vector<Token>> prompt_tokens(Request& request);
+  Result<> check_length(size_t at_least, bool exact, std::string_view param) const;
+  Result<EmbedJob> read_embed(uint64_t id, const wire::Embed& message);
+
+  void admit();
+  bool place(Request& request);
+  bool begin(Request& request, Slots::Place place);
+  bool must_wait_for_prefix(const Request& request, size_t keep) const;
+  std::vector<Part> plan();
+  bool make_cells(size_t needed);
+  void preempt(Request& request);
+  bool preempt_youngest();
+  void clear(Sequence sequence);
+  Decoded compute(const std::vector<Part>& parts, size_t rows);
+  void running(std::vector<std::pair<uint64_t, size_t>> whose, size_t rows);
+  void advance(const std::vector<Part>& parts);
+  void broken(const std::vector<Part>& parts);
+  void learn_speed(const std::vector<Part>& parts, double took_ms);
+  bool choose(Request& request, int row);
+  void tell(Request& request, std::string text);
+  void finish(Request& request, std::string reason);
+  void fail(Request& request, Error error);
+  void drop(Request& request);
+  bool embed_step();
+
+  Model& model_;
+  Pulse& pulse_;
+  const Clock& clock_;
+  const Out out_;
+  const Seeds seeds_;
+  Slots slots_;
+  Requests waiting_;    // first come, first served
+  Requests computing_;  // in the order of admission
+  std::deque<std::unique_ptr<EmbedJob>> embeds_;
+  double prompt_tokens_per_ms_ = 0;  // as measured; 0: not yet
+  std::vector<Row> rows_;            // of the step, kept for its memory
+
+  std::mutex mutex_;  // guards what follows
+  std::vector<std::pair<uint64_t, size_t>>
+      running_;  // whose rows the running step has, and how many
+  size_t running_rows_ = 0;
+};
+
+}  // namespace lares::engine

@@ -1,0 +1,205 @@
+// Model: the seam between what the engine room decides (batching, prefixes, stop strings) and what
+// computes (one file in backends/ each). A Model holds weights, a tokenizer and the state of up to
+// `sequences` conversations; it knows nothing of requests.
+//
+// Owned and called by the worker's compute thread only; Pulse alone is shared with other threads.
+// Everything here may be given foreign bytes (the model file, a prompt): backends answer with
+// errors, and what they cannot survive ends the worker process, which the daemon turns into an
+// error.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+#include "base/registry.h"
+#include "base/result.h"
+#include "base/units.h"
+#include "wire/message.h"
+
+namespace lares::engine {
+
+using Token = int32_t;
+using Position = int32_t;
+using Sequence = int32_t;  // 0 .. Facts::sequences - 1
+
+// What the compute thread shows to the threads that do not compute, and what they may ask of it.
+class Pulse {
+ public:
+  using Steady = std::chrono::steady_clock;
+
+  void beat() { progress_.fetch_add(1, std::memory_order_relaxed); }
+  uint64_t progress() const { return progress_.load(std::memory_order_relaxed); }
+
+  // A piece of work that cannot report (tokenising, a template, parsing a model's head) may stay
+  // silent for `limit`; after that it counts as hung. Ends with the Quiet.
+  class Quiet {
+   public:
+    Quiet(Pulse& pulse, std::chrono::milliseconds limit) : pulse_(pulse) {
+      pulse_.quiet_until_.store((Steady::now() + limit).time_since_epoch().count());
+    }
+    ~Quiet() {
+      pulse_.quiet_until_.store(0);
+      pulse_.beat();
+    }
+    Quiet(const Quiet&) = delete;
+    Quiet& operator=(const Quiet&) = delete;
+
+   private:
+    Pulse& pulse_;
+  };
+  bool quiet_now() const { return Steady::now().time_since_epoch().count() < quiet_until_.load(); }
+
+  // True: the running step's result is no longer wanted. Read by a backend between graph nodes.
+  bool aborting() const { return abort_.load(std::memory_order_relaxed); }
+  void abort() { abort_.store(true, std::memory_order_relaxed); }
+  void allow() { abort_.store(false, std::memory_order_relaxed); }
+
+ private:
+  std::atomic<uint64_t> progress_{0};
+  std::atomic<Steady::rep> quiet_until_{0};
+  std::atomic<bool> abort_{false};
+};
+
+// How to choose tokens. Read and checked in options.h, so a backend gets sane values.
+struct Sampling {
+  float temperature = 0.8F;  // 0: always the likeliest
+  float top_p = 0.95F;
+  int32_t top_k = 40;  // 0: all
+  float min_p = 0.05F;
+  float typical_p = 1;
+  float presence_penalty = 0;
+  float frequency_penalty = 0;
+  float repeat_penalty = 1;
+  int32_t repeat_last_n = 64;  // 0: off; -1: the whole context
+  uint32_t seed = 0;
+  std::vector<std::pair<Token, float>> logit_bias;  // ids are in the vocabulary
+  bool ignore_eos = false;
+};
+
+struct Candidate {
+  Token token = 0;
+  float logprob = 0;  // natural logarithm, over the whole vocabulary, before any truncation
+};
+
+struct Chosen {
+  Token token = 0;
+  float logprob = 0;           // set when candidates were asked for
+  std::vector<Candidate> top;  // likeliest first
+};
+
+// One request's way of choosing tokens; remembers what it chose, for penalties.
+class Sampler {
+ public:
+  virtual ~Sampler() = default;
+  // Chooses from the logits of row `row` of the last decode() and remembers the choice. `top`: how
+  // many candidates to report; nullopt: no logprobs. Corrupt when the logits are not numbers.
+  virtual Result<Chosen> choose(int row, std::optional<unsigned> top) = 0;
+};
+
+// One token to compute.
+struct Row {
+  Token token = 0;
+  Position position = 0;
+  Sequence sequence = 0;
+  bool wants_logits = false;
+};
+
+enum class Decoded {
+  Ok,
+  NoCells,  // nothing was computed: the state has no room for these rows
+  Aborted,  // nothing of these rows is kept
+  Broken,   // the engine said no; the message is in the log
+};
+
+enum class Special { AsText, Parsed };  // how control tokens in a text are read
+
+// A chat as the model wants to read it.
+struct Rendered {
+  std::string prompt;
+  std::vector<std::string> stops;  // beside the request's own
+};
+
+// What a loaded model is. Does not change.
+struct Facts {
+  Json info;           // wire::Loaded::info
+  Tokens context = 0;  // cells of state, shared by all sequences; also the most one may hold
+  Tokens batch = 0;    // rows of one decode(), at most
+  uint32_t sequences = 0;
+  Tokens vocabulary = 0;
+  Tokens window = 0;  // sliding window: attention sees this many positions back; 0: all
+  bool generates = true;
+  bool pools = false;    // embed() works
+  bool cuts = true;      // the end of a sequence can be removed (not so in recurrent models)
+  size_t piece_max = 1;  // bytes of the longest token: a text of n bytes has at least n / piece_max
+  uint64_t memory_bytes = 0;
+};
+
+class Model {
+ public:
+  virtual ~Model() = default;
+  virtual const Facts& facts() const = 0;
+
+  // With the tokens that the model wants around every text (BOS ...). `text` may be any bytes.
+  virtual Result<std::vector<Token>> tokenize(std::string_view text, Special special) = 0;
+  // The raw bytes of a token; perhaps a part of a character, perhaps none. AsText: control tokens
+  // show their names; Parsed: they have no bytes.
+  virtual std::string piece(Token token, Special special) const = 0;
+  virtual bool ends(Token token) const = 0;  // end of generation: EOS, end of turn, ...
+
+  // `messages`: OpenAI's shape; `kwargs`: for the template. Invalid, with param "messages", names
+  // what the template, or we, cannot do with them.
+  virtual Result<Rendered> render_chat(const Json& messages, const Json& kwargs) = 0;
+
+  // `prompt` is what penalties see as already said.
+  virtual Result<std::unique_ptr<Sampler>> sampler(const Sampling& sampling,
+                                                   std::span<const Token> prompt) = 0;
+
+  // Computes all rows or none. At most Facts::batch.
+  virtual Decoded decode(std::span<const Row> rows) = 0;
+
+  // State. Removes positions >= `from`; false: this model cannot, and the whole sequence is to go
+  // (from = 0, which always works).
+  virtual bool cut(Sequence sequence, Position from) = 0;
+  // Positions < `until` of `from` become `to`'s too, without using cells. Requires: `to` is empty.
+  virtual void share(Sequence from, Sequence to, Position until) = 0;
+  // The first position that is still there (windows forget); -1 when the sequence is empty.
+  virtual Position first_position(Sequence sequence) const = 0;
+
+  // One L2-normalised vector of info["embedding_length"] for each input, end to end. Inputs are not
+  // empty and together at most Facts::batch tokens, at most Facts::sequences of them. Cancelled
+  // when the pulse aborts.
+  virtual Result<std::vector<float>> embed(std::span<const std::span<const Token>> inputs) = 0;
+};
+
+// From the command line: "--name=value" as name -> value, each checked by its reader.
+using Options = std::map<std::string, std::string>;
+
+struct LoadOrder {
+  wire::Load load;
+  int file = -1;              // the model; stays open, owned by the caller
+  bool inspect_only = false;  // read what the file says of itself; facts().info alone is used
+  std::function<void(double)> progress;
+};
+
+// How a backend is found and started.
+struct Backend {
+  std::string_view name;
+  // Before the sandbox is entered: loads libraries, opens what must be open, takes its options out
+  // of `options` (what is left there nobody knows). The answer goes into Hello: the variant in use.
+  Result<std::string> (*prepare)(Options& options);
+  // After it. Errors say what was wrong with the file; the caller puts "loading 'name'" in front.
+  Result<std::unique_ptr<Model>> (*load)(const LoadOrder& order, Pulse& pulse);
+  // `--probe=FILE`: tries a CPU backend in this process, which may die of it; one line of JSON.
+  Result<Json> (*probe)(const std::string& file) = nullptr;
+};
+
+}  // namespace lares::engine

@@ -1,0 +1,215 @@
+#include "engine/options.h"
+
+#include <charconv>
+#include <cmath>
+
+#include "base/text.h"
+
+namespace lares::engine {
+namespace {
+
+Error wrong(std::string_view field, std::string what) {
+  return {Code::Invalid, cat("'", field, "' ", what), std::string(field)};
+}
+
+// Reads the fields of one body and remembers the first thing that was wrong.
+class Fields {
+ public:
+  explicit Fields(const Json& body) : body_(body) {}
+
+  // nullptr when absent or null.
+  const Json* find(const char* name) {
+    const auto found = body_.find(name);
+    return found == body_.end() || found->is_null() ? nullptr : &*found;
+  }
+
+  void number(const char* name, float& out, double low, double high, bool above_low = false) {
+    const Json* found = find(name);
+    if (!found || error_) return;
+    if (!found->is_number()) return fail(name, "is not a number");
+    const auto value = found->get<double>();
+    if (!std::isfinite(value) || value < low || value > high || (above_low && value == low)) {
+      return fail(name, cat("is ", value, ", but must be ", above_low ? "above " : "from ", low,
+                            above_low ? " and at most " : " to ", high));
+    }
+    out = static_cast<float>(value);
+  }
+
+  // True when the field was there and right.
+  bool integer(const char* name, int64_t& out, int64_t low, int64_t high) {
+    const Json* found = find(name);
+    if (!found || error_) return false;
+    const bool whole = found->is_number_integer() ||
+                       (found->is_number_float() && std::isfinite(found->get<double>()) &&
+                        std::floor(found->get<double>()) == found->get<double>() &&
+                        std::fabs(found->get<double>()) < 9e15);
+    if (!whole) {
+      fail(name, "is not a whole number");
+      return false;
+    }
+    const bool huge = found->is_number_unsigned() && found->get<uint64_t>() > INT64_MAX;
+    const int64_t value = huge                       ? INT64_MAX
+                          : found->is_number_float() ? static_cast<int64_t>(found->get<double>())
+                                                     : found->get<int64_t>();
+    if (value < low || value > high) {
+      fail(name, cat("is ", dump(*found), ", but must be from ", low, " to ", high));
+      return false;
+    }
+    out = value;
+    return true;
+  }
+
+  void flag(const char* name, bool& out) {
+    const Json* found = find(name);
+    if (!found || error_) return;
+    if (!found->is_boolean()) return fail(name, "is not true or false");
+    out = found->get<bool>();
+  }
+
+  void fail(std::string_view name, std::string what) {
+    if (!error_) error_ = wrong(name, std::move(what));
+  }
+  const std::optional<Error>& error() const { return error_; }
+
+ private:
+  const Json& body_;
+  std::optional<Error> error_;
+};
+
+void read_sampling(Fields& fields, Tokens vocabulary, uint32_t random_seed, Sampling& out) {
+  fields.number("temperature", out.temperature, 0, 2);
+  fields.number("top_p", out.top_p, 0, 1);
+  fields.number("min_p", out.min_p, 0, 1);
+  fields.number("typical_p", out.typical_p, 0, 1, true);
+  fields.number("presence_penalty", out.presence_penalty, -2, 2);
+  fields.number("frequency_penalty", out.frequency_penalty, -2, 2);
+  fields.number("repeat_penalty", out.repeat_penalty, 0, 10, true);
+  int64_t whole = 0;
+  if (fields.integer("top_k", whole, -1, INT32_MAX)) {
+    out.top_k = whole <= 0 || whole >= vocabulary ? 0 : static_cast<int32_t>(whole);
+  }
+  if (fields.integer("repeat_last_n", whole, -1, 1 << 20)) {
+    out.repeat_last_n = static_cast<int32_t>(whole);
+  }
+  out.seed = random_seed;
+  if (fields.integer("seed", whole, INT64_MIN, INT64_MAX) && whole != -1) {
+    const auto wide = static_cast<uint64_t>(whole);
+    out.seed = static_cast<uint32_t>(wide ^ (wide >> 32));
+  }
+  if (out.seed == UINT32_MAX) out.seed--;  // engines take that value for "choose one"
+  fields.flag("ignore_eos", out.ignore_eos);
+}
+
+void read_logit_bias(Fields& fields, Tokens vocabulary, Sampling& out) {
+  const Json* found = fields.find("logit_bias");
+  if (!found) return;
+  if (!found->is_object()) return fields.fail("logit_bias", "is not an object");
+  if (found->size() > kLogitBiasMax) {
+    return fields.fail("logit_bias", cat("has ", found->size(), " entries, at most ", kLogitBiasMax,
+                                         " are allowed"));
+  }
+  for (const auto& [key, value] : found->items()) {
+    uint32_t token = 0;
+    const auto [end, problem] = std::from_chars(key.data(), key.data() + key.size(), token);
+    if (problem != std::errc() || end != key.data() + key.size() || token >= vocabulary) {
+      return fields.fail("logit_bias", cat("names token '", key.substr(0, 32),
+                                           "', but token ids here are 0 to ", vocabulary - 1));
+    }
+    if (!value.is_number() || !(std::fabs(value.get<double>()) <= 100)) {
+      return fields.fail("logit_bias",
+                         cat("of token ", token, " is not a number from -100 to 100"));
+    }
+    out.logit_bias.emplace_back(static_cast<Token>(token), value.get<float>());
+  }
+}
+
+void read_stops(Fields& fields, std::vector<std::string>& out) {
+  const Json* found = fields.find("stop");
+  if (!found) return;
+  const Json list = found->is_string() ? Json::array({*found}) : *found;
+  if (!list.is_array()) return fields.fail("stop", "is neither a string nor an array of strings");
+  if (list.size() > kStopsMax) {
+    return fields.fail("stop",
+                       cat("has ", list.size(), " strings, at most ", kStopsMax, " are allowed"));
+  }
+  for (const Json& item : list) {
+    if (!item.is_string()) return fields.fail("stop", "is not an array of strings");
+    const auto& text = item.get_ref<const std::string&>();
+    if (text.empty()) return fields.fail("stop", "has an empty string, which would stop at once");
+    if (text.size() > kStopBytesMax) {
+      return fields.fail("stop", cat("has a string of ", text.size(), " bytes, at most ",
+                                     kStopBytesMax, " are allowed"));
+    }
+    out.push_back(text);
+  }
+}
+
+void read_prompt(Fields& fields, Tokens vocabulary, GenerateOptions& out) {
+  const Json* found = fields.find("prompt");
+  if (!found) return fields.fail("prompt", "is missing");
+  if (found->is_string()) {
+    out.prompt = found->get<std::string>();
+    return;
+  }
+  if (!found->is_array()) {
+    return fields.fail("prompt", "is neither a string nor an array of token ids");
+  }
+  std::vector<Token> tokens;
+  tokens.reserve(found->size());
+  for (const Json& item : *found) {
+    if (!item.is_number_unsigned() || item.get<uint64_t>() >= vocabulary) {
+      return fields.fail("prompt", cat("has '", dump(item).substr(0, 32),
+                                       "', but token ids here are 0 to ", vocabulary - 1));
+    }
+    tokens.push_back(item.get<Token>());
+  }
+  out.prompt = std::move(tokens);
+}
+
+}  // namespace
+
+Result<GenerateOptions> read_options(const wire::Generate& message, Tokens vocabulary,
+                                     uint32_t random_seed) {
+  if (!message.body.is_object()) return Error{Code::Invalid, "the request is not an object"};
+  GenerateOptions out;
+  Fields fields(message.body);
+  if (message.kind == "chat") {
+    out.chat = true;
+    const Json* messages = fields.find("messages");
+    if (!messages) {
+      fields.fail("messages", "is missing");
+    } else if (!messages->is_array() || messages->empty()) {
+      fields.fail("messages", "is not an array of at least one message");
+    } else {
+      out.messages = *messages;
+    }
+    if (const Json* kwargs = fields.find("chat_template_kwargs")) {
+      if (!kwargs->is_object()) fields.fail("chat_template_kwargs", "is not an object");
+      out.template_kwargs = *kwargs;
+    }
+  } else if (message.kind == "completion") {
+    read_prompt(fields, vocabulary, out);
+    fields.flag("echo", out.echo);
+  } else {
+    return Error{Code::Invalid,
+                 cat("'", message.kind.substr(0, 32), "' is neither 'chat' nor 'completion'")};
+  }
+  int64_t whole = 0;
+  if (fields.integer("max_tokens", whole, 0, INT32_MAX)) {
+    out.max_tokens = static_cast<Tokens>(whole);
+  }
+  read_stops(fields, out.stops);
+  bool logprobs = false;
+  fields.flag("logprobs", logprobs);
+  if (logprobs) out.top = 0;
+  if (fields.integer("top_logprobs", whole, 0, kTopLogprobsMax)) {
+    if (!logprobs && whole > 0) fields.fail("top_logprobs", "needs 'logprobs' to be true");
+    if (logprobs) out.top = static_cast<unsigned>(whole);
+  }
+  read_sampling(fields, vocabulary, random_seed, out.sampling);
+  read_logit_bias(fields, vocabulary, out.sampling);
+  if (fields.error()) return *fields.error();
+  return out;
+}
+
+}  // namespace lares::engine

@@ -1,0 +1,35 @@
+// What a Generate asks for, read from its body and checked: every field, its type and its range.
+// Pure.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "engine/model.h"
+
+namespace lares::engine {
+
+inline constexpr size_t kStopsMax = 16;
+inline constexpr size_t kStopBytesMax = 1024;  // of one stop string
+inline constexpr unsigned kTopLogprobsMax = 20;
+inline constexpr size_t kLogitBiasMax = 1024;
+
+struct GenerateOptions {
+  Json messages;         // kind "chat": an array, not looked into yet
+  Json template_kwargs;  // null or an object
+  std::variant<std::string, std::vector<Token>> prompt;  // kind "completion"
+  bool chat = false;
+  std::optional<Tokens> max_tokens;  // nullopt: up to the context
+  std::vector<std::string> stops;
+  std::optional<unsigned> top;  // logprobs are wanted, with that many candidates
+  bool echo = false;
+  Sampling sampling;
+};
+
+// Invalid, with the field in `param`. `random_seed` is taken where the body names none.
+Result<GenerateOptions> read_options(const wire::Generate& message, Tokens vocabulary,
+                                     uint32_t random_seed);
+
+}  // namespace lares::engine

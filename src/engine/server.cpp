@@ -1,0 +1,226 @@
+#include "engine/server.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+#include <thread>
+
+#include "base/text.h"
+#include "engine/batcher.h"
+
+namespace lares::engine {
+namespace {
+
+using wire::Type;
+
+[[noreturn]] void end_process(std::string_view why) {
+  const std::string line = cat("lares-worker: ending: ", why, "\n");
+  if (::write(STDERR_FILENO, line.data(), line.size()) < 0) std::_Exit(kExitProtocol);
+  std::_Exit(kExitProtocol);
+}
+
+class Server {
+ public:
+  Server(Service service, int control) : service_(std::move(service)), line_(control) {}
+
+  int run() {
+    service_.crime.at(Crime::Where::Hello, 0, line_);
+    line_.send(wire::to_frame(service_.hello));
+    std::thread([this] { read_frames(); }).detach();
+    std::thread([this] { send_beats(); }).detach();
+    for (;;) {
+      const wire::Frame first = next_frame();
+      if (first.type == static_cast<uint8_t>(Type::Inspect)) {
+        inspect();
+      } else if (first.type == static_cast<uint8_t>(Type::Load)) {
+        return load_and_answer(first);
+      } else {
+        end_process(cat("frame of type ", first.type, " before a model was loaded"));
+      }
+    }
+  }
+
+ private:
+  // --- the reader's thread
+  // ---------------------------------------------------------------------------
+  void read_frames() {
+    wire::Decoder decoder;
+    std::string bytes(64 << 10, '\0');
+    for (;;) {
+      const ssize_t n = ::read(line_.fd(), bytes.data(), bytes.size());
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) std::_Exit(0);  // the daemon is gone
+      decoder.feed(std::string_view(bytes).substr(0, static_cast<size_t>(n)));
+      for (;;) {
+        auto frame = decoder.next();
+        if (!frame) end_process(frame.error().message);
+        if (!*frame) break;
+        take(**std::move(frame));
+      }
+    }
+  }
+
+  void take(wire::Frame frame) {
+    if (frame.type == static_cast<uint8_t>(Type::Shutdown)) std::_Exit(0);
+    std::unique_lock lock(mutex_);
+    const bool cancel = frame.type == static_cast<uint8_t>(Type::Cancel);
+    if (cancel && batcher_) batcher_->interrupt(frame.id);
+    if (inbox_.size() >= kInboxMax || inbox_bytes_ + frame.payload.size() > kInboxBytesMax) {
+      if (inbox_.size() >= 4 * kInboxMax) end_process("more frames than can be answered");
+      if (!cancel) {
+        lock.unlock();
+        return line_.send(wire::to_frame(
+            wire::Failed{{Code::Busy, "this model's worker has too much to read; retry later"}},
+            frame.id));
+      }
+    }
+    inbox_bytes_ += frame.payload.size();
+    inbox_.push_back(std::move(frame));
+    wake_.notify_one();
+  }
+
+  // --- the beating thread
+  // ----------------------------------------------------------------------------
+  [[noreturn]] void send_beats() {
+    for (;;) {
+      std::this_thread::sleep_for(wire::kBeatEvery);
+      if (pulse_.quiet_now()) pulse_.beat();
+      line_.send(wire::to_frame(wire::Beat{pulse_.progress(), busy_.load()}));
+    }
+  }
+
+  // --- the computing thread
+  // --------------------------------------------------------------------------
+  std::optional<wire::Frame> frame_if_any() {
+    const std::lock_guard lock(mutex_);
+    return pop_locked();
+  }
+
+  wire::Frame next_frame() {
+    std::unique_lock lock(mutex_);
+    busy_ = false;
+    wake_.wait(lock, [this] { return !inbox_.empty(); });
+    busy_ = true;
+    return *pop_locked();
+  }
+
+  std::optional<wire::Frame> pop_locked() {
+    if (inbox_.empty()) return std::nullopt;
+    wire::Frame frame = std::move(inbox_.front());
+    inbox_.pop_front();
+    inbox_bytes_ -= frame.payload.size();
+    return frame;
+  }
+
+  Result<std::unique_ptr<Model>> load(const wire::Load& message, bool inspect_only) {
+    LoadOrder order;
+    order.load = message;
+    order.file = service_.model;
+    order.inspect_only = inspect_only;
+    order.progress = [this](double fraction) {
+      pulse_.beat();
+      line_.send(wire::to_frame(wire::Progress{"load", fraction}, 0));
+    };
+    const Pulse::Quiet quiet(pulse_, kLoadQuietMax);
+    auto model = service_.backend.load(order, pulse_);
+    if (!model) return std::move(model).error().within(cat("loading '", message.name, "'"));
+    return model;
+  }
+
+  void inspect() {
+    auto model = load(wire::Load{}, true);
+    if (!model) {
+      line_.send(wire::to_frame(wire::Failed{std::move(model).error()}, 0));
+      return;
+    }
+    line_.send(wire::to_frame(wire::Loaded{(*model)->facts().info, 0, 0}));
+  }
+
+  int load_and_answer(const wire::Frame& first) {
+    auto message = wire::from_frame<wire::Load>(first);
+    if (!message) end_process(message.error().message);
+    service_.crime.at(Crime::Where::Load, 0, line_);
+    const SteadyTime from = clock_.now();
+    auto model = load(*message, false);
+    if (!model) {
+      line_.send(wire::to_frame(wire::Failed{std::move(model).error()}, 0));
+      return 1;
+    }
+    const Facts& facts = (*model)->facts();
+    line_.send(wire::to_frame(
+        wire::Loaded{facts.info, ms_between(from, clock_.now()), facts.memory_bytes}));
+    service_.crime.at(Crime::Where::Loaded, 0, line_);
+
+    std::random_device entropy;
+    Batcher batcher(
+        **model, pulse_, clock_,
+        [this](uint64_t id, Batcher::Event event) { tell(id, std::move(event)); },
+        [&entropy] { return entropy(); });
+    {
+      const std::lock_guard lock(mutex_);
+      batcher_ = &batcher;
+    }
+    for (;;) {
+      while (auto frame = frame_if_any()) obey(batcher, *frame);
+      if (!batcher.step()) obey(batcher, next_frame());
+    }
+  }
+
+  void obey(Batcher& batcher, const wire::Frame& frame) {
+    const auto type = static_cast<Type>(frame.type);
+    if (type == Type::Cancel) return batcher.cancel(frame.id);
+    if (type != Type::Generate && type != Type::Embed && type != Type::Tokenize) {
+      end_process(cat("frame of type ", frame.type, " after the model was loaded"));
+    }
+    if (frame.id == 0 || batcher.has(frame.id)) {
+      end_process(cat("request id ", frame.id, frame.id == 0 ? " is not allowed" : " is in use"));
+    }
+    service_.crime.at(Crime::Where::Request, frame.id, line_);
+    if (type == Type::Generate) {
+      auto message = wire::from_frame<wire::Generate>(frame);
+      if (!message) end_process(message.error().message);
+      batcher.generate(frame.id, *message);
+    } else if (type == Type::Embed) {
+      auto message = wire::from_frame<wire::Embed>(frame);
+      if (!message) end_process(message.error().message);
+      batcher.embed(frame.id, *message);
+    } else {
+      line_.send(wire::to_frame(
+          wire::Failed{{Code::Unsupported, "this worker does not answer Tokenize"}}, frame.id));
+    }
+  }
+
+  void tell(uint64_t id, Batcher::Event event) {
+    if (auto* delta = std::get_if<wire::Delta>(&event)) {
+      for (Tokens i = 0; i < delta->tokens; i++) service_.crime.at(Crime::Where::AtToken, id, line_);
+    }
+    std::visit([&](const auto& message) { line_.send(wire::to_frame(message, id)); }, event);
+  }
+
+  Service service_;
+  Line line_;
+  Pulse pulse_;
+  const SystemClock clock_;
+  std::atomic<bool> busy_{true};
+
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable wake_;
+  std::deque<wire::Frame> inbox_;
+  size_t inbox_bytes_ = 0;
+  Batcher* batcher_ = nullptr;
+};
+
+}  // namespace
+
+int serve(Service service, int control) {
+  // never destroyed: the two other threads use it until the process ends
+  auto* const server = new Server(std::move(service), control);
+  return server->run();
+}
+
+}  // namespace lares::engine
