@@ -12,6 +12,7 @@
 
 #include "base/json.h"
 #include "base/result.h"
+#include "wire/message.h"
 
 namespace lares::host {
 
@@ -25,7 +26,8 @@ struct SandboxReport {
 // Unsupported when seccomp cannot be had. For tests of kernels that offer less, the environment
 // variable LARES_SANDBOX_WITHOUT ("landlock,namespaces") leaves layers out; it can never leave out
 // seccomp.
-Result<SandboxReport> enter_sandbox();
+// Descriptors above `highest_fd` are closed; those below are the caller's to answer for.
+Result<SandboxReport> enter_sandbox(int highest_fd = wire::kModelFd);
 
 // One attempt to get out, made inside the sandbox.
 struct Escape {
