@@ -35,7 +35,10 @@ if(LARES_ENGINE)
   endforeach()
   target_link_libraries(engine::ggml INTERFACE engine::ggml-base)
   target_link_libraries(engine::llama INTERFACE engine::ggml)
-  target_link_libraries(engine::llama-common INTERFACE engine::llama ${LARES_ENGINE}/lib/libllama-common-base.a)
+  target_link_libraries(engine::llama-common INTERFACE engine::llama)
+  if(EXISTS ${LARES_ENGINE}/lib/libllama-common-base.a)  # upstream's own build of common is in two parts
+    target_link_libraries(engine::llama-common INTERFACE ${LARES_ENGINE}/lib/libllama-common-base.a)
+  endif()
   set(CMAKE_BUILD_RPATH ${LARES_ENGINE}/lib)
 endif()
 
