@@ -152,7 +152,7 @@ Result<> Residents::start(const inventory::Model& model, Resident& resident, Byt
     return std::move(worker).error().within(doing);
   }
   resident.worker = *std::move(worker);
-  resident.load_pin = residency_.pin(model.id);
+  resident.load_pin.emplace(*residency_.pin(model.id));
   resident.state = State::Starting;
   resident.file_size = model.size;
   resident.seen.begun = now();
@@ -196,9 +196,10 @@ void Residents::on_hello(const ModelId& model, Resident& resident, wire::Hello h
   const bool sealed = std::any_of(hello.sandbox.begin(), hello.sandbox.end(),
                                   [](const std::string& s) { return s.starts_with("seccomp"); });
   if (!sealed)
-    return end(model, {Code::Unsupported,
-                       cat("loading '", model, "': the worker has no seccomp sandbox here, and "
-                                               "without it no model file is opened; see `lares doctor`")});
+    return end(model,
+               {Code::Unsupported, cat("loading '", model,
+                                       "': the worker has no seccomp sandbox here, and "
+                                       "without it no model file is opened; see `lares doctor`")});
   resident.seen.hello = std::move(hello);
   resident.state = State::Loading;
   bool pools = false;
@@ -222,17 +223,19 @@ void Residents::on_loaded(const ModelId& model, Resident& resident, wire::Loaded
   const Bytes bytes = std::max(measured, resident.file_size) + inventory::kProcess;
   if (dump(loaded.info).size() > kInfoMax || !loaded.info.is_object()) {
     log_.warn("a model says too much of itself; it was not kept", {{"model", model}});
-  } else if (auto kept = models_.set_info(model, inventory::with_measured(std::move(loaded.info),
-                                                                          options_.shape, measured));
+  } else if (auto kept = models_.set_info(
+                 model, inventory::with_measured(std::move(loaded.info), options_.shape, measured));
              !kept) {
-    log_.warn("what a model needs could not be kept", {{"model", model}, {"why", kept.error().message}});
+    log_.warn("what a model needs could not be kept",
+              {{"model", model}, {"why", kept.error().message}});
   }
   if (!residency_.resize(model, bytes)) {
     // It took more than was reserved. Now its real size is known: once more, with that.
     log_.warn("a model took more memory than estimated",
               {{"model", model}, {"reserved", residency_.size_of(model)}, {"took", bytes}});
     if (resident.measured_again)
-      return end(model, {Code::NoRoom, cat("loading '", model, "': it took ", bytes, ", more each time")});
+      return end(model,
+                 {Code::NoRoom, cat("loading '", model, "': it took ", bytes, ", more each time")});
     resident.measured_again = true;
     begin_stop(model, resident);
     return;
@@ -246,8 +249,8 @@ void Residents::on_loaded(const ModelId& model, Resident& resident, wire::Loaded
                             {"load_ms", resident.seen.load_ms},
                             {"variant", resident.seen.hello.variant},
                             {"memory", bytes}});
-  owner_.loaded(model);        // whoever waited for it pins it now,
-  resident.load_pin.reset();   // before this
+  owner_.loaded(model);       // whoever waited for it pins it now,
+  resident.load_pin.reset();  // before this
   owner_.changed();
 }
 
@@ -273,8 +276,7 @@ void Residents::count_death(const ModelId& model, Resident& resident, const Erro
   deaths.push_back(now());
   while (deaths.front() + kDeathsWithin < now()) deaths.pop_front();
   resident.last_death = error;
-  log_.warn("worker died",
-            {{"model", model}, {"deaths", deaths.size()}, {"why", error.message}});
+  log_.warn("worker died", {{"model", model}, {"deaths", deaths.size()}, {"why", error.message}});
   if (deaths.size() >= kDeathsMax) {
     resident.quarantined_until = now() + kQuarantine;
     log_.error("a model's worker keeps dying; it is not started for a while", {{"model", model}});
@@ -307,8 +309,7 @@ void Residents::end(const ModelId& model, Error error) {
 
 Result<> Residents::stop(const ModelId& model) {
   const auto found = residents_.find(model);
-  if (found == residents_.end() || !found->second.worker ||
-      found->second.state == State::Stopping)
+  if (found == residents_.end() || !found->second.worker || found->second.state == State::Stopping)
     return Unit{};
   if (found->second.load_pin)
     return Error{Code::Busy, cat("model '", model, "' is being loaded; retry when it is there")};
@@ -365,7 +366,8 @@ Error Residents::no_room(const inventory::Model& model) const {
 
 Result<> Residents::send(const ModelId& model, wire::Frame frame) {
   Resident& resident = at(model);
-  if (!resident.worker) return Error{Code::WorkerDied, cat("model '", model, "': its worker is gone")};
+  if (!resident.worker)
+    return Error{Code::WorkerDied, cat("model '", model, "': its worker is gone")};
   return resident.worker->send(std::move(frame));
 }
 
@@ -397,7 +399,8 @@ void Residents::inspect(Fd file, const std::string& name, std::function<void(Res
   const std::string doing = cat("reading '", name, "'");
   if (all_stopped_) return done(Error{Code::Cancelled, "the daemon is stopping"});
   if (!engine_)
-    return done(Error{Code::Busy, cat(doing, ": the engine is still being chosen; retry in a few seconds")});
+    return done(Error{Code::Busy,
+                      cat(doing, ": the engine is still being chosen; retry in a few seconds")});
   if (!*engine_) return done(engine_->error());
   if (inspections_.size() >= kInspectionsMax)
     return done(Error{Code::Busy, cat(doing, ": ", kInspectionsMax,
@@ -415,8 +418,9 @@ void Residents::inspect(Fd file, const std::string& name, std::function<void(Res
   inspection.worker = *std::move(worker);
   inspection.done = std::move(done);
   inspection.limit = loop_.after(kInspectMax, [this, id, doing] {
-    end_inspection(id, Error{Code::Timeout, cat(doing, ": not done after ", kInspectMax.count() / 1000,
-                                                " s; the file may be damaged")});
+    end_inspection(id,
+                   Error{Code::Timeout, cat(doing, ": not done after ", kInspectMax.count() / 1000,
+                                            " s; the file may be damaged")});
   });
 }
 
@@ -428,8 +432,8 @@ void Residents::on_inspection(uint64_t id, host::WorkerEvent event) {
       end_inspection(id, std::move(sent).error());
   } else if (auto* loaded = std::get_if<wire::Loaded>(&event)) {
     if (!loaded->info.is_object() || dump(loaded->info).size() > kInfoMax)
-      return end_inspection(id, Error{Code::Corrupt, cat("the file says more than ", kInfoMax / 1024,
-                                                         " KiB of itself")});
+      return end_inspection(id, Error{Code::Corrupt, cat("the file says more than ",
+                                                         kInfoMax / 1024, " KiB of itself")});
     end_inspection(id, std::move(loaded->info));
   } else if (auto* frame = std::get_if<wire::Frame>(&event)) {
     auto failed = wire::from_frame<wire::Failed>(*frame);

@@ -6,6 +6,9 @@
 #include "base/file.h"
 #include "base/text.h"
 
+// Compiled in here: the library's own object is built with exceptions.
+#undef TOML_HEADER_ONLY
+#undef TOML_SHARED_LIB
 #define TOML_EXCEPTIONS 0
 #define TOML_HEADER_ONLY 1
 #include <toml++/toml.h>

@@ -1,0 +1,543 @@
+#include "app/core.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "wire/message.h"
+
+namespace lares::app {
+
+// One piece of work, from submit() to Ended.
+struct Core::Doing {
+  api::Work work;  // its body has moved to the payloads
+  std::shared_ptr<api::Sink> sink;
+  std::vector<std::string> payloads;  // of wire frames: one for each part, or one for all
+  size_t inputs = 0;                  // of an embedding
+  wire::Type type = wire::Type::Generate;
+  SteadyTime arrived;
+  WallTime arrived_wall;
+
+  route::Receipt receipt;
+  ModelId model;
+  size_t ahead = 0;  // requests that were before it in the queue
+  unsigned handed = 0;
+  unsigned ended = 0;
+  bool started = false;  // the sink knows
+  Loop::TimerId deadline = 0;
+  std::optional<Error> refused;  // found wrong before it reached the loop
+
+  Tokens prompt_tokens = 0;
+  Tokens reused_tokens = 0;
+  Tokens completion_tokens = 0;
+  double prefill_ms = 0;
+  double decode_ms = 0;
+};
+
+namespace {
+
+std::string_view kind_name(api::Work::Kind kind) {
+  return kind == api::Work::Kind::Chat ? "chat" : "completion";
+}
+
+// The bytes that a worker gets for each answer. Answers of one request differ by their seeds.
+std::vector<std::string> payloads_of(api::Work& work) {
+  if (work.kind == api::Work::Kind::Embedding)
+    return {wire::to_frame(wire::Embed{std::move(work.body["inputs"])}, 0).payload};
+  const auto encode = [&] {
+    return wire::to_frame(wire::Generate{std::string(kind_name(work.kind)), work.body}, 0).payload;
+  };
+  std::vector<std::string> payloads = {encode()};
+  const auto seed = work.body.find("seed");
+  if (work.choices == 1 || seed == work.body.end() || !seed->is_number_integer()) return payloads;
+  const auto first = seed->get<int64_t>();
+  for (unsigned choice = 1; choice < work.choices; choice++) {
+    *seed = static_cast<int64_t>((static_cast<uint64_t>(first) + choice) & 0x7FFFFFFF);
+    payloads.push_back(encode());
+  }
+  return payloads;
+}
+
+Bytes size_of(const std::vector<std::string>& payloads) {
+  Bytes size;
+  for (const std::string& payload : payloads) size += Bytes{payload.size()};
+  return size;
+}
+
+}  // namespace
+
+Core::Core(Loop& loop, Log& log, inventory::Models models, route::Receipts receipts,
+           Background& slow, Residents::Spawn spawn, Options options, Surroundings surroundings)
+    : loop_(loop),
+      log_(log),
+      slow_(slow),
+      models_(std::move(models)),
+      receipts_(std::move(receipts)),
+      options_(std::move(options)),
+      surroundings_(std::move(surroundings)),
+      residents_(loop, log, models_, std::move(spawn), options_.residents, *this),
+      begun_(loop.clock().now()) {}
+
+Core::~Core() = default;
+
+// ---- work comes and goes
+
+api::WorkId Core::submit(api::Work work, std::shared_ptr<api::Sink> sink) {
+  const api::WorkId id = next_work_++;
+  auto doing = std::make_unique<Doing>();
+  doing->sink = std::move(sink);
+  doing->arrived = now();
+  doing->arrived_wall = loop_.clock().wall();
+  if (work.choices == 0 || work.choices > api::kChoicesMax) {
+    doing->refused =
+        Error{Code::Invalid, cat("n is ", work.choices, "; it takes 1 to ", api::kChoicesMax), "n"};
+  } else {
+    if (work.kind == api::Work::Kind::Embedding) {
+      doing->type = wire::Type::Embed;
+      work.choices = 1;
+      if (work.body.contains("inputs") && work.body["inputs"].is_array())
+        doing->inputs = work.body["inputs"].size();
+    }
+    // here, and not on the loop: a prompt may have megabytes
+    doing->payloads = payloads_of(work);
+    if (doing->payloads.front().size() > wire::kPayloadMax)
+      doing->refused =
+          Error{Code::Invalid, cat("the prompt takes ", Bytes{doing->payloads.front().size()},
+                                   ", at most ", Bytes{wire::kPayloadMax}, " can be passed on")};
+  }
+  work.body = nullptr;
+  doing->work = std::move(work);
+
+  // a shared_ptr because a refused task is destroyed, and the work in it must still end
+  auto held = std::make_shared<std::unique_ptr<Doing>>(std::move(doing));
+  if (!loop_.post([this, id, held] { accept(id, std::move(*held)); })) {
+    loop_.post_end([this, id, held] {
+      (*held)->refused =
+          Error{Code::Busy, "the daemon has more to do than it can queue; retry in a few seconds"};
+      accept(id, std::move(*held));
+    });
+  }
+  return id;
+}
+
+void Core::cancel(api::WorkId work) {
+  loop_.post_end([this, work] {
+    if (doing_.contains(work)) finish(work, Error{Code::Cancelled, "the request was cancelled"});
+  });
+}
+
+Result<const inventory::Model*> Core::default_model(inventory::Use use) const {
+  if (use == inventory::Use::Chat && !options_.models_default.empty()) {
+    auto chosen = models_.find(options_.models_default);
+    if (!chosen) return std::move(chosen).error().within("models.default");
+    return chosen;
+  }
+  return models_.default_for(use);
+}
+
+Result<const inventory::Model*> Core::model_for(const api::Work& work) const {
+  using inventory::Use;
+  const bool embedding = work.kind == api::Work::Kind::Embedding;
+  const Use use = embedding ? Use::Embedding : Use::Chat;
+  if (work.model.empty() || work.model == "default") return default_model(use);
+  TRY_AS(const inventory::Model* model, models_.find(work.model));
+  if (model->use == use) return model;
+  const auto other = default_model(use);
+  const std::string instead = other ? cat("; '", (*other)->id, "' is one") : "";
+  if (embedding)
+    return Error{Code::Invalid,
+                 cat("model '", model->id,
+                     "' is a chat model without pooling and "
+                     "makes no embeddings; name an embedding model",
+                     instead),
+                 "model"};
+  return Error{
+      Code::Invalid,
+      cat("model '", model->id, "' makes embeddings and does not chat; name a chat model", instead),
+      "model"};
+}
+
+void Core::accept(api::WorkId id, std::unique_ptr<Doing> owned) {
+  Doing& doing = *owned;
+  doing_.emplace(id, std::move(owned));
+  doing.receipt.id = "r-" + random_hex(8);
+  doing.receipt.endpoint = doing.work.endpoint;
+  doing.receipt.principal = doing.work.who.id;
+  doing.receipt.started_unix_ms =
+      std::chrono::duration_cast<milliseconds>(doing.arrived_wall.time_since_epoch()).count();
+  if (stopping_) return finish(id, Error{Code::Cancelled, "the daemon is stopping"});
+  if (doing.refused) return finish(id, *std::move(doing.refused));
+
+  const auto lane = sched::lane_named(doing.work.lane);
+  if (!lane)
+    return finish(id, Error{Code::Invalid,
+                            cat("priority is '", utf8_repaired(doing.work.lane.substr(0, 40)),
+                                "'; choose interactive, agent or background"),
+                            "lares.priority"});
+  auto found = model_for(doing.work);
+  if (!found) return finish(id, std::move(found).error());
+  const inventory::Model& model = **found;
+  doing.model = model.id;
+  doing.receipt.model = model.id;
+  doing.receipt.why.push_back("place: local, because no cloud is configured");
+  doing.receipt.why.push_back(doing.work.model.empty() || doing.work.model == "default"
+                                  ? cat("model: '", model.id, "' is the default")
+                                  : cat("model: '", model.id, "' was asked for"));
+
+  const sched::Job job{id, model.id, *lane, doing.work.choices, size_of(doing.payloads)};
+  if (auto queued = queue_.add(job); !queued) return finish(id, std::move(queued).error());
+  doing.ahead = queue_.ahead_of(id);
+  if (doing.work.deadline_ms > 0) {
+    const int64_t limit = std::min(doing.work.deadline_ms, kDeadlineMaxMs);
+    const auto left = std::max<int64_t>(0, limit - ms_between(doing.arrived, now()));
+    doing.deadline = loop_.after(milliseconds(left), [this, id, limit] {
+      finish(id, Error{Code::Timeout,
+                       cat("the answer was not complete after ", limit,
+                           " ms, its deadline_ms; allow more, or ask for less"),
+                       "lares.deadline_ms"});
+    });
+  }
+  pump();
+}
+
+void Core::complete_receipt(Doing& doing, const Ended& result) const {
+  route::Receipt& receipt = doing.receipt;
+  receipt.total_ms = ms_between(doing.arrived, now());
+  receipt.prompt_tokens = doing.prompt_tokens;
+  receipt.prompt_tokens_reused = doing.reused_tokens;
+  receipt.completion_tokens = doing.completion_tokens;
+  const Tokens computed = doing.prompt_tokens - std::min(doing.reused_tokens, doing.prompt_tokens);
+  if (doing.prefill_ms > 0) receipt.prefill_tokens_per_s = computed * 1000.0 / doing.prefill_ms;
+  if (doing.decode_ms > 0)
+    receipt.decode_tokens_per_s = doing.completion_tokens * 1000.0 / doing.decode_ms;
+  if (doing.type == wire::Type::Generate && doing.started && doing.prompt_tokens > 0)
+    receipt.why.push_back(cat("reuse: ", doing.reused_tokens, " of ", doing.prompt_tokens,
+                              " prompt tokens were in memory"));
+  if (!result) {
+    receipt.outcome = row(result.error().code).name;
+    receipt.error = result.error().message;
+  }
+}
+
+void Core::finish(api::WorkId id, Ended result) {
+  const auto found = doing_.find(id);
+  assert(found != doing_.end());  // ends exactly once
+  const std::unique_ptr<Doing> doing = std::move(found->second);
+  doing_.erase(found);
+  queue_.remove(id);
+  if (doing->deadline) loop_.cancel(doing->deadline);
+  if (doing->handed > doing->ended) {
+    for (auto& [wire_id, part] : parts_) {
+      if (part.work != id) continue;
+      part.work = 0;
+      // if it does not arrive, its worker is gone or does not read, and is noticed for that
+      (void)residents_.send(part.model, wire::to_frame(wire::Type::Cancel, wire_id));
+      part.limit = loop_.after(kCancelMax, [this, model = part.model, wire_id = wire_id] {
+        parts_.at(wire_id).limit = 0;
+        residents_.end(model, {Code::WorkerDied,
+                               cat("model '", model, "': its worker did not stop an answer within ",
+                                   kCancelMax.count() / 1000, " s of being told")});
+      });
+    }
+  }
+  complete_receipt(*doing, result);
+  const route::Receipt& receipt = doing->receipt;
+  log_.info("request ended", {{"id", receipt.id},
+                              {"endpoint", receipt.endpoint},
+                              {"model", receipt.model},
+                              {"outcome", receipt.outcome},
+                              {"total_ms", receipt.total_ms},
+                              {"tokens", receipt.completion_tokens}});
+  receipts_.add(receipt);
+  doing->sink->on(api::Ended{std::move(result), receipt, doing->prompt_tokens, doing->reused_tokens,
+                             doing->completion_tokens, doing->prefill_ms, doing->decode_ms});
+  schedule_pump();
+}
+
+// ---- who is next
+
+void Core::schedule_pump() {
+  if (pump_scheduled_) return;
+  pump_scheduled_ = true;
+  loop_.post_end([this] {
+    pump_scheduled_ = false;
+    pump();
+  });
+}
+
+size_t Core::computing(const ModelId& model) const {
+  return static_cast<size_t>(std::count_if(parts_.begin(), parts_.end(), [&](const auto& entry) {
+    return entry.second.model == model;
+  }));
+}
+
+void Core::pump() {
+  if (stopping_) return;
+  bool room = true;  // whoever waits for room keeps those behind from taking it
+  bool someone_blocked = false;
+  for (const ModelId& id : queue_.models()) {
+    auto model = models_.find(id);
+    if (!model || (*model)->id != id) {
+      fail_waiting(id, {Code::NotFound, cat("model '", id, "' was removed"), "model"});
+      continue;
+    }
+    if (!room && residents_.seen(id).state == Residents::State::Absent) continue;
+    auto coming = residents_.ensure(**model);
+    if (!coming) {
+      fail_waiting(id, coming.error());
+      continue;
+    }
+    if (*coming == Residents::Coming::Ready && !draining_.contains(id)) hand_out(id);
+    if (*coming == Residents::Coming::NoRoom) {
+      room = false;
+      someone_blocked = true;
+      watch_blocked(**model);
+    }
+  }
+  if (!someone_blocked && !blocked_.empty()) {
+    blocked_.clear();
+    draining_.clear();
+    loop_.cancel(std::exchange(blocked_timer_, 0));
+    schedule_pump();  // those that drained may go on
+  }
+}
+
+// The first model that waits for room: after a while nobody else begins on the models that would
+// have to go, and after a long while its requests end.
+void Core::watch_blocked(const inventory::Model& model) {
+  if (blocked_ != model.id) {
+    blocked_ = model.id;
+    blocked_since_ = now();
+    draining_.clear();
+    loop_.cancel(std::exchange(blocked_timer_, 0));
+  }
+  const auto waited = now() - blocked_since_;
+  if (waited >= kRoomWaitMax) {
+    const Error error = residents_.no_room(model);
+    blocked_.clear();
+    draining_.clear();
+    return fail_waiting(model.id, error);
+  }
+  if (waited >= kDrainAfter) {
+    const std::vector<ModelId> ids = residents_.to_drain(model);
+    draining_ = {ids.begin(), ids.end()};
+  }
+  if (blocked_timer_ == 0) {
+    const auto next = waited >= kDrainAfter ? kRoomWaitMax : kDrainAfter;
+    const auto left = std::chrono::ceil<milliseconds>(next - waited);
+    blocked_timer_ = loop_.after(left, [this] {
+      blocked_timer_ = 0;
+      pump();
+    });
+  }
+}
+
+void Core::fail_waiting(const ModelId& model, const Error& error) {
+  for (const sched::JobId id : queue_.waiting_for(model)) finish(id, error);
+}
+
+void Core::hand_out(const ModelId& model) {
+  size_t open = computing(model);
+  while (open < options_.residents.shape.sequences) {
+    const auto id = queue_.take(model);
+    if (!id) return;
+    if (hand_part(model, *id)) open++;
+  }
+}
+
+// False: the work ended instead.
+bool Core::hand_part(const ModelId& model, api::WorkId id) {
+  Doing& doing = *doing_.at(id);
+  const unsigned choice = doing.handed;
+  if (choice == 0) {
+    const Residents::Seen seen = residents_.seen(model);
+    const int64_t before = ms_between(doing.arrived, now());
+    if (seen.ready > doing.arrived) {
+      doing.receipt.load_ms =
+          std::min(before, ms_between(std::max(seen.begun, doing.arrived), seen.ready));
+      std::string why =
+          cat("load: waited ", doing.receipt.load_ms, " ms while '", model, "' was loaded");
+      for (const ModelId& victim : seen.evicted_for_it)
+        why += cat(", '", victim, "' made room for it");
+      doing.receipt.why.push_back(std::move(why));
+    }
+    doing.receipt.queue_ms = before - doing.receipt.load_ms;
+    doing.receipt.why.push_back(doing.ahead == 0 && doing.receipt.queue_ms < 2
+                                    ? "queue: did not wait"
+                                    : cat("queue: waited ", doing.receipt.queue_ms, " ms behind ",
+                                          doing.ahead,
+                                          doing.ahead == 1 ? " request" : " requests"));
+  }
+  wire::Frame frame{static_cast<uint8_t>(doing.type), next_wire_id_++, {}};
+  const bool last = choice + 1 == doing.work.choices;
+  if (doing.payloads.size() > 1) {
+    frame.payload = std::move(doing.payloads[choice]);
+  } else if (last) {
+    frame.payload = std::move(doing.payloads.front());
+  } else {
+    frame.payload = doing.payloads.front();
+  }
+  const uint64_t wire_id = frame.id;
+  if (auto sent = residents_.send(model, std::move(frame)); !sent) {
+    finish(id, std::move(sent).error());
+    return false;
+  }
+  doing.handed++;
+  parts_.emplace(wire_id, Part{id, choice, model, residents_.pin(model)});
+  return true;
+}
+
+// ---- what becomes of models
+
+void Core::loaded(const ModelId& model) {
+  // Even while it drains: whoever waited for it has its turn before it may be sent away again.
+  hand_out(model);
+}
+
+void Core::lost(const ModelId& model, const Error& error, Residents::Lost lost) {
+  std::set<api::WorkId> works;
+  for (auto it = parts_.begin(); it != parts_.end();) {
+    if (it->second.model != model) {
+      ++it;
+      continue;
+    }
+    if (it->second.work != 0) works.insert(it->second.work);
+    if (it->second.limit) loop_.cancel(it->second.limit);
+    it = parts_.erase(it);
+  }
+  for (const api::WorkId id : works) {
+    Doing& doing = *doing_.at(id);
+    doing.ended = doing.handed;  // nothing is left to cancel
+    finish(id, error);
+  }
+  if (lost == Residents::Lost::WhileLoading) fail_waiting(model, error);
+}
+
+void Core::frame(const ModelId& model, wire::Frame frame) {
+  const auto found = parts_.find(frame.id);
+  if (found == parts_.end() || found->second.model != model) return;  // ended a moment ago
+  Part& part = found->second;
+  const auto type = static_cast<wire::Type>(frame.type);
+  const bool ends = type == wire::Type::Done || type == wire::Type::Failed;
+  const api::WorkId id = part.work;
+  const unsigned choice = part.choice;
+  if (ends) {
+    if (part.limit) loop_.cancel(part.limit);
+    parts_.erase(found);
+    schedule_pump();
+  }
+  if (id == 0) return;  // nobody listens any more
+  Doing& doing = *doing_.at(id);
+  const auto broken = [&](const Error& error) {
+    if (ends) finish(id, Error{Code::Corrupt, error.message});
+    residents_.end(model,
+                   {Code::Corrupt,
+                    cat("model '", model, "': its worker broke the protocol: ", error.message)});
+  };
+  switch (type) {
+    case wire::Type::Started: {
+      auto started = wire::from_frame<wire::Started>(frame);
+      if (!started) return broken(started.error());
+      report_started(doing, started->prompt_tokens);
+      return;
+    }
+    case wire::Type::Delta: {
+      auto delta = wire::from_frame<wire::Delta>(frame);
+      if (!delta) return broken(delta.error());
+      return on_delta(doing, choice, *std::move(delta));
+    }
+    case wire::Type::Done: {
+      auto done = wire::from_frame<wire::Done>(frame);
+      if (!done) return broken(done.error());
+      return on_done(id, doing, choice, *std::move(done));
+    }
+    case wire::Type::Failed: {
+      auto failed = wire::from_frame<wire::Failed>(frame);
+      if (!failed) return broken(failed.error());
+      doing.ended++;
+      return finish(id, from_worker(std::move(failed->error)));
+    }
+    case wire::Type::Hello:
+    case wire::Type::Load:
+    case wire::Type::Inspect:
+    case wire::Type::Loaded:
+    case wire::Type::Progress:
+    case wire::Type::Generate:
+    case wire::Type::Embed:
+    case wire::Type::Tokenize:
+    case wire::Type::Cancel:
+    case wire::Type::Beat:
+    case wire::Type::Shutdown: break;
+  }
+  broken({Code::Corrupt, cat("a message of type ", frame.type, " in an answer")});
+}
+
+void Core::report_started(Doing& doing, Tokens prompt_tokens) {
+  if (doing.started) return;
+  doing.started = true;
+  doing.prompt_tokens = prompt_tokens;
+  doing.sink->on(api::Started{doing.receipt.id, doing.model, prompt_tokens});
+}
+
+void Core::on_delta(Doing& doing, unsigned choice, wire::Delta delta) {
+  report_started(doing, 0);
+  if (doing.receipt.ttft_ms == 0)
+    doing.receipt.ttft_ms = std::max<int64_t>(1, ms_between(doing.arrived, now()));
+  if (!is_utf8(delta.text)) delta.text = utf8_repaired(delta.text);
+  doing.sink->on(api::Delta{choice, std::move(delta.text), std::move(delta.logprobs)});
+}
+
+void Core::on_done(api::WorkId id, Doing& doing, unsigned choice, wire::Done done) {
+  report_started(doing, done.prompt_tokens);
+  doing.ended++;
+  doing.prompt_tokens = std::max(doing.prompt_tokens, done.prompt_tokens);
+  if (choice == 0) doing.reused_tokens = std::min(done.reused_tokens, done.prompt_tokens);
+  doing.completion_tokens += done.completion_tokens;
+  doing.prefill_ms += std::max(0.0, done.prefill_ms);
+  doing.decode_ms += std::max(0.0, done.decode_ms);
+  if (doing.type == wire::Type::Embed) {
+    const size_t length =
+        doing.inputs == 0 ? 0 : done.vectors.size() / sizeof(float) / doing.inputs;
+    if (length == 0 || length > UINT32_MAX || done.input_tokens.size() != doing.inputs ||
+        done.vectors.size() != length * sizeof(float) * doing.inputs)
+      return finish(id, Error{Code::Corrupt,
+                              cat("model '", doing.model, "': ", done.vectors.size(),
+                                  " bytes of vectors for ", doing.inputs, " texts make no sense")});
+    doing.receipt.outcome = "embedded";
+    doing.sink->on(api::Embedded{std::move(done.vectors), static_cast<uint32_t>(length),
+                                 std::move(done.input_tokens)});
+    return finish(id, Unit{});
+  }
+  const std::string reason = done.reason == "length" ? "length" : "stop";
+  if (choice == 0) doing.receipt.outcome = reason;
+  doing.sink->on(api::ChoiceDone{choice, reason, utf8_repaired(done.stop), done.completion_tokens});
+  if (doing.ended == doing.work.choices) finish(id, Unit{});
+}
+
+// ---- beginning and end
+
+void Core::set_engine(Result<EngineChoice> engine) {
+  residents_.set_engine(std::move(engine));
+  preload();
+}
+
+void Core::preload() {
+  if (!options_.models_preload || stopping_ || !residents_.present().empty()) return;
+  auto model = default_model(inventory::Use::Chat);
+  if (!model) return;
+  if (auto coming = residents_.ensure(**model); !coming)
+    log_.warn("the default model was not loaded in advance", {{"why", coming.error().message}});
+}
+
+void Core::shut_down(std::function<void()> done) {
+  stopping_ = true;
+  while (!doing_.empty())
+    finish(doing_.begin()->first,
+           Error{Code::Cancelled, "the daemon is stopping; ask again when it is back"});
+  for (auto& [wire_id, part] : parts_) {
+    if (part.limit) loop_.cancel(part.limit);
+  }
+  parts_.clear();
+  residents_.stop_all(std::move(done));
+}
+
+}  // namespace lares::app

@@ -1,0 +1,161 @@
+// Core: the daemon's middle, which answers api::Service. It takes work, queues it per model
+// (sched::Queue), has models brought into memory (app/residents), hands parts of the work to
+// workers as slots come free, and sees to it that each piece of work ends exactly once, whatever
+// happens.
+//
+//   submit() ──> waiting ──part handed to a worker──> computing ──all parts done──> ended
+//                   '──cancel, deadline, no room, lost worker, worker's error──────────^
+//
+// It is not: a judge of fields (api), of rights (the door), or of what stays in memory (sched).
+//
+// Threads: submit(), cancel() and ask() from any; everything else on the run loop, which owns all
+// state. Sinks and replies are called on the run loop.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "api/service.h"
+#include "app/background.h"
+#include "app/residents.h"
+#include "route/receipts.h"
+#include "sched/queue.h"
+
+namespace lares::app {
+
+// What doctor looks at: a copy, so that it can take its time on another thread.
+struct DoctorFacts {
+  std::vector<inventory::Model> models;
+  std::vector<std::pair<ModelId, wire::Hello>> workers;  // those that run
+  std::optional<Result<EngineChoice>> engine;
+  Bytes budget;
+  Bytes used;
+};
+
+class Core final : public api::Service, Residents::Owner {
+ public:
+  static constexpr milliseconds kDrainAfter{
+      2'000};  // a model that waits for room lets others begin
+  static constexpr milliseconds kRoomWaitMax{120'000};  // then its requests end with NoRoom
+  static constexpr milliseconds kCancelMax{
+      10'000};  // a worker that ignores Cancel for so long is ended
+  static constexpr int64_t kDeadlineMaxMs = 24 * 3'600'000;
+  static constexpr size_t kAskedReceiptsMax = 1'000;
+
+  struct Options {
+    Residents::Options residents;
+    std::string models_default;  // as the person wrote it; "" for the list's own choice
+    bool models_preload = false;
+  };
+  // What it is told of its surroundings, for answers to questions.
+  struct Surroundings {
+    Json settings = Json::array();                   // "config"
+    Json status = Json::object();                    // fields of "status" that never change
+    std::filesystem::path person;                    // the person's home folder, for models.find
+    std::function<Json(const DoctorFacts&)> doctor;  // blocking; on the background thread
+    std::function<void()> stop;                      // the daemon is asked to end
+  };
+
+  // The references must outlive it; `slow` is where blocking questions are answered.
+  Core(Loop& loop, Log& log, inventory::Models models, route::Receipts receipts, Background& slow,
+       Residents::Spawn spawn, Options options, Surroundings surroundings);
+  ~Core() override;
+
+  api::WorkId submit(api::Work work, std::shared_ptr<api::Sink> sink) override;
+  void cancel(api::WorkId work) override;
+  void ask(const std::string& question, Json arguments, api::Reply reply) override;
+
+  // Loop thread.
+  void set_engine(Result<EngineChoice> engine);
+  // Ends all work with Cancelled and all workers; `done` is called when nothing is left.
+  void shut_down(std::function<void()> done);
+
+  // For tests and the simulator.
+  const sched::Residency& residency() const { return residents_.residency(); }
+  size_t waiting() const { return queue_.size(); }
+  size_t in_progress() const { return doing_.size(); }
+
+ private:
+  struct Doing;
+  struct Part {            // of some work, with a worker
+    api::WorkId work = 0;  // 0: cancelled, the worker has not said so yet
+    unsigned choice = 0;
+    ModelId model;
+    sched::Residency::Pin pin;
+    Loop::TimerId limit = 0;  // of the cancelling
+  };
+  using Ended = Result<>;
+
+  void accept(api::WorkId id, std::unique_ptr<Doing> doing);
+  Result<const inventory::Model*> model_for(const api::Work& work) const;
+  Result<const inventory::Model*> default_model(inventory::Use use) const;
+  void finish(api::WorkId id, Ended result);
+  void complete_receipt(Doing& doing, const Ended& result) const;
+  void report_started(Doing& doing, Tokens prompt_tokens);
+
+  void schedule_pump();
+  void pump();
+  void hand_out(const ModelId& model);
+  bool hand_part(const ModelId& model, api::WorkId id);
+  void watch_blocked(const inventory::Model& model);
+  void fail_waiting(const ModelId& model, const Error& error);
+
+  // Residents::Owner
+  void loaded(const ModelId& model) override;
+  void lost(const ModelId& model, const Error& error, Residents::Lost lost) override;
+  void frame(const ModelId& model, wire::Frame frame) override;
+  void changed() override { schedule_pump(); }
+
+  void on_delta(Doing& doing, unsigned choice, wire::Delta delta);
+  void on_done(api::WorkId id, Doing& doing, unsigned choice, wire::Done done);
+  void preload();
+
+  // app/questions.cpp
+  using Answer = void (Core::*)(const Json& arguments, const api::Reply& reply);
+  static Answer answer_named(std::string_view question);
+  void models_list(const Json& arguments, const api::Reply& reply);
+  void models_show(const Json& arguments, const api::Reply& reply);
+  void models_add(const Json& arguments, const api::Reply& reply);
+  void models_rm(const Json& arguments, const api::Reply& reply);
+  void models_find(const Json& arguments, const api::Reply& reply);
+  void ps(const Json& arguments, const api::Reply& reply);
+  void why(const Json& arguments, const api::Reply& reply);
+  void receipts(const Json& arguments, const api::Reply& reply);
+  void doctor(const Json& arguments, const api::Reply& reply);
+  void status(const Json& arguments, const api::Reply& reply);
+  void config(const Json& arguments, const api::Reply& reply);
+  void stop(const Json& arguments, const api::Reply& reply);
+  void in_background(std::function<Result<Json>()> work, const api::Reply& reply);
+  Json shown(const inventory::Model& model) const;
+  size_t computing(const ModelId& model) const;
+
+  SteadyTime now() const { return loop_.clock().now(); }
+
+  Loop& loop_;
+  Log& log_;
+  Background& slow_;
+  inventory::Models models_;
+  route::Receipts receipts_;
+  const Options options_;
+  const Surroundings surroundings_;
+  Residents residents_;
+  sched::Queue queue_;
+  std::atomic<api::WorkId> next_work_{1};
+  uint64_t next_wire_id_ = 1;
+  std::map<api::WorkId, std::unique_ptr<Doing>> doing_;
+  std::map<uint64_t, Part> parts_;  // by wire id; destroyed before residents_, which they pin
+  ModelId blocked_;                 // the model that waits for room, "" for none
+  SteadyTime blocked_since_{};
+  Loop::TimerId blocked_timer_ = 0;
+  std::set<ModelId> draining_;  // get no new parts, so that blocked_ has room
+  bool pump_scheduled_ = false;
+  bool stopping_ = false;
+  const SteadyTime begun_;
+};
+
+}  // namespace lares::app

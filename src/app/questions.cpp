@@ -1,0 +1,237 @@
+// Core's answers to the questions of /lares/v1 (api/service.h lists them). One function for each.
+#include <unistd.h>
+
+#include <array>
+
+#include "app/core.h"
+#include "base/text.h"
+
+namespace lares::app {
+namespace {
+
+std::string text_in(const Json& arguments, const char* name) {
+  const auto found = arguments.find(name);
+  return found != arguments.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+std::string_view use_name(inventory::Use use) {
+  return use == inventory::Use::Chat ? "chat" : "embedding";
+}
+
+}  // namespace
+
+Core::Answer Core::answer_named(std::string_view question) {
+  struct Row {
+    std::string_view name;
+    Answer answer;
+  };
+  static constexpr std::array kAnswers = {
+      Row{"models.list", &Core::models_list},
+      Row{"models.show", &Core::models_show},
+      Row{"models.add", &Core::models_add},
+      Row{"models.rm", &Core::models_rm},
+      Row{"models.find", &Core::models_find},
+      Row{"ps", &Core::ps},
+      Row{"why", &Core::why},
+      Row{"receipts", &Core::receipts},
+      Row{"doctor", &Core::doctor},
+      Row{"status", &Core::status},
+      Row{"config", &Core::config},
+      Row{"stop", &Core::stop},
+  };
+  for (const Row& row : kAnswers) {
+    if (row.name == question) return row.answer;
+  }
+  return nullptr;
+}
+
+void Core::ask(const std::string& question, Json arguments, api::Reply reply) {
+  const Answer answer = answer_named(question);
+  auto run = [this, question, answer, arguments = std::move(arguments), reply] {
+    if (!answer) {
+      reply(Error{Code::NotFound, cat("there is no question '", question.substr(0, 80), "'")});
+    } else {
+      (this->*answer)(arguments, reply);
+    }
+  };
+  if (loop_.post(std::move(run))) return;
+  loop_.post_end([reply] {
+    reply(Error{Code::Busy, "the daemon has more to do than it can queue; retry in a few seconds"});
+  });
+}
+
+// Runs what may block, and brings the answer back to the loop.
+void Core::in_background(std::function<Result<Json>()> work, const api::Reply& reply) {
+  const bool taken = slow_.post([this, work = std::move(work), reply] {
+    // shared, because a std::function must be copyable and a Result of Json is large
+    auto result = std::make_shared<Result<Json>>(work());
+    loop_.post_end([reply, result] { reply(std::move(*result)); });
+  });
+  if (!taken)
+    reply(Error{Code::Busy, "too many such questions wait already; retry in a few seconds"});
+}
+
+Json Core::shown(const inventory::Model& model) const {
+  const Residents::Seen seen = residents_.seen(model.id);
+  const auto standard = default_model(model.use);
+  Json info = model.info;
+  info.erase("measured");
+  return {{"id", model.id},
+          {"use", use_name(model.use)},
+          {"default", standard && (*standard)->id == model.id},
+          {"size_bytes", model.size.n},
+          {"needs_bytes", residents_.needs(model).n},
+          {"file", model.file.string()},
+          {"ours", model.ours},
+          {"info", std::move(info)},
+          {"state", seen.quarantined ? "quarantined" : name(seen.state)},
+          {"added_unix", model.added_unix}};
+}
+
+void Core::models_list(const Json&, const api::Reply& reply) {
+  Json all = Json::array();
+  for (const inventory::Model& model : models_.all()) all.push_back(shown(model));
+  reply(std::move(all));
+}
+
+void Core::models_show(const Json& arguments, const api::Reply& reply) {
+  const auto model = models_.find(text_in(arguments, "name"));
+  if (!model) return reply(model.error());
+  reply(shown(**model));
+}
+
+void Core::models_add(const Json& arguments, const api::Reply& reply) {
+  const std::filesystem::path file = text_in(arguments, "file");
+  const std::string id = text_in(arguments, "name");
+  if (!file.is_absolute())
+    return reply(Error{Code::Invalid, "file must be a path that begins with '/'", "file"});
+  // The open may block (a network's disk), so it is not done here.
+  const bool taken = slow_.post([this, file, id, reply] {
+    inventory::Model candidate;
+    candidate.id = file.filename().string();
+    candidate.file = file;
+    auto opened = std::make_shared<Result<Fd>>(inventory::Models::open_file(candidate));
+    loop_.post_end([this, file, id, reply, opened] {
+      if (!*opened) return reply(opened->error());
+      residents_.inspect(*std::move(*opened), file.filename().string(),
+                         [this, file, id, reply](Result<Json> info) {
+                           if (!info) return reply(std::move(info).error());
+                           const auto added = models_.add(file, id, *std::move(info));
+                           if (!added) return reply(added.error());
+                           log_.info("model added", {{"model", (*added)->id}});
+                           reply(shown(**added));
+                         });
+    });
+  });
+  if (!taken) reply(Error{Code::Busy, "too many files are being read; retry in a few seconds"});
+}
+
+void Core::models_rm(const Json& arguments, const api::Reply& reply) {
+  const std::string named = text_in(arguments, "name");
+  if (named.empty()) return reply(Error{Code::Invalid, "name the model to remove", "name"});
+  const auto found = models_.find(named);
+  if (!found) return reply(found.error());
+  const ModelId id = (*found)->id;
+  // a beginning is enough to ask a model, not to delete one
+  if (id != lower(named))
+    return reply(
+        Error{Code::NotFound,
+              cat("no model '", utf8_repaired(named.substr(0, 80)), "'; did you mean '", id, "'?"),
+              "name"});
+  if (computing(id) > 0)
+    return reply(Error{Code::Busy, cat("removing '", id, "': it is answering; retry when it has")});
+  if (auto stopped = residents_.stop(id); !stopped)
+    return reply(std::move(stopped).error().within(cat("removing '", id, "'")));
+  if (auto removed = models_.remove(id); !removed) return reply(std::move(removed).error());
+  residents_.forget(id);
+  log_.info("model removed", {{"model", id}});
+  schedule_pump();  // whoever waited for it hears of it
+  reply(Json::object());
+}
+
+void Core::models_find(const Json&, const api::Reply& reply) {
+  in_background(
+      [person = surroundings_.person]() -> Result<Json> {
+        Json all = Json::array();
+        for (const inventory::Found& found : inventory::find_elsewhere(person)) {
+          all.push_back({{"program", found.program},
+                         {"name", found.name},
+                         {"file", found.file.string()},
+                         {"size_bytes", found.size.n}});
+        }
+        return all;
+      },
+      reply);
+}
+
+void Core::ps(const Json&, const api::Reply& reply) {
+  Json all = Json::array();
+  for (const ModelId& id : residents_.present()) {
+    const Residents::Seen seen = residents_.seen(id);
+    all.push_back({{"model", id},
+                   {"state", name(seen.state)},
+                   {"pid", seen.pid},
+                   {"memory_bytes", seen.reserved.n},
+                   {"requests", computing(id)},
+                   {"waiting", queue_.waiting_for(id).size()},
+                   {"variant", seen.hello.variant},
+                   {"load_ms", seen.load_ms},
+                   {"up_s", ms_between(seen.begun, now()) / 1000}});
+  }
+  reply(std::move(all));
+}
+
+void Core::why(const Json& arguments, const api::Reply& reply) {
+  const auto receipt = receipts_.find(text_in(arguments, "id"));
+  if (!receipt) return reply(receipt.error());
+  reply(route::to_json(**receipt));
+}
+
+void Core::receipts(const Json& arguments, const api::Reply& reply) {
+  size_t limit = 20;
+  if (const auto given = arguments.find("limit");
+      given != arguments.end() && given->is_number_unsigned())
+    limit = std::min<size_t>(given->get<size_t>(), kAskedReceiptsMax);
+  Json all = Json::array();
+  for (const route::Receipt* receipt : receipts_.newest(limit))
+    all.push_back(route::to_json(*receipt));
+  reply(std::move(all));
+}
+
+void Core::doctor(const Json&, const api::Reply& reply) {
+  DoctorFacts facts{models_.all(),
+                    {},
+                    residents_.engine(),
+                    residents_.residency().budget(),
+                    residents_.residency().used()};
+  for (const ModelId& id : residents_.present())
+    facts.workers.emplace_back(id, residents_.seen(id).hello);
+  in_background(
+      [this, facts = std::move(facts)]() -> Result<Json> { return surroundings_.doctor(facts); },
+      reply);
+}
+
+void Core::status(const Json&, const api::Reply& reply) {
+  Json answer = surroundings_.status;
+  answer["uptime_s"] = ms_between(begun_, now()) / 1000;
+  answer["models"] = models_.all().size();
+  answer["resident"] = residents_.present().size();
+  answer["requests"] = doing_.size();
+  answer["waiting"] = queue_.size();
+  answer["memory_bytes"] = residents_.residency().used().n;
+  answer["memory_budget_bytes"] = residents_.residency().budget().n;
+  const auto& engine = residents_.engine();
+  answer["engine"] = !engine   ? "being chosen"
+                     : *engine ? (*engine)->variant
+                               : engine->error().message;
+  reply(std::move(answer));
+}
+
+void Core::config(const Json&, const api::Reply& reply) { reply(surroundings_.settings); }
+
+void Core::stop(const Json&, const api::Reply& reply) {
+  reply(Json::object());
+  surroundings_.stop();
+}
+
+}  // namespace lares::app
