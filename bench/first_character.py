@@ -36,7 +36,7 @@ def main():
     model = harness.default_model()
     harness.wait_for_quiet()
     run = harness.Run("first_character")
-    home = pathlib.Path(tempfile.mkdtemp(prefix="lares-bench-"))
+    home = pathlib.Path(tempfile.mkdtemp(prefix="lares-home-"))
     try:
         (home / "share" / "models").mkdir(parents=True, mode=0o700)
         shutil.copy2(model, home / "share" / "models" / model.name)

@@ -1,5 +1,5 @@
-"""What every bench of the whole program needs: the machine in words, servers to start and end, a streaming
-client that times what it sees, and a table to print. Standard library only; run through `./dev bench NAME`.
+"""What every bench of the whole program needs: the machine in words, a streaming client that times what it sees,
+and a table to print. Servers come from tools/house.py. Standard library only; run through `./dev bench NAME`.
 
 A bench compares within one run, in turn, and prints medians of at least five rounds with their range, the
 machine and its load before and after. A figure without its machine is no figure.
@@ -10,16 +10,14 @@ import http.client
 import json
 import os
 import pathlib
-import shutil
-import signal
-import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+from house import House, Served, default_model, free_port, programs  # noqa: E402,F401
 WORDS = ("river stone garden window letter winter market bridge candle forest paper silver morning harbour "
          "teacher copper valley lantern orchard station").split()
 
@@ -120,111 +118,6 @@ class Endpoint:
                 "text": "".join(text), "tokens": tokens, "usage": usage}
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def wait_for_health(port, process, limit_s=120):
-    until = time.monotonic() + limit_s
-    while time.monotonic() < until:
-        if process.poll() is not None:
-            raise RuntimeError(f"the server ended with {process.returncode}")
-        try:
-            c = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
-            c.request("GET", "/health")
-            if c.getresponse().status == 200:
-                return
-        except OSError:
-            pass
-        time.sleep(0.02)
-    raise RuntimeError("the server did not become healthy")
-
-
-class Server:
-    """A process that serves on a port; ended by its own id."""
-
-    def __init__(self, command, port, environment=None, log=None):
-        self.port = port
-        self.process = subprocess.Popen([str(c) for c in command], stdout=log or subprocess.DEVNULL,
-                                        stderr=log or subprocess.DEVNULL, env=environment)
-        wait_for_health(port, self.process)
-        self.endpoint = Endpoint(port)
-
-    def stop(self):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
-
-
-def programs(folder=None):
-    """The folder of laresd, lares and lares-worker: the release build, or what LARES_BIN names."""
-    found = pathlib.Path(folder or os.environ.get("LARES_BIN") or ROOT / "build" / "release" / "bin")
-    if not (found / "laresd").exists():
-        sys.exit(f"no laresd in {found}; run ./dev build release first, or set LARES_BIN")
-    return found
-
-
-class Lares(Server):
-    """laresd on a home of its own, with the given model files linked into its model folder."""
-
-    def __init__(self, models=(), arguments=(), settings="", environment=None, bin_folder=None):
-        self.home = pathlib.Path(tempfile.mkdtemp(prefix="lares-bench-"))
-        folder = self.home / "share" / "models"
-        folder.mkdir(parents=True, mode=0o700)
-        (self.home / "config").mkdir(mode=0o700)
-        (self.home / "config" / "lares.toml").write_text(settings)
-        for model in models:
-            shutil.copy2(model, folder / pathlib.Path(model).name.lower())
-        port = free_port()
-        self.bin = programs(bin_folder)
-        self.environment = {**os.environ, "LARES_HOME": str(self.home), **(environment or {})}
-        try:
-            super().__init__([self.bin / "laresd", "--port", port, *arguments], port, self.environment)
-        except RuntimeError:
-            shutil.rmtree(self.home, ignore_errors=True)
-            raise
-
-    def stop(self):
-        super().stop()
-        shutil.rmtree(self.home, ignore_errors=True)
-
-    def pids(self):
-        """The daemon and its workers: {pid: command}."""
-        found = {self.process.pid: "laresd"}
-        for entry in pathlib.Path("/proc").iterdir():
-            if entry.name.isdigit():
-                try:
-                    stat = (entry / "stat").read_text()
-                    name, parent = stat[stat.index("(") + 1:stat.rindex(")")], int(stat[stat.rindex(")") + 2:].split()[1])
-                except (OSError, ValueError):
-                    continue
-                if parent == self.process.pid:
-                    found[int(entry.name)] = name
-        return found
-
-
-def default_model():
-    """The embedded model's file; LARES_TEST_MODELS or the person's own model folder."""
-    data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
-    for folder in (os.environ.get("LARES_TEST_MODELS"), os.path.join(data, "lares", "models")):
-        for file in sorted(pathlib.Path(folder).glob("*.gguf")) if folder else []:
-            if "smollm2-135m" in file.name.lower():
-                return file
-    sys.exit("the embedded model is not here; run ./lares once, or set LARES_TEST_MODELS to a folder that holds it")
-
-
 def peer_command(path, model, port, threads):
     """llama-server as its makers ship it, with one slot's worth of context for one stream."""
     return [path, "-m", model, "--port", port, "--host", "127.0.0.1", "-t", threads, "-c", 8192, "-np", 1, "--no-webui"]
@@ -232,3 +125,19 @@ def peer_command(path, model, port, threads):
 
 def parser(doc):
     return argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+
+class Server(Served):
+    """A server of somebody else, with the client that times it."""
+
+    def __init__(self, command, port):
+        super().__init__(command, port)
+        self.endpoint = Endpoint(port)
+
+
+class Lares(House):
+    """Our daemon, the release build, with the client that times it."""
+
+    def __init__(self, models=(), arguments=(), settings="", environment=None):
+        super().__init__(models=models, arguments=arguments, settings=settings, environment=environment)
+        self.endpoint = Endpoint(self.port)
