@@ -7,8 +7,12 @@
 //
 // Events are posted to the run loop, in order; Ended is the last and comes exactly once, within two
 // seconds of a death, a hang (no Beat, or busy without progress) or a flood. What the worker sends
-// is hostile input: a frame that cannot be read, an id that is not open, or more than allowed ends
-// it. Owned by the run-loop thread; the reader thread is inside.
+// is hostile input: a frame that cannot be read, an id that is not open, or more than allowed
+// (conduct.h) ends it. When the run loop does not keep up, the worker is not read and has to wait.
+// A worker that cannot go on says Failed with id 0 (its model cannot be loaded, say) and is ended:
+// that error is then WorkerEnded's.
+// Owned by the run-loop thread; the reader thread is inside. It starts the process and lives as
+// long as it, because the kernel ends a child with the thread that started it.
 #pragma once
 
 #include <sys/types.h>
@@ -35,17 +39,28 @@ struct WorkerSpec {
 
 // What a worker said or what became of it.
 struct WorkerEnded {
-  Error error;  // WorkerDied (signal or exit status, last log lines), Timeout, Corrupt
+  // WorkerDied (signal or exit status), Timeout or Corrupt, each with the last log lines in its
+  // message; or what the worker itself said when it gave up.
+  Error error;
   std::vector<std::string> last_log;  // at most kLogLinesKept
   bool asked = false;                 // stop() was called before
 };
 using WorkerEvent =
     std::variant<wire::Hello, wire::Loaded, wire::Progress, wire::Frame, WorkerEnded>;
-// Frame: Started, Delta, Done, Failed of an open request, not decoded yet.
+// Frame: Started, Delta, Done, Failed of an open request, not decoded yet. One that cannot be
+// decoded is a reason to condemn(). Progress comes while loading; that of a request's prompt does
+// so too.
 
 inline constexpr size_t kLogLinesKept = 20;
 inline constexpr milliseconds kSilenceMax{1500};  // without a Beat, or busy without progress
 inline constexpr milliseconds kStopGrace{1000};   // from Shutdown to SIGKILL
+inline constexpr size_t kOutMax = 64u << 20;      // bytes that wait for a worker to read them
+// Of what a worker sent and the run loop has not taken yet: above it the worker is not read.
+inline constexpr size_t kEventsWaitingMax = 1024;
+inline constexpr size_t kBytesWaitingMax = 32u << 20;
+inline constexpr size_t kLogBytesPerSecondMax = 4u << 20;
+// From SIGKILL until the end is told even though the process is still there (it waits for a disk).
+inline constexpr milliseconds kReapMax{400};
 
 class Worker {
  public:
@@ -53,16 +68,20 @@ class Worker {
   // Io when the program cannot be started. `on_event` is not called after the Worker is destroyed.
   static Result<std::unique_ptr<Worker>> spawn(WorkerSpec spec, Loop& loop, Log& log,
                                                OnEvent on_event);
-  virtual ~Worker() = default;  // kills and reaps
+  virtual ~Worker() = default;  // kills; it is reaped behind the scenes, without a wait here
 
   // Queues a frame; never blocks. Busy when the worker does not read and kOutMax bytes wait.
+  // WorkerDied when it has ended or was told to. Generate, Embed and Tokenize open their id, Done
+  // and Failed close it; an id of 0 or one that is open is Invalid.
   virtual Result<> send(wire::Frame frame) = 0;
-  // The ids that may appear in frames; opened by sending Generate or Embed, closed by Done or
-  // Failed.
   virtual void stop() = 0;  // Shutdown, then SIGKILL after the grace
   virtual void kill() = 0;  // SIGKILL now
+  // SIGKILL now, because of something that only the owner could see; `why` becomes WorkerEnded's.
+  virtual void condemn(Error why) {
+    static_cast<void>(why);
+    kill();
+  }
   virtual pid_t pid() const = 0;
 };
-inline constexpr size_t kOutMax = 64u << 20;
 
 }  // namespace lares::host
