@@ -23,6 +23,7 @@ struct Core::Doing {
   unsigned handed = 0;
   unsigned ended = 0;
   bool started = false;  // the sink knows
+  bool waited_for_load = false;
   Loop::TimerId deadline = 0;
   std::optional<Error> refused;  // found wrong before it reached the loop
 
@@ -186,6 +187,7 @@ void Core::accept(api::WorkId id, std::unique_ptr<Doing> owned) {
   const sched::Job job{id, model.id, *lane, doing.work.choices, size_of(doing.payloads)};
   if (auto queued = queue_.add(job); !queued) return finish(id, std::move(queued).error());
   doing.ahead = queue_.ahead_of(id);
+  doing.waited_for_load = residents_.seen(model.id).state != Residents::State::Ready;
   if (doing.work.deadline_ms > 0) {
     const int64_t limit = std::min(doing.work.deadline_ms, kDeadlineMaxMs);
     const auto left = std::max<int64_t>(0, limit - ms_between(doing.arrived, now()));
@@ -351,7 +353,7 @@ bool Core::hand_part(const ModelId& model, api::WorkId id) {
   if (choice == 0) {
     const Residents::Seen seen = residents_.seen(model);
     const int64_t before = ms_between(doing.arrived, now());
-    if (seen.ready > doing.arrived) {
+    if (doing.waited_for_load) {
       doing.receipt.load_ms =
           std::min(before, ms_between(std::max(seen.begun, doing.arrived), seen.ready));
       std::string why =

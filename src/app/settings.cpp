@@ -1,17 +1,12 @@
 #include "app/settings.h"
 
+#include <toml++/toml.h>
+
 #include <charconv>
 #include <cmath>
 
 #include "base/file.h"
 #include "base/text.h"
-
-// Compiled in here: the library's own object is built with exceptions.
-#undef TOML_HEADER_ONLY
-#undef TOML_SHARED_LIB
-#define TOML_EXCEPTIONS 0
-#define TOML_HEADER_ONLY 1
-#include <toml++/toml.h>
 
 namespace lares::app {
 namespace {
@@ -201,14 +196,15 @@ Result<Bytes> parse_bytes(std::string_view text) {
 }
 
 Result<Settings> parse_settings(std::string_view text, std::string_view file_name) {
-  const toml::parse_result parsed = toml::parse(text, file_name);
-  if (!parsed) {
-    const toml::parse_error& error = parsed.error();
+  toml::table table;
+  try {  // its mode without exceptions asserts on some files that are merely wrong
+    table = toml::parse(text, file_name);
+  } catch (const toml::parse_error& error) {
     return Error{Code::Invalid,
                  cat(file_name, ":", error.source().begin.line, ": ", error.description())};
   }
   Settings settings;
-  TRY(read_table(settings, parsed.table(), "", file_name));
+  TRY(read_table(settings, table, "", file_name));
   return settings;
 }
 

@@ -1,0 +1,593 @@
+#include "app/core.h"
+
+#include <gtest/gtest.h>
+
+#include "app/testing/fake_house.h"
+#include "base/text.h"
+
+namespace lares::app {
+namespace {
+
+using testing::FakeWorker;
+using testing::Heard;
+using testing::House;
+using wire::Type;
+
+// Two models of 300 MiB and an embedder in a budget for two.
+struct CoreTest : ::testing::Test {
+  House house{{{"alpha", MiB(300)}, {"beta", MiB(300)}, {"vectors", MiB(100), true}}, MiB(600)};
+
+  // The ids of the frames that ask for an answer.
+  std::vector<uint64_t> asked(const std::string& model, Type type = Type::Generate) {
+    std::vector<uint64_t> ids;
+    for (const wire::Frame& frame : House::frames(*house.worker(model), type))
+      ids.push_back(frame.id);
+    return ids;
+  }
+  void say(const std::string& model, uint64_t id, const std::string& text) {
+    house.worker(model)->answer(wire::Started{10, 4}, id);
+    house.worker(model)->answer(wire::Delta{text, nullptr, 1}, id);
+    house.settle();
+  }
+  void complete(const std::string& model, uint64_t id, const std::string& text = "yes") {
+    say(model, id, text);
+    wire::Done done;
+    done.reason = "stop";
+    done.prompt_tokens = 10;
+    done.completion_tokens = 3;
+    done.reused_tokens = 4;
+    done.prefill_ms = 6;
+    done.decode_ms = 30;
+    house.worker(model)->answer(done, id);
+    house.settle();
+  }
+  void load(const std::string& model) {
+    auto first = house.chat(model);
+    house.load(model);
+    complete(model, asked(model).back());
+    ASSERT_TRUE(first->ended && first->ended->result);
+  }
+};
+
+TEST_F(CoreTest, AQuestionStartsItsModelAndIsAnswered) {
+  auto heard = house.chat("alpha");
+  EXPECT_FALSE(heard->ended);
+  ASSERT_TRUE(house.worker("alpha"));
+  EXPECT_EQ(house.worker("alpha")->arguments,
+            (std::vector<std::string>{"--engine=fake", "--name=alpha"}));
+  house.clock.advance(milliseconds(40));
+  house.load("alpha");
+  ASSERT_EQ(asked("alpha").size(), 1u);
+  complete("alpha", asked("alpha")[0], "blue");
+  ASSERT_TRUE(heard->ended);
+  ASSERT_TRUE(heard->ended->result) << heard->error();
+  EXPECT_EQ(heard->starts, 1);
+  EXPECT_EQ(heard->texts, std::vector<std::string>{"blue"});
+  EXPECT_EQ(heard->ended->prompt_tokens, 10u);
+  const route::Receipt& receipt = heard->ended->receipt;
+  EXPECT_EQ(receipt.outcome, "stop");
+  EXPECT_EQ(receipt.load_ms, 40);
+  EXPECT_EQ(receipt.queue_ms, 0);
+  EXPECT_EQ(receipt.prompt_tokens_reused, 4u);
+  EXPECT_DOUBLE_EQ(receipt.decode_tokens_per_s, 100);
+  EXPECT_DOUBLE_EQ(receipt.prefill_tokens_per_s, 1000);
+  EXPECT_EQ(receipt.why,
+            (std::vector<std::string>{
+                "place: local, because no cloud is configured", "model: 'alpha' was asked for",
+                "load: waited 40 ms while 'alpha' was loaded", "queue: did not wait",
+                "reuse: 4 of 10 prompt tokens were in memory"}));
+}
+
+TEST_F(CoreTest, TheReceiptIsFoundByItsId) {
+  load("alpha");
+  auto heard = house.chat("alpha");
+  complete("alpha", asked("alpha").back());
+  auto why = house.ask("why", {{"id", heard->id}});
+  ASSERT_TRUE(why);
+  EXPECT_EQ((*why)["model"], "alpha");
+  EXPECT_EQ((*house.ask("receipts", {{"limit", 10u}})).size(), 2u);
+}
+
+TEST_F(CoreTest, AnUnknownModelNamesTheNearest) {
+  auto heard = house.chat("alhpa");
+  ASSERT_TRUE(heard->ended);
+  EXPECT_EQ(heard->ended->result.error().code, Code::NotFound);
+  EXPECT_NE(heard->error().find("did you mean 'alpha'"), std::string::npos) << heard->error();
+  EXPECT_EQ(heard->ended->receipt.outcome, "not_found");
+}
+
+TEST_F(CoreTest, SeveralAnswersAreSeveralPartsWithSeedsOfTheirOwn) {
+  load("alpha");
+  api::Work work;
+  work.choices = 3;
+  work.body = {{"messages", Json::array()}, {"seed", 7}};
+  auto heard = house.chat("alpha", std::move(work));
+  const auto frames = House::frames(*house.worker("alpha"), Type::Generate);
+  ASSERT_EQ(frames.size(), 4u);
+  std::vector<int> seeds;
+  for (size_t i = 1; i < 4; i++)
+    seeds.push_back(wire::from_frame<wire::Generate>(frames[i])->body["seed"]);
+  EXPECT_EQ(seeds, (std::vector<int>{7, 8, 9}));
+  complete("alpha", frames[2].id, "two");
+  complete("alpha", frames[1].id, "one");
+  EXPECT_FALSE(heard->ended);
+  complete("alpha", frames[3].id, "three");
+  ASSERT_TRUE(heard->ended && heard->ended->result);
+  EXPECT_EQ(heard->texts, (std::vector<std::string>{"one", "two", "three"}));
+  EXPECT_EQ(heard->ended->completion_tokens, 9u);
+  EXPECT_EQ(heard->ended->prompt_tokens, 10u);
+  EXPECT_EQ(heard->choices_done, 3);
+  EXPECT_EQ(heard->starts, 1);
+}
+
+TEST_F(CoreTest, OneAnswerThatGoesWrongEndsThemAll) {
+  load("alpha");
+  api::Work work;
+  work.choices = 2;
+  auto heard = house.chat("alpha", std::move(work));
+  const auto ids = asked("alpha");
+  house.worker("alpha")->answer(wire::Failed{{Code::Invalid, "too long", "messages"}}, ids[1]);
+  house.settle();
+  ASSERT_TRUE(heard->ended);
+  EXPECT_EQ(heard->error(), "too long");
+  EXPECT_EQ(heard->ended->result.error().param, "messages");
+  const auto cancels = asked("alpha", Type::Cancel);
+  EXPECT_EQ(cancels, std::vector<uint64_t>{ids[2]});
+  complete("alpha", ids[2]);
+  EXPECT_FALSE(heard->twice);
+}
+
+TEST_F(CoreTest, NoMoreThanTheSlotsAreComputedAtOnce) {
+  load("alpha");
+  std::vector<std::shared_ptr<Heard>> all;
+  for (int i = 0; i < 12; i++) all.push_back(house.chat("alpha"));
+  EXPECT_EQ(asked("alpha").size(), 1u + 8u);
+  EXPECT_EQ(house.core->waiting(), 4u);
+  complete("alpha", asked("alpha")[1]);
+  EXPECT_EQ(asked("alpha").size(), 1u + 9u);
+  house.clock.advance(milliseconds(12));
+  for (size_t i = 2; i < 13; i++) complete("alpha", asked("alpha")[i]);
+  for (const auto& heard : all) ASSERT_TRUE(heard->ended && heard->ended->result);
+  EXPECT_EQ(all.back()->ended->receipt.why[2], "queue: waited 12 ms behind 3 requests");
+}
+
+TEST_F(CoreTest, PeopleGoBeforeBackgroundWork) {
+  load("alpha");
+  for (int i = 0; i < 8; i++) house.chat("alpha");
+  api::Work background;
+  background.lane = "background";
+  auto later = house.chat("alpha", std::move(background));
+  auto person = house.chat("alpha");
+  complete("alpha", asked("alpha")[1]);
+  complete("alpha", asked("alpha").back());
+  EXPECT_TRUE(person->ended);
+  EXPECT_FALSE(later->ended);
+}
+
+TEST_F(CoreTest, AnUnknownPriorityIsRefused) {
+  api::Work work;
+  work.lane = "urgent";
+  EXPECT_EQ(house.chat("alpha", std::move(work))->error(),
+            "priority is 'urgent'; choose interactive, agent or background");
+}
+
+TEST_F(CoreTest, AFullQueueIsBusy) {
+  std::vector<std::shared_ptr<Heard>> all;
+  for (size_t i = 0; i < sched::Queue::kWaitingPerModelMax; i++) all.push_back(house.chat("alpha"));
+  auto refused = house.chat("alpha");
+  ASSERT_TRUE(refused->ended);
+  EXPECT_EQ(refused->ended->result.error().code, Code::Busy);
+  EXPECT_FALSE(all.back()->ended);
+}
+
+TEST_F(CoreTest, CancellingStopsTheWorkerAndFreesTheSlotWhenItHasStopped) {
+  load("alpha");
+  auto heard = house.chat("alpha");
+  const uint64_t id = asked("alpha").back();
+  say("alpha", id, "once");
+  house.core->cancel(house.last_work);
+  house.settle();
+  ASSERT_TRUE(heard->ended);
+  EXPECT_EQ(heard->ended->result.error().code, Code::Cancelled);
+  EXPECT_EQ(asked("alpha", Type::Cancel), std::vector<uint64_t>{id});
+  say("alpha", id, "still talking");
+  EXPECT_EQ(heard->texts, std::vector<std::string>{"once"});
+  EXPECT_EQ((*house.ask("ps"))[0]["requests"], 1);
+  house.worker("alpha")->answer(wire::Failed{{Code::Cancelled, "cancelled"}}, id);
+  house.settle();
+  EXPECT_EQ((*house.ask("ps"))[0]["requests"], 0);
+}
+
+TEST_F(CoreTest, CancellingWhatWaitsOrHasEndedIsQuiet) {
+  auto heard = house.chat("alpha");
+  const api::WorkId work = house.last_work;
+  house.core->cancel(work);
+  house.settle();
+  ASSERT_TRUE(heard->ended);
+  house.core->cancel(work);
+  house.core->cancel(999);
+  house.settle();
+  EXPECT_FALSE(heard->twice);
+  EXPECT_EQ(house.core->waiting(), 0u);
+}
+
+TEST_F(CoreTest, AWorkerThatIgnoresCancellingIsEnded) {
+  load("alpha");
+  auto cancelled = house.chat("alpha");
+  house.core->cancel(house.last_work);
+  auto other = house.chat("alpha");
+  house.advance(Core::kCancelMax);
+  ASSERT_TRUE(other->ended);
+  EXPECT_EQ(other->ended->result.error().code, Code::WorkerDied);
+  EXPECT_NE(other->error().find("did not stop an answer"), std::string::npos);
+}
+
+TEST_F(CoreTest, ADeadlineEndsTheWorkWhereverItIs) {
+  api::Work work;
+  work.deadline_ms = 500;
+  auto waiting = house.chat("alpha", work);
+  house.advance(milliseconds(499));
+  EXPECT_FALSE(waiting->ended);
+  house.advance(milliseconds(1));
+  ASSERT_TRUE(waiting->ended);
+  EXPECT_EQ(waiting->ended->result.error().code, Code::Timeout);
+  house.load("alpha");
+  auto computing = house.chat("alpha", work);
+  house.advance(milliseconds(500));
+  ASSERT_TRUE(computing->ended);
+  EXPECT_EQ(asked("alpha", Type::Cancel).size(), 1u);
+}
+
+TEST_F(CoreTest, ADyingWorkerCostsTheRequestsInItATypedErrorAndNothingElse) {
+  load("alpha");
+  load("beta");
+  auto in_it = house.chat("alpha");
+  auto elsewhere = house.chat("beta");
+  house.worker("alpha")->die(
+      {Code::WorkerDied,
+       "model 'alpha': its worker was ended by signal 9; last lines: " + std::string(5000, 'x')});
+  house.settle();
+  ASSERT_TRUE(in_it->ended);
+  EXPECT_EQ(in_it->ended->result.error().code, Code::WorkerDied);
+  EXPECT_LE(in_it->error().size(), kWorkerErrorMax);
+  EXPECT_FALSE(elsewhere->ended);
+  EXPECT_FALSE(house.worker("alpha"));
+
+  auto next = house.chat("alpha");  // is started anew
+  house.load("alpha");
+  complete("alpha", asked("alpha").back());
+  EXPECT_TRUE(next->ended && next->ended->result);
+}
+
+TEST_F(CoreTest, WhoWaitsBehindADeadWorkerIsServedByTheNext) {
+  load("alpha");
+  std::vector<std::shared_ptr<Heard>> all;
+  for (int i = 0; i < 9; i++) all.push_back(house.chat("alpha"));
+  house.worker("alpha")->die({Code::WorkerDied, "gone"});
+  house.settle();
+  EXPECT_TRUE(all[7]->ended);
+  EXPECT_FALSE(all[8]->ended);
+  house.load("alpha");
+  complete("alpha", asked("alpha").back());
+  EXPECT_TRUE(all[8]->ended && all[8]->ended->result);
+}
+
+TEST_F(CoreTest, AModelWhoseWorkerKeepsDyingIsQuarantinedForAWhile) {
+  for (size_t i = 0; i < Residents::kDeathsMax; i++) {
+    auto heard = house.chat("alpha");
+    house.advance(Residents::kBackoff);
+    ASSERT_TRUE(house.worker("alpha")) << i;
+    house.worker("alpha")->die({Code::WorkerDied, "signal 11"});
+    house.settle();
+    ASSERT_TRUE(heard->ended);
+    EXPECT_EQ(heard->error(), "signal 11");
+  }
+  auto refused = house.chat("alpha");
+  ASSERT_TRUE(refused->ended);
+  EXPECT_EQ(refused->ended->result.error().code, Code::WorkerDied);
+  EXPECT_NE(refused->error().find("`lares models rm alpha`"), std::string::npos)
+      << refused->error();
+  EXPECT_NE(refused->error().find("the last time: signal 11"), std::string::npos);
+  EXPECT_EQ((*house.ask("models.show", {{"name", "alpha"}}))["state"], "quarantined");
+  EXPECT_FALSE(house.chat("beta")->ended);  // others are not touched
+
+  house.advance(Residents::kQuarantine);
+  EXPECT_FALSE(house.chat("alpha")->ended);
+  EXPECT_TRUE(house.worker("alpha"));
+}
+
+TEST_F(CoreTest, ASecondDeathIsFollowedByABreath) {
+  load("alpha");
+  for (int i = 0; i < 2; i++) {
+    std::vector<std::shared_ptr<Heard>> all;
+    for (int k = 0; k < 9; k++) all.push_back(house.chat("alpha"));
+    if (i == 1) house.load("alpha");
+    house.worker("alpha")->die({Code::WorkerDied, "gone"});
+    house.settle();
+  }
+  EXPECT_FALSE(house.worker("alpha"));
+  house.advance(Residents::kBackoff);
+  EXPECT_TRUE(house.worker("alpha"));
+}
+
+TEST_F(CoreTest, AModelThatCannotBeLoadedSaysWhyToEveryoneWhoWaits) {
+  auto one = house.chat("alpha");
+  auto two = house.chat("alpha");
+  house.worker("alpha")->hello();
+  house.worker("alpha")->answer(
+      wire::Failed{{Code::Corrupt, "loading 'alpha': the file ends early"}}, 0);
+  house.settle();
+  EXPECT_EQ(one->error(), "loading 'alpha': the file ends early");
+  EXPECT_EQ(two->ended->result.error().code, Code::Corrupt);
+}
+
+TEST_F(CoreTest, WithoutSeccompNoModelIsOpened) {
+  auto heard = house.chat("alpha");
+  house.worker("alpha")->hello({"landlock:7"});
+  house.settle();
+  ASSERT_TRUE(heard->ended);
+  EXPECT_EQ(heard->ended->result.error().code, Code::Unsupported);
+  EXPECT_NE(heard->error().find("no seccomp sandbox"), std::string::npos);
+}
+
+TEST_F(CoreTest, AnIdleModelMakesRoomForAnother) {
+  load("alpha");
+  load("beta");
+  auto heard =
+      house.chat("vectors", {.kind = api::Work::Kind::Embedding, .body = {{"inputs", {"a", "b"}}}});
+  EXPECT_FALSE(house.worker("alpha"));
+  EXPECT_TRUE(house.worker("beta"));
+  house.load("vectors");
+  const auto ids = asked("vectors", Type::Embed);
+  ASSERT_EQ(ids.size(), 1u);
+  wire::Done done;
+  done.reason = "embedded";
+  done.prompt_tokens = 5;
+  done.vectors = std::string(2 * 4 * sizeof(float), '\0');
+  done.input_tokens = {2, 3};
+  house.worker("vectors")->answer(done, ids[0]);
+  house.settle();
+  ASSERT_TRUE(heard->ended && heard->ended->result) << heard->error();
+  EXPECT_EQ(heard->vector_length, 4u);
+  EXPECT_EQ(heard->ended->receipt.outcome, "embedded");
+  EXPECT_NE(heard->ended->receipt.why[2].find("'alpha' made room for it"), std::string::npos);
+}
+
+TEST_F(CoreTest, VectorsThatMakeNoSenseAreRefused) {
+  auto heard =
+      house.chat("vectors", {.kind = api::Work::Kind::Embedding, .body = {{"inputs", {"a", "b"}}}});
+  house.load("vectors");
+  wire::Done done;
+  done.reason = "embedded";
+  done.vectors = std::string(7, '\0');
+  done.input_tokens = {2, 3};
+  house.worker("vectors")->answer(done, asked("vectors", Type::Embed)[0]);
+  house.settle();
+  ASSERT_TRUE(heard->ended);
+  EXPECT_EQ(heard->ended->result.error().code, Code::Corrupt);
+}
+
+TEST_F(CoreTest, AChatModelMakesNoEmbeddingsAndAnEmbedderDoesNotChat) {
+  auto one = house.chat("alpha", {.kind = api::Work::Kind::Embedding, .body = {{"inputs", {"a"}}}});
+  EXPECT_EQ(one->error(),
+            "model 'alpha' is a chat model without pooling and makes no embeddings; name an "
+            "embedding model; 'vectors' is one");
+  auto two = house.chat("vectors");
+  EXPECT_EQ(
+      two->error(),
+      "model 'vectors' makes embeddings and does not chat; name a chat model; 'alpha' is one");
+  EXPECT_EQ(two->ended->result.error().code, Code::Invalid);
+}
+
+TEST_F(CoreTest, AModelInUseIsNeverEvictedAndTheOtherWaits) {
+  load("alpha");
+  load("beta");
+  auto a = house.chat("alpha");
+  auto b = house.chat("beta");
+  auto v = house.chat("vectors", {.kind = api::Work::Kind::Embedding, .body = {{"inputs", {"a"}}}});
+  EXPECT_TRUE(house.worker("alpha"));
+  EXPECT_TRUE(house.worker("beta"));
+  EXPECT_FALSE(house.worker("vectors"));
+  complete("beta", asked("beta").back());
+  house.settle();
+  EXPECT_FALSE(house.worker("beta"));
+  EXPECT_TRUE(house.worker("vectors"));
+}
+
+TEST_F(CoreTest, WhoWaitsForRoomIsNotShutOutByAStreamOfOthers) {
+  load("alpha");
+  load("beta");
+  auto a = house.chat("alpha");
+  auto b = house.chat("beta");
+  auto v = house.chat("vectors", {.kind = api::Work::Kind::Embedding, .body = {{"inputs", {"a"}}}});
+  house.advance(Core::kDrainAfter);
+  auto more = house.chat("alpha");  // begins not: alpha must come to rest
+  const uint64_t running = asked("alpha").back();
+  complete("alpha", running);
+  EXPECT_FALSE(house.worker("alpha"));
+  EXPECT_TRUE(house.worker("vectors"));
+  EXPECT_FALSE(more->ended);
+}
+
+TEST_F(CoreTest, WaitingForRoomEndsWithWhoHoldsIt) {
+  load("alpha");
+  load("beta");
+  auto a = house.chat("alpha");
+  auto b = house.chat("beta");
+  auto v = house.chat("vectors", {.kind = api::Work::Kind::Embedding, .body = {{"inputs", {"a"}}}});
+  house.advance(Core::kDrainAfter);
+  house.advance(Core::kRoomWaitMax - Core::kDrainAfter);
+  ASSERT_TRUE(v->ended);
+  EXPECT_EQ(v->error(),
+            "loading 'vectors': needs 100 MiB, but 600 MiB of 600 MiB is held by answers in "
+            "progress; retry when one finishes");
+}
+
+TEST_F(CoreTest, AModelThatCanNeverFitSaysWhatItNeeds) {
+  House small{{{"huge", GiB(20)}}, MiB(600)};
+  auto heard = small.chat("huge");
+  ASSERT_TRUE(heard->ended);
+  EXPECT_EQ(heard->ended->result.error().code, Code::NoRoom);
+  EXPECT_EQ(
+      heard->error(),
+      "loading 'huge': needs 20.0 GiB, but memory.budget allows 600 MiB of this machine's 16.0 "
+      "GiB; choose a "
+      "smaller model or quantisation, or raise memory.budget");
+}
+
+TEST_F(CoreTest, AModelThatTookMoreThanEstimatedIsLoadedAgainWithItsRealSize) {
+  load("beta");
+  auto heard = house.chat("alpha");
+  house.worker("alpha")->hello();
+  house.worker("alpha")->loaded(MiB(450));
+  house.settle();
+  EXPECT_FALSE(heard->ended);
+  EXPECT_FALSE(house.worker("beta"));  // it has to go after all
+  house.memory["alpha"] = MiB(450);
+  house.load("alpha");
+  complete("alpha", asked("alpha").back());
+  EXPECT_TRUE(heard->ended && heard->ended->result) << heard->error();
+}
+
+TEST_F(CoreTest, AModelThatClaimsMoreThanTheBudgetIsRefused) {
+  auto heard = house.chat("alpha");
+  house.worker("alpha")->hello();
+  house.worker("alpha")->loaded(Bytes{UINT64_MAX});
+  house.settle();
+  ASSERT_TRUE(heard->ended);
+  EXPECT_EQ(heard->ended->result.error().code, Code::NoRoom);
+}
+
+TEST_F(CoreTest, AWorkerThatBreaksTheProtocolIsEnded) {
+  load("alpha");
+  auto heard = house.chat("alpha");
+  auto other = house.chat("alpha");
+  house.worker("alpha")->say(
+      wire::Frame{static_cast<uint8_t>(Type::Delta), asked("alpha")[1], "junk"});
+  house.settle();
+  ASSERT_TRUE(heard->ended && other->ended);
+  EXPECT_EQ(heard->ended->result.error().code, Code::Corrupt);
+  EXPECT_NE(heard->error().find("broke the protocol"), std::string::npos);
+  EXPECT_FALSE(house.worker("alpha"));
+}
+
+TEST_F(CoreTest, AWorkersWordsAreMadeHarmless) {
+  load("alpha");
+  auto heard = house.chat("alpha");
+  const uint64_t id = asked("alpha").back();
+  house.worker("alpha")->answer(wire::Started{1, 0}, id);
+  house.worker("alpha")->answer(wire::Failed{{Code::Denied, std::string(10'000, 'x')}}, id);
+  house.settle();
+  ASSERT_TRUE(heard->ended);
+  EXPECT_EQ(heard->ended->result.error().code,
+            Code::WorkerDied);  // it cannot say who is allowed what
+  EXPECT_EQ(heard->error().size(), kWorkerErrorMax);
+}
+
+TEST_F(CoreTest, AWorkerThatDoesNotReadMakesTheRequestBusy) {
+  load("alpha");
+  house.worker("alpha")->deaf = true;
+  auto heard = house.chat("alpha");
+  ASSERT_TRUE(heard->ended);
+  EXPECT_EQ(heard->ended->result.error().code, Code::Busy);
+}
+
+TEST_F(CoreTest, TheDefaultModelIsLoadedBeforeAnyoneAsks) {
+  House early{{{"alpha", MiB(300)}}, MiB(600), /*preload=*/true};
+  early.settle();
+  EXPECT_TRUE(early.worker("alpha"));
+  early.load("alpha");
+  auto heard = early.chat("");
+  EXPECT_EQ(House::frames(*early.worker("alpha"), Type::Generate).size(), 1u);
+}
+
+TEST_F(CoreTest, ShuttingDownEndsEverythingOnce) {
+  load("alpha");
+  auto computing = house.chat("alpha");
+  auto waiting = house.chat("beta");
+  bool done = false;
+  house.core->shut_down([&] { done = true; });
+  house.settle();
+  EXPECT_TRUE(done);
+  EXPECT_EQ(computing->ended->result.error().code, Code::Cancelled);
+  EXPECT_EQ(waiting->ended->result.error().code, Code::Cancelled);
+  auto late = house.chat("alpha");
+  EXPECT_EQ(late->ended->result.error().code, Code::Cancelled);
+  EXPECT_TRUE(house.workers.empty());
+  EXPECT_FALSE(computing->twice || waiting->twice);
+}
+
+TEST_F(CoreTest, AddingAModelLooksInsideFirst) {
+  const auto file = house.folder.path() / "New-Model.gguf";
+  ASSERT_TRUE(write_file(file, "GGUF????"));
+  house.on_spawn = [](FakeWorker& worker) {
+    worker.hello();
+    worker.loaded({}, {{"pooling", "mean"}, {"architecture", "bert"}});
+  };
+  auto added = house.ask("models.add", {{"file", file.string()}});
+  ASSERT_TRUE(added) << added.error().message;
+  EXPECT_EQ((*added)["id"], "new-model");
+  EXPECT_EQ((*added)["use"], "embedding");
+  EXPECT_EQ((*added)["info"]["architecture"], "bert");
+  EXPECT_TRUE(house.workers.empty());
+}
+
+TEST_F(CoreTest, AddingWhatIsNoModelSaysWhatItIs) {
+  const auto file = house.folder.path() / "page.gguf";
+  ASSERT_TRUE(write_file(file, "<!doctype html>"));
+  auto refused = house.ask("models.add", {{"file", file.string()}});
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("an HTML page"), std::string::npos);
+  EXPECT_FALSE(house.ask("models.add", {{"file", "relative.gguf"}}));
+
+  ASSERT_TRUE(write_file(file, "GGUF but damaged"));
+  house.on_spawn = [](FakeWorker& worker) { worker.die({Code::WorkerDied, "signal 6"}); };
+  EXPECT_EQ(house.ask("models.add", {{"file", file.string()}}).error().message, "signal 6");
+}
+
+TEST_F(CoreTest, RemovingAModelStopsItAndNeedsItsWholeName) {
+  load("alpha");
+  EXPECT_FALSE(house.ask("models.rm", {{"name", "alp"}}));
+  auto busy = house.chat("alpha");
+  EXPECT_EQ(house.ask("models.rm", {{"name", "alpha"}}).error().code, Code::Busy);
+  complete("alpha", asked("alpha").back());
+  ASSERT_TRUE(house.ask("models.rm", {{"name", "alpha"}}));
+  house.settle();
+  EXPECT_FALSE(house.worker("alpha"));
+  EXPECT_EQ((*house.ask("models.list")).size(), 2u);
+  EXPECT_EQ(house.chat("alpha")->ended->result.error().code, Code::NotFound);
+}
+
+TEST_F(CoreTest, QuestionsAreAnswered) {
+  load("alpha");
+  EXPECT_EQ((*house.ask("ps"))[0]["state"], "ready");
+  EXPECT_EQ((*house.ask("status"))["resident"], 1);
+  EXPECT_EQ((*house.ask("doctor"))["models"], 3);
+  EXPECT_TRUE(house.ask("models.find"));
+  EXPECT_EQ(house.ask("models.shwo").error().code, Code::NotFound);
+  ASSERT_TRUE(house.ask("stop"));
+  EXPECT_TRUE(house.asked_to_stop);
+}
+
+TEST_F(CoreTest, NobodyEndsTwiceWhenTheLoopIsFull) {
+  FakeClock clock;
+  Loop narrow(clock, 2);
+  ASSERT_TRUE(narrow.post([] {}));
+  ASSERT_TRUE(narrow.post([] {}));
+  Log log = Log::silent();
+  testing::Folder folder;
+  Background slow;
+  auto models = inventory::Models::open(folder.path(), log);
+  auto receipts = route::Receipts::open(folder.path(), [](Task) { return true; }, log);
+  Core core(narrow, log, *std::move(models), *std::move(receipts), slow, {},
+            {{MiB(1), MiB(1), {}, 0}, "", false}, {});
+  auto heard = std::make_shared<Heard>();
+  core.submit({}, heard);
+  while (narrow.run_one()) {
+  }
+  ASSERT_TRUE(heard->ended);
+  EXPECT_EQ(heard->ended->result.error().code, Code::Busy);
+}
+
+}  // namespace
+}  // namespace lares::app
