@@ -77,6 +77,9 @@ function(lares_extension room folder)
   if(sources)
     add_library(lares-${room}-${folder} OBJECT ${sources})
     target_link_libraries(lares-${room}-${folder} PUBLIC lares-${room} ${libraries})
+    if(libraries)
+      target_include_directories(lares-${room}-${folder} SYSTEM PRIVATE ${LARES_LLAMA}/src)  # llama-ext.h
+    endif()
   endif()
 endfunction()
 

@@ -86,7 +86,7 @@ Batcher::Batcher(Model& model, Pulse& pulse, const Clock& clock, Out out, Seeds 
       clock_(clock),
       out_(std::move(out)),
       seeds_(std::move(seeds)),
-      slots_(model.facts().sequences, model.facts().context) {}
+      slots_(model.facts().sequences, model.facts().cells) {}
 
 Batcher::~Batcher() = default;
 
@@ -619,7 +619,8 @@ bool Batcher::embed_step() {
   std::vector<std::span<const Token>> inputs;
   size_t rows = 0;
   for (size_t i = job.next; i < job.inputs.size() && inputs.size() < facts.sequences; i++) {
-    if (rows + job.inputs[i].size() > facts.batch) break;
+    if (i > job.next && rows + job.inputs[i].size() > std::min<size_t>(facts.batch, kEmbedRows))
+      break;
     rows += job.inputs[i].size();
     inputs.emplace_back(job.inputs[i]);
   }

@@ -33,6 +33,7 @@ namespace lares::engine {
 
 inline constexpr size_t kWaitingMax = 256;  // requests; more are Busy
 inline constexpr size_t kInputsMax = 2048;  // of one Embed
+inline constexpr size_t kEmbedRows = 512;   // tokens of short inputs that are computed together
 inline constexpr std::chrono::milliseconds kTokeniseMax{20'000};
 inline constexpr std::chrono::milliseconds kTemplateMax{5'000};
 // A step of prompt tokens should take no longer: alone, and while somebody waits for tokens.

@@ -131,7 +131,8 @@ struct Rendered {
 // What a loaded model is. Does not change.
 struct Facts {
   Json info;           // wire::Loaded::info
-  Tokens context = 0;  // cells of state, shared by all sequences; also the most one may hold
+  Tokens context = 0;  // the most tokens of one conversation
+  Tokens cells = 0;    // of state, shared by all sequences; at least `context`
   Tokens batch = 0;    // rows of one decode(), at most
   uint32_t sequences = 0;
   Tokens vocabulary = 0;

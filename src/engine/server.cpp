@@ -197,7 +197,8 @@ class Server {
 
   void tell(uint64_t id, Batcher::Event event) {
     if (auto* delta = std::get_if<wire::Delta>(&event)) {
-      for (Tokens i = 0; i < delta->tokens; i++) service_.crime.at(Crime::Where::AtToken, id, line_);
+      for (Tokens i = 0; i < delta->tokens; i++)
+        service_.crime.at(Crime::Where::AtToken, id, line_);
     }
     std::visit([&](const auto& message) { line_.send(wire::to_frame(message, id)); }, event);
   }

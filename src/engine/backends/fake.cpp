@@ -122,6 +122,8 @@ class FakeModel final : public Model {
     f.context = load.context != 0
                     ? load.context
                     : static_cast<Tokens>(std::min<uint64_t>(settings.context_train, 8192));
+    f.cells = f.context;
+    f.context = static_cast<Tokens>(std::min<uint64_t>(f.context, settings.context_train));
     f.batch = std::max<Tokens>(load.batch, 1);
     f.sequences = std::max<uint32_t>(load.sequences, 1);
     f.vocabulary = kVocabulary;

@@ -1,0 +1,467 @@
+// The llama engine: llama.cpp behind engine/model.h.
+//
+// One CPU variant is loaded from --variant=FILE before the sandbox is entered; the model is read
+// and mapped from the descriptor that was handed over. State is one unified cache, so that
+// sequences can share cells. Its own pool of threads does not spin while idle (see kPoll).
+#include <common.h>
+#include <llama-ext.h>
+#include <llama.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <filesystem>
+
+#include "base/text.h"
+#include "engine/backends/llama_chat.h"
+#include "engine/backends/llama_log.h"
+#include "engine/backends/llama_probe.h"
+#include "engine/backends/llama_sampler.h"
+#include "engine/model.h"
+#include "engine/sha256.h"
+#include "engine/wordpiece.h"
+
+static_assert(GGML_MAX_NAME == 128, "every user of ggml must agree on the layout of ggml_tensor");
+
+namespace lares::engine::llama {
+namespace {
+
+constexpr Tokens kContextMax = 8192;  // unless more is asked for
+constexpr Tokens kEmbeddingContextMax =
+    2048;  // the whole input is one batch, so its buffers grow with it
+constexpr uint32_t kSequencesMax = 64;
+constexpr uint32_t kEmbeddingSequences = 16;
+constexpr uint32_t kThreadsMax = 256;
+// How long the pool's threads spin for the next piece of work, 0 to 100. With 0, two workers that
+// take turns lose nothing to each other's spinning.
+constexpr uint32_t kPoll = 0;
+
+struct Prepared {
+  std::string variant;
+  uint32_t threads = 1;
+  decltype(&ggml_threadpool_new) make_pool = nullptr;
+  decltype(&ggml_threadpool_free) free_pool = nullptr;
+  FILE* file = nullptr;  // over the model's descriptor, made at the first load
+};
+Prepared prepared;  // set once, before anything is loaded
+
+struct FreeModel {
+  void operator()(llama_model* model) const { llama_model_free(model); }
+};
+struct FreeContext {
+  void operator()(llama_context* context) const { llama_free(context); }
+};
+struct FreePool {
+  void operator()(ggml_threadpool* pool) const { prepared.free_pool(pool); }
+};
+
+std::string metadata(const llama_model* model, const std::string& key, size_t most = 256) {
+  std::string value(most + 1, '\0');
+  const int32_t n = llama_model_meta_val_str(model, key.c_str(), value.data(), value.size());
+  value.resize(n < 0 ? 0 : std::min(static_cast<size_t>(n), most));
+  return utf8_repaired(value);
+}
+
+std::string pooling_name(const std::string& number) {
+  if (number == "1") return "mean";
+  if (number == "2") return "cls";
+  if (number == "3") return "last";
+  if (number == "4") return "rank";
+  return "none";
+}
+
+class LlamaModel final : public Model {
+ public:
+  LlamaModel(llama_model* model, Pulse& pulse)
+      : pulse_(pulse), model_(model), vocab_(llama_model_get_vocab(model)), template_(model) {
+    describe();
+  }
+
+  Result<> make_context(const wire::Load& load);
+
+  const Facts& facts() const override { return facts_; }
+  Result<std::vector<Token>> tokenize(std::string_view text, Special special) override;
+  std::string piece(Token token, Special special) const override;
+  bool ends(Token token) const override { return llama_vocab_is_eog(vocab_, token); }
+  Result<Rendered> render_chat(const Json& messages, const Json& kwargs) override {
+    return template_.render(messages, kwargs);
+  }
+  Result<std::unique_ptr<Sampler>> sampler(const Sampling& sampling,
+                                           std::span<const Token> prompt) override {
+    return make_sampler(context_.get(), model_.get(), sampling, prompt);
+  }
+  Decoded decode(std::span<const Row> rows) override;
+  bool cut(Sequence sequence, Position from) override {
+    return llama_memory_seq_rm(memory(), sequence, from, -1);
+  }
+  void share(Sequence from, Sequence to, Position until) override {
+    llama_memory_seq_cp(memory(), from, to, 0, until);
+  }
+  Position first_position(Sequence sequence) const override {
+    return llama_memory_seq_pos_min(memory(), sequence);
+  }
+  Result<std::vector<float>> embed(std::span<const std::span<const Token>> inputs) override;
+
+ private:
+  void describe();
+  void read_word_pieces();
+  llama_memory_t memory() const { return llama_get_memory(context_.get()); }
+  static bool on_node(void* self) {
+    auto* const model = static_cast<LlamaModel*>(self);
+    model->pulse_.beat();
+    // a recurrent state that was half computed could not be taken back
+    return model->facts_.cuts && model->pulse_.aborting();
+  }
+  void put(Token token, Position position, Sequence sequence, bool output);
+  int32_t run();
+
+  Pulse& pulse_;
+  Facts facts_;
+  std::unique_ptr<ggml_threadpool, FreePool> pool_;
+  std::unique_ptr<llama_model, FreeModel> model_;
+  const llama_vocab* vocab_;
+  ChatTemplate template_;
+  std::optional<WordPieces> word_pieces_;  // where the engine's own differ from the reference
+  std::unique_ptr<llama_context, FreeContext> context_;
+  bool has_memory_ = true;
+
+  // the batch, in the engine's shape
+  std::vector<llama_token> tokens_;
+  std::vector<llama_pos> positions_;
+  std::vector<llama_seq_id> sequences_;
+  std::vector<llama_seq_id*> sequence_pointers_;
+  std::vector<int32_t> sequence_counts_;
+  std::vector<int8_t> outputs_;
+};
+
+// What the file says of itself: all of it foreign. Read from its metadata, as a file that is only
+// inspected has nothing else.
+void LlamaModel::describe() {
+  const llama_model* const model = model_.get();
+  const std::string architecture = metadata(model, "general.architecture");
+  const auto own = [&](std::string_view key) {
+    return metadata(model, cat(architecture, ".", key));
+  };
+  const auto count = [](const std::string& text) {
+    uint32_t number = 0;
+    std::from_chars(text.data(), text.data() + text.size(), number);
+    return std::min<uint32_t>(number, INT32_MAX);
+  };
+  const bool causal = own("attention.causal") != "false";
+  const std::string pooling = pooling_name(own("pooling_type"));
+  const auto file_type = static_cast<llama_ftype>(count(metadata(model, "general.file_type")));
+  facts_.vocabulary = static_cast<Tokens>(llama_vocab_n_tokens(vocab_));
+  facts_.cuts = !llama_model_is_recurrent(model) && !llama_model_is_hybrid(model);
+  facts_.generates = causal;
+  facts_.pools = pooling == "mean" || pooling == "cls" || pooling == "last";
+  const auto kind = llama_vocab_type(vocab_);
+  if (kind == LLAMA_VOCAB_TYPE_SPM || kind == LLAMA_VOCAB_TYPE_BPE) {
+    for (Token token = 0; token < static_cast<Token>(facts_.vocabulary); token++) {
+      facts_.piece_max =
+          std::max(facts_.piece_max, std::strlen(llama_vocab_get_text(vocab_, token)));
+    }
+  } else {
+    facts_.piece_max = 0;  // these leave out parts of a text, so its length says nothing
+  }
+  facts_.info = {{"architecture", architecture},
+                 {"name", metadata(model, "general.name")},
+                 {"parameters", llama_model_n_params(model)},
+                 {"size_bytes", llama_model_size(model)},
+                 {"quantization", utf8_repaired(llama_ftype_name(file_type))},
+                 {"context_train", count(own("context_length"))},
+                 {"context", 0},
+                 {"vocabulary", facts_.vocabulary},
+                 {"embedding_length", count(own("embedding_length"))},
+                 {"layers", count(own("block_count"))},
+                 {"sliding_window", count(own("attention.sliding_window"))},
+                 {"pooling", pooling},
+                 {"has_template", template_.present()},
+                 {"template_sha256", template_.present() ? sha256_hex(template_.source()) : ""},
+                 {"licence", metadata(model, "general.license")}};
+}
+
+Result<> LlamaModel::make_context(const wire::Load& load) {
+  const bool embeddings = load.embeddings || !facts_.generates;
+  if (embeddings) facts_.generates = false;
+  if (load.embeddings && !facts_.pools) {
+    return Error{Code::Invalid,
+                 "this is a chat model without pooling; embeddings need an embedding model such as "
+                 "all-minilm-l6-v2"};
+  }
+  facts_.pools = embeddings && facts_.pools;
+
+  const auto trained = static_cast<Tokens>(std::max(1, llama_model_n_ctx_train(model_.get())));
+  const Tokens most = embeddings ? kEmbeddingContextMax : kContextMax;
+  const Tokens cells = load.context != 0 ? load.context : std::min(trained, most);
+  facts_.context = std::min(cells, trained);
+  facts_.sequences =
+      embeddings ? kEmbeddingSequences : std::clamp(load.sequences, 1U, kSequencesMax);
+  facts_.batch = embeddings ? facts_.context : std::clamp<Tokens>(load.batch, 32, 4096);
+
+  llama_context_params params = llama_context_default_params();
+  params.n_ctx = embeddings ? facts_.context : cells;
+  params.n_batch = facts_.batch;
+  params.n_ubatch = facts_.batch;
+  params.n_seq_max = facts_.sequences;
+  // a logit for each of the vocabulary is large: room for those that are looked at, no more
+  params.n_outputs_max = embeddings ? 0 : facts_.sequences;
+  const uint32_t threads =
+      std::clamp(load.threads != 0 ? load.threads : prepared.threads, 1U, kThreadsMax);
+  params.n_threads = static_cast<int32_t>(threads);
+  params.n_threads_batch = static_cast<int32_t>(threads);
+  params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_AUTO;
+  params.kv_unified = true;
+  params.swa_full = false;
+  params.embeddings = embeddings;
+  params.no_perf = true;
+  params.abort_callback = on_node;
+  params.abort_callback_data = this;
+  context_.reset(llama_init_from_model(model_.get(), params));
+  if (!context_) {
+    const std::string why = last_error();
+    return Error{Code::NoRoom, cat("a context of ", params.n_ctx, " tokens could not be made: ",
+                                   why.empty() ? "the engine did not say why" : why,
+                                   "; ask for a smaller context")};
+  }
+  has_memory_ = memory() != nullptr;
+
+  ggml_threadpool_params pool = ggml_threadpool_params_default(static_cast<int>(threads));
+  pool.poll = kPoll;
+  pool_.reset(prepared.make_pool(&pool));
+  if (!pool_) return Error{Code::NoRoom, cat("making ", threads, " threads: the system refused")};
+  llama_attach_threadpool(context_.get(), pool_.get(), pool_.get());
+
+  facts_.cells = llama_n_ctx(context_.get());
+  facts_.window = static_cast<Tokens>(std::max(0, llama_model_n_swa(model_.get())));
+  facts_.info["context"] = facts_.context;
+  facts_.info["embedding_length"] = std::max(0, llama_model_n_embd_out(model_.get()));
+  for (const auto& [type, bytes] : llama_get_memory_breakdown(context_.get())) {
+    facts_.memory_bytes += bytes.total();
+  }
+  return Unit{};
+}
+
+Result<std::vector<Token>> LlamaModel::tokenize(std::string_view text, Special special) {
+  if (text.size() > INT32_MAX / 2) return Error{Code::Invalid, "the text is longer than 1 GiB"};
+  if (word_pieces_) return word_pieces_->tokens(text);
+  try {
+    const auto length = static_cast<int32_t>(text.size());
+    std::vector<Token> tokens(text.size() / 3 + 16);
+    const auto call = [&] {
+      return llama_tokenize(vocab_, text.data(), length, tokens.data(),
+                            static_cast<int32_t>(tokens.size()), true, special == Special::Parsed);
+    };
+    int32_t n = call();
+    if (n < 0 && n != INT32_MIN) {
+      tokens.resize(static_cast<size_t>(-n));
+      n = call();
+    }
+    if (n < 0) return Error{Code::Invalid, "the text has more tokens than can be counted"};
+    tokens.resize(static_cast<size_t>(n));
+    return tokens;
+  } catch (const std::exception& e) {
+    return Error{Code::Invalid, cat("reading the text as tokens: ", e.what())};
+  }
+}
+
+std::string LlamaModel::piece(Token token, Special special) const {
+  std::string bytes(64, '\0');
+  const auto call = [&] {
+    return llama_token_to_piece(vocab_, token, bytes.data(), static_cast<int32_t>(bytes.size()), 0,
+                                special == Special::AsText);
+  };
+  int32_t n = call();
+  if (n < 0) {
+    bytes.resize(static_cast<size_t>(-n));
+    n = call();
+  }
+  bytes.resize(static_cast<size_t>(std::max(n, 0)));
+  return bytes;
+}
+
+void LlamaModel::put(Token token, Position position, Sequence sequence, bool output) {
+  tokens_.push_back(token);
+  positions_.push_back(position);
+  sequences_.push_back(sequence);
+  outputs_.push_back(output ? 1 : 0);
+}
+
+// Computes what was put, and forgets it.
+int32_t LlamaModel::run() {
+  sequence_pointers_.clear();
+  for (auto& sequence : sequences_) sequence_pointers_.push_back(&sequence);
+  sequence_counts_.assign(tokens_.size(), 1);
+  llama_batch batch{};
+  batch.n_tokens = static_cast<int32_t>(tokens_.size());
+  batch.token = tokens_.data();
+  batch.pos = positions_.data();
+  batch.n_seq_id = sequence_counts_.data();
+  batch.seq_id = sequence_pointers_.data();
+  batch.logits = outputs_.data();
+  int32_t status = -1;
+  try {
+    status = llama_decode(context_.get(), batch);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "decoding: %s\n", e.what());
+  }
+  tokens_.clear();
+  positions_.clear();
+  sequences_.clear();
+  outputs_.clear();
+  return status;
+}
+
+Decoded LlamaModel::decode(std::span<const Row> rows) {
+  for (const Row& row : rows) put(row.token, row.position, row.sequence, row.wants_logits);
+  switch (run()) {
+    case 0: return Decoded::Ok;
+    case 1: return Decoded::NoCells;
+    case 2: break;
+    default: return Decoded::Broken;
+  }
+  // rows of one sequence follow each other, so its first is where it was before
+  Sequence last = -1;
+  for (const Row& row : rows) {
+    if (row.sequence != last) llama_memory_seq_rm(memory(), row.sequence, row.position, -1);
+    last = row.sequence;
+  }
+  return Decoded::Aborted;
+}
+
+Result<std::vector<float>> LlamaModel::embed(std::span<const std::span<const Token>> inputs) {
+  if (has_memory_) llama_memory_clear(memory(), false);
+  for (size_t i = 0; i < inputs.size(); i++) {
+    for (size_t at = 0; at < inputs[i].size(); at++) {
+      put(inputs[i][at], static_cast<Position>(at), static_cast<Sequence>(i), true);
+    }
+  }
+  const int32_t status = run();
+  if (status == 2) return Error{Code::Cancelled, "the request was cancelled"};
+  if (status != 0) {
+    return Error{Code::Io, "computing: the engine gave an error; the worker's log has more"};
+  }
+  const auto length = facts_.info["embedding_length"].get<size_t>();
+  std::vector<float> out;
+  out.reserve(inputs.size() * length);
+  for (size_t i = 0; i < inputs.size(); i++) {
+    const float* const vector = llama_get_embeddings_seq(context_.get(), static_cast<Sequence>(i));
+    if (!vector) return Error{Code::Io, "computing: the engine has no result for an input"};
+    double squares = 0;
+    for (size_t k = 0; k < length; k++)
+      squares += static_cast<double>(vector[k]) * static_cast<double>(vector[k]);
+    if (!std::isfinite(squares) || squares == 0) {
+      return Error{Code::Corrupt,
+                   "the model computed something that is no direction; its file may be damaged"};
+    }
+    const auto scale = static_cast<float>(1 / std::sqrt(squares));
+    for (size_t k = 0; k < length; k++) out.push_back(vector[k] * scale);
+  }
+  return out;
+}
+
+// "libggml-cpu-haswell.so" is "haswell".
+std::string variant_name(const std::string& file) {
+  std::string name = std::filesystem::path(file).stem().string();
+  const std::string_view before = "ggml-cpu-";
+  const size_t at = name.find(before);
+  return at == std::string::npos ? name : name.substr(at + before.size());
+}
+
+Result<std::string> prepare(Options& options) {
+  const auto variant = options.find("variant");
+  if (variant == options.end()) {
+    return Error{Code::Invalid, "--engine=llama needs --variant=FILE, a libggml-cpu-NAME.so"};
+  }
+  catch_log();
+  llama_backend_init();
+  ggml_backend_reg_t const backend = ggml_backend_load(variant->second.c_str());
+  if (!backend) {
+    return Error{Code::Unsupported,
+                 cat("loading the CPU backend '", variant->second,
+                     "': ", last_error().empty() ? "this CPU cannot run it" : last_error())};
+  }
+  prepared.make_pool = reinterpret_cast<decltype(prepared.make_pool)>(
+      ggml_backend_reg_get_proc_address(backend, "ggml_threadpool_new"));
+  prepared.free_pool = reinterpret_cast<decltype(prepared.free_pool)>(
+      ggml_backend_reg_get_proc_address(backend, "ggml_threadpool_free"));
+  if (!prepared.make_pool || !prepared.free_pool) {
+    return Error{Code::Unsupported,
+                 cat("'", variant->second, "' is no CPU backend of this engine")};
+  }
+  prepared.variant = variant_name(variant->second);
+  prepared.threads = static_cast<uint32_t>(std::max(1, common_cpu_get_num_math()));
+  ::tzset();  // templates ask for the date, and the file about it cannot be read later
+  options.erase(variant);
+  return prepared.variant;
+}
+
+Result<> check_file(FILE* file) {
+  unsigned char magic[4] = {};
+  std::rewind(file);
+  const size_t n = std::fread(magic, 1, sizeof magic, file);
+  std::rewind(file);
+  if (n == 0) return Error{Code::Corrupt, "the file is empty; fetch it again"};
+  if (n < sizeof magic || std::memcmp(magic, "GGUF", 4) != 0) {
+    return Error{Code::Invalid,
+                 "the file is not a GGUF: it does not begin with these four letters"};
+  }
+  return Unit{};
+}
+
+Result<std::unique_ptr<Model>> load(const LoadOrder& order, Pulse& pulse) {
+  if (!prepared.file) prepared.file = ::fdopen(order.file, "rb");
+  if (!prepared.file) return Error{Code::Io, "the model's descriptor is not open for reading"};
+  TRY(check_file(prepared.file));
+
+  struct Watch {
+    const LoadOrder& order;
+    Pulse& pulse;
+    int told = -1;  // hundredths
+  } watch{order, pulse};
+  llama_model_params params = llama_model_default_params();
+  params.load_mode = LLAMA_LOAD_MODE_MMAP;
+  params.use_extra_bufts = true;
+  params.vocab_only = order.inspect_only;
+  params.progress_callback_user_data = &watch;
+  params.progress_callback = [](float fraction, void* data) {
+    auto* const w = static_cast<Watch*>(data);
+    w->pulse.beat();
+    const int now = static_cast<int>(fraction * 100);
+    if (w->order.progress && now >= w->told + 5) {
+      w->told = now;
+      w->order.progress(static_cast<double>(fraction));
+    }
+    return true;
+  };
+  forget_last_error();
+  std::unique_ptr<LlamaModel> model;
+  try {
+    llama_model* const loaded = llama_model_load_from_file_ptr(prepared.file, params);
+    if (!loaded) {
+      const std::string why = last_error();
+      return Error{Code::Corrupt, cat("the file cannot be used: ",
+                                      why.empty() ? "the engine did not say why" : why,
+                                      "; fetch it again, or use another")};
+    }
+    const bool encodes = llama_model_has_encoder(loaded) || llama_model_is_diffusion(loaded);
+    model = std::make_unique<LlamaModel>(loaded, pulse);
+    if (order.inspect_only) return std::unique_ptr<Model>(std::move(model));
+    if (encodes) {
+      return Error{Code::Unsupported,
+                   "models with an encoder, or that generate by diffusion, are not supported"};
+    }
+    TRY(model->make_context(order.load));
+  } catch (const std::exception& e) {
+    return Error{Code::Corrupt, cat("the file cannot be used: ", e.what())};
+  }
+  return std::unique_ptr<Model>(std::move(model));
+}
+
+const Backend backend{.name = "llama", .prepare = prepare, .load = load, .probe = probe};
+const Registered<Backend> registered{backend};
+
+}  // namespace
+}  // namespace lares::engine::llama

@@ -1,0 +1,128 @@
+#include "engine/backends/llama_sampler.h"
+
+#include <algorithm>
+#include <cfloat>
+#include <cmath>
+
+namespace lares::engine::llama {
+namespace {
+
+// True when every logit is a number or minus infinity, and one at least is a number. Vectorises.
+bool are_numbers(std::span<const float> logits) {
+  bool all = true;
+  for (const float x : logits) all &= x <= FLT_MAX;
+  return all;
+}
+
+std::vector<Candidate> top_candidates(std::span<const float> logits, unsigned count,
+                                      float log_sum) {
+  std::vector<Token> order(logits.size());
+  for (size_t i = 0; i < order.size(); i++) order[i] = static_cast<Token>(i);
+  const size_t n = std::min<size_t>(count, order.size());
+  std::partial_sort(
+      order.begin(), order.begin() + static_cast<ptrdiff_t>(n), order.end(),
+      [&](Token a, Token b) { return logits[a] != logits[b] ? logits[a] > logits[b] : a < b; });
+  std::vector<Candidate> top;
+  for (size_t i = 0; i < n; i++) top.push_back({order[i], logits[order[i]] - log_sum});
+  return top;
+}
+
+float log_of_sum(std::span<const float> logits, float most) {
+  double sum = 0;
+  for (const float x : logits) sum += static_cast<double>(std::exp(x - most));
+  return most + static_cast<float>(std::log(sum));
+}
+
+class LlamaSampler final : public Sampler {
+ public:
+  LlamaSampler(llama_context* context, const llama_model* model, common_sampler* sampler,
+               bool plain_greedy)
+      : context_(context),
+        vocabulary_(llama_vocab_n_tokens(llama_model_get_vocab(model))),
+        sampler_(sampler),
+        plain_greedy_(plain_greedy) {}
+
+  Result<Chosen> choose(int row, std::optional<unsigned> top) override {
+    const float* const raw = llama_get_logits_ith(context_, row);
+    if (!raw) return Error{Code::Io, "computing: the engine has no result for this row"};
+    const std::span<const float> logits(raw, static_cast<size_t>(vocabulary_));
+    const auto most = std::max_element(logits.begin(), logits.end());
+    if (!are_numbers(logits) || !(*most >= -FLT_MAX)) {
+      return Error{Code::Corrupt,
+                   "the model computed something that is no number; its file may be damaged"};
+    }
+    Chosen chosen;
+    if (plain_greedy_) {
+      chosen.token = static_cast<Token>(most - logits.begin());
+    } else {
+      chosen.token = common_sampler_sample(sampler_.get(), context_, row);
+      common_sampler_accept(sampler_.get(), chosen.token, true);
+    }
+    if (top) {
+      const float log_sum = log_of_sum(logits, *most);
+      chosen.logprob = logits[chosen.token] - log_sum;
+      chosen.top = top_candidates(logits, *top, log_sum);
+    }
+    return chosen;
+  }
+
+ private:
+  llama_context* const context_;
+  const int32_t vocabulary_;
+  const common_sampler_ptr sampler_;
+  const bool plain_greedy_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Sampler>> make_sampler(llama_context* context, const llama_model* model,
+                                              const Sampling& sampling,
+                                              std::span<const Token> prompt) {
+  const llama_vocab* const vocab = llama_model_get_vocab(model);
+  common_params_sampling params;
+  params.no_perf = true;
+  params.seed = sampling.seed;
+  params.temp = sampling.temperature;
+  params.top_p = sampling.top_p;
+  params.top_k = sampling.top_k;
+  params.min_p = sampling.min_p;
+  params.typ_p = sampling.typical_p;
+  params.penalty_present = sampling.presence_penalty;
+  params.penalty_freq = sampling.frequency_penalty;
+  params.penalty_repeat = sampling.repeat_penalty;
+  const auto context_size = static_cast<int32_t>(llama_n_ctx(context));
+  params.penalty_last_n =
+      sampling.repeat_last_n < 0 ? context_size : std::min(sampling.repeat_last_n, context_size);
+  const bool penalties = sampling.presence_penalty != 0 || sampling.frequency_penalty != 0 ||
+                         sampling.repeat_penalty != 1;
+  // DRY, XTC and top-n-sigma are off, and their samplers would only cost time
+  params.samplers = {COMMON_SAMPLER_TYPE_TOP_K, COMMON_SAMPLER_TYPE_TYPICAL_P,
+                     COMMON_SAMPLER_TYPE_TOP_P, COMMON_SAMPLER_TYPE_MIN_P,
+                     COMMON_SAMPLER_TYPE_TEMPERATURE};
+  if (penalties) params.samplers.insert(params.samplers.begin(), COMMON_SAMPLER_TYPE_PENALTIES);
+  for (const auto& [token, bias] : sampling.logit_bias) params.logit_bias.push_back({token, bias});
+  if (sampling.ignore_eos) {
+    for (Token token = 0; token < llama_vocab_n_tokens(vocab); token++) {
+      if (llama_vocab_is_eog(vocab, token)) params.logit_bias.push_back({token, -INFINITY});
+    }
+  }
+  int32_t suppressed = 0;
+  llama_vocab_get_suppress_tokens(vocab, &suppressed);
+  const bool plain_greedy =
+      sampling.temperature <= 0 && !penalties && params.logit_bias.empty() && suppressed == 0;
+  try {
+    common_sampler* const made = common_sampler_init(model, params);
+    if (!made) return Error{Code::Invalid, "the sampling options do not work with this model"};
+    std::unique_ptr<Sampler> sampler =
+        std::make_unique<LlamaSampler>(context, model, made, plain_greedy);
+    if (penalties) {
+      const size_t last = std::min(prompt.size(), static_cast<size_t>(params.penalty_last_n));
+      for (const Token token : prompt.last(last)) common_sampler_accept(made, token, false);
+    }
+    return sampler;
+  } catch (const std::exception& e) {
+    return Error{Code::Invalid, std::string("the sampling options do not work: ") + e.what()};
+  }
+}
+
+}  // namespace lares::engine::llama

@@ -1,0 +1,15 @@
+// Choosing tokens from llama.cpp's logits, by llama-common's sampler.
+#pragma once
+
+#include <sampling.h>
+
+#include "engine/model.h"
+
+namespace lares::engine::llama {
+
+// `context` and `model` must outlive it.
+Result<std::unique_ptr<Sampler>> make_sampler(llama_context* context, const llama_model* model,
+                                              const Sampling& sampling,
+                                              std::span<const Token> prompt);
+
+}  // namespace lares::engine::llama
