@@ -18,7 +18,7 @@ constexpr std::array kRows = {
     CodeRow{Code::Corrupt,     "corrupt",     "invalid_data_error",    500, 9,   false},
     CodeRow{Code::Io,          "io",          "server_error",          500, 12,  true},
     CodeRow{Code::WorkerDied,  "worker_died", "server_error",          502, 11,  true},
-    CodeRow{Code::Unsupported, "unsupported", "invalid_request_error", 501, 10,  false},
+    CodeRow{Code::Unsupported, "unsupported", "invalid_request_error", 400, 10,  false},
 };
 // clang-format on
 

@@ -1,0 +1,45 @@
+// GET /, /health and /openapi.json: what anybody may know. They say that Lares answers and nothing
+// of what it holds.
+#include "api/endpoint.h"
+
+namespace lares::api {
+namespace {
+
+void root(const Request& /*request*/, std::shared_ptr<Responder> responder, Service& /*service*/) {
+  responder->whole(200, "text/plain; charset=utf-8", "Lares is running\n");
+}
+
+void health(const Request& /*request*/, std::shared_ptr<Responder> responder,
+            Service& /*service*/) {
+  answer_json(*responder, {{"status", "ok"}});
+}
+
+void describe(const Request& /*request*/, std::shared_ptr<Responder> responder,
+              Service& /*service*/) {
+  answer_json(*responder, openapi());
+}
+
+const Endpoint kRoot{
+    .name = "GET /",
+    .right = consent::Right::None,
+    .summary = "Says in words that Lares is running.",
+    .run = root,
+};
+const Endpoint kHealth{
+    .name = "GET /health",
+    .right = consent::Right::None,
+    .summary = "Answers {\"status\": \"ok\"} while the daemon answers at all.",
+    .run = health,
+};
+const Endpoint kDescribe{
+    .name = "GET /openapi.json",
+    .right = consent::Right::None,
+    .summary = "This description of the API.",
+    .run = describe,
+};
+const Registered<Endpoint> kRootRegistered{kRoot};
+const Registered<Endpoint> kHealthRegistered{kHealth};
+const Registered<Endpoint> kDescribeRegistered{kDescribe};
+
+}  // namespace
+}  // namespace lares::api

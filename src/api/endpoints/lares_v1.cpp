@@ -1,0 +1,166 @@
+// /lares/v1: our own questions and orders, each one of Service::ask's, answered with its JSON as it
+// is. An app may see which models there are; what concerns other programs' requests, the machine or
+// the daemon itself is the owner's.
+#include <charconv>
+#include <utility>
+
+#include "api/endpoint.h"
+#include "api/fields.h"
+#include "base/text.h"
+
+namespace lares::api {
+namespace {
+
+constexpr int kReceiptsShown = 20;
+constexpr int kReceiptsShownMax = 1'000;
+constexpr size_t kFileNameMax = 4'096;
+
+using consent::Right;
+
+Reply answer_with(std::shared_ptr<Responder> responder) {
+  return [responder = std::move(responder)](Result<Json> result) {
+    if (!result) return responder->error(result.error());
+    answer_json(*responder, *result);
+  };
+}
+
+// A page can make a browser send a form or plain text anywhere without asking; JSON it cannot. So
+// an order must say that it is JSON. True when it does; else the error was sent.
+bool says_json(const Request& request, Responder& responder) {
+  const auto found = request.headers.find("content-type");
+  const std::string type = found == request.headers.end() ? "" : found->second;
+  if (lower(trimmed(split(type, ';').front())) == "application/json") return true;
+  responder.error({Code::Invalid, cat("reading the request: the content type is '",
+                                      type.substr(0, 64), "', but must be 'application/json'")});
+  return false;
+}
+
+// A string field of an order: "" when it is left out and may be.
+Result<std::string> string_field(const Json& body, const char* name, size_t bytes_max,
+                                 bool required) {
+  const auto found = body.find(name);
+  if (found == body.end() || found->is_null()) {
+    if (!required) return std::string();
+    return Error{Code::Invalid, cat("reading the request: '", name, "' is missing"), name};
+  }
+  if (!found->is_string() || found->get_ref<const std::string&>().size() > bytes_max ||
+      found->get_ref<const std::string&>().empty())
+    return Error{
+        Code::Invalid,
+        cat("reading the request: '", name, "' must be a string of 1 to ", bytes_max, " bytes"),
+        name};
+  return found->get<std::string>();
+}
+
+// Without what only the owner sees: where a file lies.
+Json visible(Json model, const consent::Principal& who) {
+  if (who.right < Right::Owner && model.is_object()) model.erase("file");
+  return model;
+}
+
+void models(const Request& request, std::shared_ptr<Responder> responder, Service& service) {
+  service.ask("models.list", Json::object(), [responder, who = request.who](Result<Json> list) {
+    if (!list) return responder->error(list.error());
+    for (Json& model : *list) model = visible(std::move(model), who);
+    answer_json(*responder, *list);
+  });
+}
+
+void model(const Request& request, std::shared_ptr<Responder> responder, Service& service) {
+  service.ask("models.show", {{"name", request.path_parameters.at("id")}},
+              [responder, who = request.who](Result<Json> found) {
+                if (!found) return responder->error(found.error());
+                answer_json(*responder, visible(*std::move(found), who));
+              });
+}
+
+void add(const Request& request, std::shared_ptr<Responder> responder, Service& service) {
+  if (!says_json(request, *responder)) return;
+  const auto body = read_object(request.body);
+  if (!body) return responder->error(body.error());
+  const auto file = string_field(*body, "file", kFileNameMax, true);
+  if (!file) return responder->error(file.error());
+  const auto name = string_field(*body, "name", kModelNameMax, false);
+  if (!name) return responder->error(name.error());
+  Json arguments = {{"file", *file}};
+  if (!name->empty()) arguments["name"] = *name;
+  service.ask("models.add", std::move(arguments), answer_with(std::move(responder)));
+}
+
+void remove(const Request& request, std::shared_ptr<Responder> responder, Service& service) {
+  service.ask("models.rm", {{"name", request.path_parameters.at("id")}},
+              answer_with(std::move(responder)));
+}
+
+void receipts(const Request& request, std::shared_ptr<Responder> responder, Service& service) {
+  int limit = kReceiptsShown;
+  if (const auto found = request.query.find("limit"); found != request.query.end()) {
+    const std::string& text = found->second;
+    const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), limit);
+    if (problem != std::errc() || end != text.data() + text.size() || limit < 1 ||
+        limit > kReceiptsShownMax)
+      return responder->error({Code::Invalid,
+                               cat("reading the request: 'limit' is '", text.substr(0, 16),
+                                   "', but must be an integer from 1 to ", kReceiptsShownMax),
+                               "limit"});
+  }
+  service.ask("receipts", {{"limit", limit}}, answer_with(std::move(responder)));
+}
+
+void why(const Request& request, std::shared_ptr<Responder> responder, Service& service) {
+  Json arguments = Json::object();
+  if (const auto id = request.path_parameters.find("id"); id != request.path_parameters.end())
+    arguments["id"] = id->second;
+  service.ask("why", std::move(arguments), answer_with(std::move(responder)));
+}
+
+// A question without arguments.
+template <const char* const& kQuestion>
+void question(const Request& /*request*/, std::shared_ptr<Responder> responder, Service& service) {
+  service.ask(kQuestion, Json::object(), answer_with(std::move(responder)));
+}
+
+void stop(const Request& request, std::shared_ptr<Responder> responder, Service& service) {
+  if (!says_json(request, *responder)) return;
+  service.ask("stop", Json::object(), answer_with(std::move(responder)));
+}
+
+constexpr const char* kFind = "models.find";
+constexpr const char* kPs = "ps";
+constexpr const char* kDoctor = "doctor";
+constexpr const char* kStatus = "status";
+constexpr const char* kConfig = "config";
+
+constexpr std::string_view kAddSchema =
+    R"({"type":"object","required":["file"],"properties":{)"
+    R"("file":{"type":"string","maxLength":4096,"description":"The absolute path of a GGUF file; it is used where it lies."},)"
+    R"("name":{"type":"string","maxLength":256,"description":"The model's id; made from the file's name when left out."}}})";
+
+// clang-format off
+const Endpoint kEndpoints[] = {
+    {"GET /lares/v1/models", Right::App, "Lists the models with all that is known of each.", "", ErrorShape::OpenAi, models},
+    {"POST /lares/v1/models", Right::Owner, "Adds a model file where it lies.", kAddSchema, ErrorShape::OpenAi, add},
+    {"GET /lares/v1/models/{id}", Right::App, "One model, by its id or the beginning of one.", "", ErrorShape::OpenAi, model},
+    {"DELETE /lares/v1/models/{id}", Right::Owner, "Forgets a model; deletes its file only when it is in Lares' own folder.", "", ErrorShape::OpenAi, remove},
+    {"GET /lares/v1/models-found", Right::Owner, "Lists the models that other programs keep on this disk.", "", ErrorShape::OpenAi, question<kFind>},
+    {"GET /lares/v1/ps", Right::Owner, "Lists the models in memory and what they are doing.", "", ErrorShape::OpenAi, question<kPs>},
+    {"GET /lares/v1/why", Right::Owner, "The receipt of the newest request.", "", ErrorShape::OpenAi, why},
+    {"GET /lares/v1/why/{id}", Right::Owner, "The receipt of a request: where it ran and why.", "", ErrorShape::OpenAi, why},
+    {"GET /lares/v1/receipts", Right::Owner, "The newest receipts, newest first; ?limit=n, 20 when left out.", "", ErrorShape::OpenAi, receipts},
+    {"GET /lares/v1/doctor", Right::Owner, "What works on this machine and what does not, with the next step.", "", ErrorShape::OpenAi, question<kDoctor>},
+    {"GET /lares/v1/status", Right::Owner, "The daemon: version, time up, where it listens.", "", ErrorShape::OpenAi, question<kStatus>},
+    {"GET /lares/v1/config", Right::Owner, "The settings in force, and where each comes from.", "", ErrorShape::OpenAi, question<kConfig>},
+    {"POST /lares/v1/stop", Right::Owner, "Ends the daemon.", R"({"type":"object"})", ErrorShape::OpenAi, stop},
+};
+// clang-format on
+
+template <class Indices>
+struct Each;
+template <size_t... I>
+struct Each<std::index_sequence<I...>> {
+  Registered<Endpoint> items[sizeof...(I)] = {Registered<Endpoint>(kEndpoints[I])...};
+};
+const Each<std::make_index_sequence<std::size(kEndpoints)>> kRegistered;
+
+}  // namespace
+}  // namespace lares::api
