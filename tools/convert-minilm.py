@@ -402,7 +402,7 @@ def main(arguments):
     options = parser.parse_args(arguments)
     try:
         digest, size = convert(options.package, options.output, options.sha256)
-    except (Refused, OSError, zipfile.BadZipFile, KeyError, UnicodeDecodeError, struct.error) as error:
+    except (Refused, OSError, zipfile.BadZipFile, KeyError, ValueError, struct.error) as error:
         print(f"convert-minilm: {error}", file=sys.stderr)
         return 1
     print(f"{digest}  {options.output}  {size} bytes")
