@@ -1,21 +1,15 @@
 // Fields: what a request body may say. One table per kind of request (name, kind, range, default, a
-// sentence) feeds the checking, the JSON schema in /openapi.json and the names on the wire to a
-// worker. A client's JSON is never passed on: what leaves here was read field by field.
-//
-// It is not: the shapes of answers (answer.h), or anybody's knowledge of models. Pure functions
-// over plain values; any thread. Unknown fields are ignored, because real clients send many; inside
-// our own object "lares" they are errors.
+// sentence) feeds the checking (requests.h), the JSON schema in /openapi.json and the names on the
+// wire to a worker. It is not anybody's knowledge of models. Constants; any thread.
 #pragma once
 
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "api/service.h"
 #include "base/json.h"
-#include "base/result.h"
 
 namespace lares::api {
 
@@ -32,6 +26,11 @@ inline constexpr size_t kLogitBiasMax = 1'024;
 inline constexpr size_t kModelNameMax = 256;
 inline constexpr size_t kShortStringMax = 256;  // names, ids
 inline constexpr int64_t kTokenIdMax = 2'147'483'647;
+// The ends of the one field that takes all 64 bits. A double does not hold 2^63 - 1: this is one
+// more.
+inline constexpr double kInt64Least = -9'223'372'036'854'775'808.0;
+inline constexpr double kInt64Most = 9'223'372'036'854'775'808.0;
+inline constexpr std::string_view kRoles = "system|developer|user|assistant|tool";
 
 enum class FieldKind : uint8_t {
   Boolean,
@@ -64,28 +63,5 @@ enum class Table { Chat, Completion, Embedding, Lares };
 std::span<const RequestField> fields(Table table);
 // JSON Schema (2020-12, as OpenAPI 3.1 has it) of a request body, as text.
 std::string schema(Table table);
-
-// A chat or completion request, checked.
-struct GenerationRequest {
-  std::vector<Work> works;  // one for each prompt, at least one
-  bool stream = false;
-  bool include_usage = false;
-  bool logprobs = false;
-};
-struct EmbeddingRequest {
-  Work work;
-  size_t inputs = 0;
-  bool base64 = false;
-  uint32_t dimensions = 0;  // 0: the model's own
-};
-
-// Each returns what was asked, or Invalid (Unsupported for what this version does not do) with the
-// field in Error::param, its value where that cannot be content, and the values that are allowed.
-Result<GenerationRequest> read_chat(std::string_view body, const consent::Principal& who);
-Result<GenerationRequest> read_completion(std::string_view body, const consent::Principal& who);
-Result<EmbeddingRequest> read_embedding(std::string_view body, const consent::Principal& who);
-
-// A JSON object of the outside, for /lares/v1: Invalid when it is anything else. "" is {}.
-Result<Json> read_object(std::string_view body);
 
 }  // namespace lares::api

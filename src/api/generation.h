@@ -15,7 +15,7 @@
 #include <memory>
 
 #include "api/endpoint.h"
-#include "api/fields.h"
+#include "api/requests.h"
 
 namespace lares::api {
 

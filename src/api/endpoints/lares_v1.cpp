@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "api/endpoint.h"
-#include "api/fields.h"
+#include "api/requests.h"
 #include "base/text.h"
 
 namespace lares::api {

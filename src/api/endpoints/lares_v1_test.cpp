@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "api/endpoints/fake_service.h"
+#include "api/endpoints/fakes_testing.h"
 
 namespace lares::api {
 namespace {

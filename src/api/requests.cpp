@@ -1,0 +1,489 @@
+#include "api/requests.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "base/text.h"
+
+namespace lares::api {
+namespace {
+
+using K = FieldKind;
+
+std::string spelled(double number) {
+  if (std::abs(number) >= 1e6 && std::abs(number) < kInt64Most)
+    return std::to_string(static_cast<int64_t>(number));
+  if (number == kInt64Least) return "-2^63";
+  if (number == kInt64Most) return "2^63 - 1";
+  return cat(number);
+}
+
+// A value as an error may repeat it. Long strings and everything built of others may be content.
+std::string shown(const Json& value) {
+  if (value.is_array()) return cat("an array of ", value.size());
+  if (value.is_object()) return cat("an object of ", value.size());
+  if (value.is_string()) {
+    const auto& text = value.get_ref<const std::string&>();
+    if (text.size() > 16) return cat("a string of ", text.size(), " bytes");
+    return cat("the string ", dump(value));
+  }
+  return dump(value);
+}
+
+std::string quoted_words(std::string_view words) {
+  std::string out;
+  for (const std::string& word : split(words, '|')) {
+    if (!out.empty()) out += ", ";
+    out += cat("'", word, "'");
+  }
+  return out;
+}
+
+std::string allowed(const RequestField& field) {
+  switch (field.kind) {
+    case K::Boolean: return "true or false";
+    case K::Integer:
+      return cat("an integer from ", spelled(field.least), " to ", spelled(field.most));
+    case K::Number: return cat("a number from ", spelled(field.least), " to ", spelled(field.most));
+    case K::String: return cat("a string of at most ", spelled(field.most), " bytes");
+    case K::Word: return cat("one of ", quoted_words(field.words));
+    case K::Messages: return cat("an array of 1 to ", kMessagesMax, " messages");
+    case K::Prompt:
+    case K::Inputs:
+      return cat("a string, an array of token ids (0 to ", kTokenIdMax, "), or an array of 1 to ",
+                 spelled(field.most), " of one of the two");
+    case K::Stops:
+      return cat("a string or an array of at most ", kStopsMax, " strings, each of at most ",
+                 kStopBytesMax, " bytes");
+    case K::Biases:
+      return cat("an object of at most ", kLogitBiasMax, " token ids (0 to ", kTokenIdMax,
+                 "), each with a number from ", spelled(field.least), " to ", spelled(field.most));
+    case K::Object: return "an object";
+    case K::NotYet: break;
+  }
+  return "left out";
+}
+
+Error wrong(std::string_view path, std::string_view is, std::string_view must) {
+  return {Code::Invalid, cat("reading the request: '", path, "' is ", is, ", but must be ", must),
+          std::string(path)};
+}
+
+Error not_yet(std::string_view path, std::string_view what, std::string_view instead) {
+  return {Code::Unsupported,
+          cat("reading the request: '", path, "' ", what, ", which this version does not do yet; ",
+              instead),
+          std::string(path)};
+}
+
+bool has_word(std::string_view words, const Json& value) {
+  if (!value.is_string()) return false;
+  const auto list = split(words, '|');
+  return std::find(list.begin(), list.end(), value.get_ref<const std::string&>()) != list.end();
+}
+
+// The integer that a JSON number is, if it is one: 16 and 16.0, not 16.5 or 1e30.
+bool integer(const Json& value, int64_t& out) {
+  if (value.is_number_unsigned()) {
+    const auto number = value.get<uint64_t>();
+    if (!std::in_range<int64_t>(number)) return false;
+    out = static_cast<int64_t>(number);
+    return true;
+  }
+  if (value.is_number_integer()) {
+    out = value.get<int64_t>();
+    return true;
+  }
+  if (!value.is_number_float()) return false;
+  const auto number = value.get<double>();
+  if (!(number >= kInt64Least && number < kInt64Most) || std::trunc(number) != number) return false;
+  out = static_cast<int64_t>(number);
+  return true;
+}
+
+bool token_id(const Json& value) {
+  int64_t id = 0;
+  return integer(value, id) && id >= 0 && id <= kTokenIdMax;
+}
+
+bool token_array(const Json& value) {
+  return value.is_array() && !value.empty() &&
+         std::all_of(value.begin(), value.end(), [](const Json& item) { return token_id(item); });
+}
+
+Json normal_tokens(const Json& array) {
+  Json out = Json::array();
+  for (const Json& item : array) {
+    int64_t id = 0;
+    integer(item, id);
+    out.push_back(static_cast<uint64_t>(id));
+  }
+  return out;
+}
+
+// An array of prompts, each a string or an array of token ids.
+Result<Json> prompts(const RequestField& field, std::string_view path, Json& value) {
+  const auto one = [](Json& item) -> Json {
+    return item.is_string() ? std::move(item) : normal_tokens(item);
+  };
+  if (value.is_string() || token_array(value)) return Json::array({one(value)});
+  if (!value.is_array() || value.empty()) return wrong(path, shown(value), allowed(field));
+  if (static_cast<double>(value.size()) > field.most)
+    return wrong(path, shown(value), allowed(field));
+  Json out = Json::array();
+  for (size_t i = 0; i < value.size(); i++) {
+    if (!value[i].is_string() && !token_array(value[i]))
+      return wrong(cat(path, "[", i, "]"), shown(value[i]),
+                   value[i].is_number() ? cat("a token id from 0 to ", kTokenIdMax)
+                                        : "a string or an array of token ids");
+    out.push_back(one(value[i]));
+  }
+  return out;
+}
+
+Result<Json> stops(const RequestField& field, std::string_view path, Json& value) {
+  if (value.is_string()) value = Json::array({std::move(value)});
+  if (!value.is_array() || value.size() > kStopsMax)
+    return wrong(path, shown(value), allowed(field));
+  Json out = Json::array();
+  for (Json& item : value) {
+    if (!item.is_string())
+      return wrong(path, "an array that holds more than strings", allowed(field));
+    const size_t size = item.get_ref<const std::string&>().size();
+    if (size > kStopBytesMax)
+      return wrong(path, cat("or holds a string of ", size, " bytes"), allowed(field));
+    if (size > 0) out.push_back(std::move(item));  // some clients send "" for none
+  }
+  return out;
+}
+
+Result<Json> biases(const RequestField& field, std::string_view path, const Json& value) {
+  if (!value.is_object() || value.size() > kLogitBiasMax)
+    return wrong(path, shown(value), allowed(field));
+  for (const auto& [key, bias] : value.items()) {
+    const bool digits =
+        !key.empty() && key.size() <= 10 &&
+        std::all_of(key.begin(), key.end(), [](char c) { return c >= '0' && c <= '9'; });
+    if (!digits || std::stoll(key) > kTokenIdMax)
+      return wrong(path, cat("an object with the key ", shown(key)), allowed(field));
+    const std::string at = cat(path, ".", key);
+    if (!bias.is_number() || bias.get<double>() < field.least || bias.get<double>() > field.most)
+      return wrong(at, shown(bias),
+                   cat("a number from ", spelled(field.least), " to ", spelled(field.most)));
+  }
+  return value;
+}
+
+// A message's content as one text: parts are joined by line ends, as chat templates expect them.
+Result<Json> content_text(const std::string& path, Json& content) {
+  if (content.is_null()) return Json("");
+  if (content.is_string()) return std::move(content);
+  if (!content.is_array())
+    return wrong(path, shown(content), "a string, an array of text parts, or null");
+  if (content.size() > kPartsMax)
+    return wrong(path, shown(content),
+                 cat("a string or an array of at most ", kPartsMax, " parts"));
+  std::string text;
+  for (size_t i = 0; i < content.size(); i++) {
+    Json& part = content[i];
+    const std::string at = cat(path, "[", i, "]");
+    if (!part.is_object() || !part.contains("type") || !part["type"].is_string())
+      return wrong(at, shown(part), "an object with a 'type'");
+    const auto type = part["type"].get<std::string>();
+    if (type == "text" || type == "refusal") {
+      const auto found = part.find(type);
+      if (found == part.end() || !found->is_string())
+        return wrong(cat(at, ".", type), found == part.end() ? "missing" : shown(*found),
+                     "a string");
+      if (!text.empty()) text += '\n';
+      text += found->get_ref<const std::string&>();
+    } else if (type == "image_url" || type == "input_audio" || type == "file" ||
+               type == "video_url") {
+      return not_yet(at, cat("is of type '", type, "'"), "send text parts only");
+    } else {
+      return wrong(cat(at, ".type"), shown(part["type"]), "'text'");
+    }
+  }
+  return Json(std::move(text));
+}
+
+Result<Json> tool_calls(const std::string& path, const Json& calls) {
+  if (!calls.is_array() || calls.size() > kToolCallsMax)
+    return wrong(path, shown(calls), cat("an array of at most ", kToolCallsMax, " calls"));
+  Json out = Json::array();
+  for (size_t i = 0; i < calls.size(); i++) {
+    const Json& call = calls[i];
+    const std::string at = cat(path, "[", i, "]");
+    if (!call.is_object() || !call.contains("function") || !call["function"].is_object())
+      return wrong(at, shown(call), "an object with a 'function'");
+    const Json& function = call["function"];
+    for (const char* name : {"name", "arguments"}) {
+      if (!function.contains(name) || !function[name].is_string())
+        return wrong(cat(at, ".function.", name),
+                     function.contains(name) ? shown(function[name]) : "missing", "a string");
+    }
+    Json one = {{"type", "function"},
+                {"function", {{"name", function["name"]}, {"arguments", function["arguments"]}}}};
+    if (call.contains("id") && call["id"].is_string()) one["id"] = call["id"];
+    out.push_back(std::move(one));
+  }
+  return out;
+}
+
+Result<Json> message(const std::string& path, Json& message) {
+  if (!message.is_object()) return wrong(path, shown(message), "an object with a 'role'");
+  const auto role = message.find("role");
+  if (role == message.end() || !has_word(kRoles, *role))
+    return wrong(cat(path, ".role"), role == message.end() ? "missing" : shown(*role),
+                 cat("one of ", quoted_words(kRoles)));
+  Json out = Json::object();
+  // templates know one of the two names
+  out["role"] = *role == "developer" ? Json("system") : *role;
+  const auto content = message.find("content");
+  if (content == message.end() && *role != "assistant")
+    return wrong(cat(path, ".content"), "missing", "a string, an array of text parts, or null");
+  Json none;
+  TRY_AS(out["content"],
+         content_text(cat(path, ".content"), content == message.end() ? none : *content));
+  for (const char* name : {"name", "tool_call_id", "reasoning_content"}) {
+    const auto found = message.find(name);
+    if (found == message.end() || found->is_null()) continue;
+    if (!found->is_string()) return wrong(cat(path, ".", name), shown(*found), "a string");
+    out[name] = std::move(*found);
+  }
+  if (const auto calls = message.find("tool_calls"); calls != message.end() && !calls->is_null()) {
+    TRY_AS(Json checked, tool_calls(cat(path, ".tool_calls"), *calls));
+    if (!checked.empty()) out["tool_calls"] = std::move(checked);
+  }
+  return out;
+}
+
+Result<Json> messages(const RequestField& field, std::string_view path, Json& value) {
+  if (!value.is_array() || value.empty() || value.size() > kMessagesMax)
+    return wrong(path, shown(value), allowed(field));
+  Json out = Json::array();
+  for (size_t i = 0; i < value.size(); i++) {
+    TRY_AS(Json one, message(cat(path, "[", i, "]"), value[i]));
+    out.push_back(std::move(one));
+  }
+  return out;
+}
+
+// Null, empty, a word that is taken, a list of such, or an object of such a type: nothing is lost
+// by ignoring those.
+bool harmless(const RequestField& field, const Json& value) {
+  if (value.is_array() || value.is_object() ? value.empty() : value.is_null()) return true;
+  if (value.is_string()) return value == "" || has_word(field.words, value);
+  if (value.is_object()) return value.contains("type") && has_word(field.words, value["type"]);
+  return value.is_array() && std::all_of(value.begin(), value.end(), [&](const Json& item) {
+           return has_word(field.words, item);
+         });
+}
+
+Result<Json> checked(const RequestField& field, std::string_view path, Json& value) {
+  switch (field.kind) {
+    case K::Boolean:
+      if (value.is_boolean()) return value;
+      break;
+    case K::Integer: {
+      int64_t number = 0;
+      if (integer(value, number) && static_cast<double>(number) >= field.least &&
+          static_cast<double>(number) <= field.most)
+        return Json(number);
+      break;
+    }
+    case K::Number:
+      if (value.is_number() && value.get<double>() >= field.least &&
+          value.get<double>() <= field.most)
+        return value;
+      break;
+    case K::String:
+      if (value.is_string() &&
+          static_cast<double>(value.get_ref<const std::string&>().size()) <= field.most)
+        return std::move(value);
+      break;
+    case K::Word:
+      if (has_word(field.words, value)) return std::move(value);
+      break;
+    case K::Messages: return messages(field, path, value);
+    case K::Prompt:
+    case K::Inputs: return prompts(field, path, value);
+    case K::Stops: return stops(field, path, value);
+    case K::Biases: return biases(field, path, value);
+    case K::Object:
+      if (value.is_object()) return std::move(value);
+      break;
+    case K::NotYet:
+      if (harmless(field, value)) return Json();
+      return not_yet(path, value.is_string() ? cat("is ", shown(value)) : "is given",
+                     field.words.empty() ? "leave it out"
+                                         : cat("leave it out or send ", quoted_words(field.words)));
+  }
+  return wrong(path, shown(value), allowed(field));
+}
+
+// The fields of `table` that `body` gives, checked; null is as good as left out. Takes `body`
+// apart.
+Result<Json> read_fields(Table table, Json& body, std::string_view prefix = "") {
+  Json out = Json::object();
+  for (const RequestField& field : fields(table)) {
+    const std::string path = cat(prefix, field.name);
+    const auto found = body.find(field.name);
+    if (found == body.end() || found->is_null()) {
+      if (field.required) return wrong(path, "missing", allowed(field));
+      continue;
+    }
+    TRY_AS(Json value, checked(field, path, *found));
+    if (!value.is_null()) out[std::string(field.name)] = std::move(value);
+  }
+  return out;
+}
+
+// The part of a worker's body that the table names: given values, else the table's defaults.
+Json wire_body(Table table, Json& given) {
+  Json out = Json::object();
+  for (const RequestField& field : fields(table)) {
+    if (field.wire.empty()) continue;
+    const auto found = given.find(field.name);
+    if (found != given.end()) {
+      out[std::string(field.wire)] = std::move(*found);
+    } else if (!field.standard.empty()) {
+      out[std::string(field.wire)] = *parse_json(field.standard);
+    }
+  }
+  return out;
+}
+
+// What "lares" asks for, put into the work.
+Result<> read_lares(Json& given, Work& work) {
+  const auto found = given.find("lares");
+  if (found == given.end()) return Unit{};
+  std::vector<std::string> names;
+  for (const RequestField& field : fields(Table::Lares)) names.emplace_back(field.name);
+  for (const auto& [key, value] : found->items()) {
+    if (std::find(names.begin(), names.end(), key) == names.end())
+      return Error{
+          Code::Invalid,
+          cat("reading the request: 'lares' has no field ", shown(key), did_you_mean(key, names)),
+          key.size() <= 64 ? cat("lares.", key) : "lares"};
+  }
+  TRY_AS(const Json object, read_fields(Table::Lares, *found, "lares."));
+  work.lane = object.value("priority", "interactive");
+  work.deadline_ms = object.value("deadline_ms", int64_t{0});
+  if (object.value("place", "auto") == "cloud")
+    return not_yet("lares.place", "is 'cloud'", "send 'auto' or 'local'");
+  return Unit{};
+}
+
+Result<Json> read_body(std::string_view body) {
+  auto parsed = parse_json(body, kRequestJson);
+  if (!parsed) return std::move(parsed).error().within("reading the request");
+  if (!parsed->is_object())
+    return Error{Code::Invalid, cat("reading the request: the body is ", shown(*parsed),
+                                    ", but must be an object")};
+  return parsed;
+}
+
+// Workers take 32 bits. Small seeds stay what they are; -1 is llama-server's word for none.
+void fold_seed(Json& given) {
+  const auto found = given.find("seed");
+  if (found == given.end()) return;
+  const auto seed = found->get<int64_t>();
+  if (seed == -1) {
+    given.erase(found);
+    return;
+  }
+  const auto bits = static_cast<uint64_t>(seed);
+  const auto folded = static_cast<uint32_t>(bits ^ (bits >> 32));
+  *found = folded == std::numeric_limits<uint32_t>::max() ? folded - 1 : folded;
+}
+
+// What chat and completion have in common, once their own fields are settled.
+Result<Work> generation_work(Table table, Json& given, GenerationRequest& request,
+                             const consent::Principal& who) {
+  Work work;
+  work.kind = table == Table::Chat ? Work::Kind::Chat : Work::Kind::Completion;
+  work.endpoint = table == Table::Chat ? "/v1/chat/completions" : "/v1/completions";
+  work.who = who;
+  work.model = given.value("model", "");
+  work.choices = given.value("n", 1u);
+  TRY(read_lares(given, work));
+  request.stream = given.value("stream", false);
+  if (const auto options = given.find("stream_options"); options != given.end()) {
+    const Json include = options->value("include_usage", Json());
+    if (!include.is_boolean() && !include.is_null())
+      return wrong("stream_options.include_usage", shown(include), "true or false");
+    request.include_usage = include == true;
+  }
+  fold_seed(given);
+  work.body = wire_body(table, given);
+  return work;
+}
+
+}  // namespace
+
+Result<GenerationRequest> read_chat(std::string_view body, const consent::Principal& who) {
+  TRY_AS(Json json, read_body(body));
+  TRY_AS(Json given, read_fields(Table::Chat, json));
+  GenerationRequest request;
+  if (const auto newer = given.find("max_completion_tokens"); newer != given.end())
+    given["max_tokens"] = *newer;
+  request.logprobs = given.value("logprobs", false);
+  if (!request.logprobs && given.value("top_logprobs", 0) > 0)
+    return wrong("top_logprobs", "given without 'logprobs'", "left out, or 'logprobs' true");
+  TRY_AS(Work work, generation_work(Table::Chat, given, request, who));
+  request.works.push_back(std::move(work));
+  return request;
+}
+
+Result<GenerationRequest> read_completion(std::string_view body, const consent::Principal& who) {
+  TRY_AS(Json json, read_body(body));
+  TRY_AS(Json given, read_fields(Table::Completion, json));
+  GenerationRequest request;
+  const auto n = given.value("n", 1u);
+  if (const auto best = given.value("best_of", n); best != n)
+    return wrong("best_of", cat(best), cat("left out or the same as 'n', which is ", n));
+  const auto likeliest = given.find("logprobs");
+  request.logprobs = likeliest != given.end();
+  if (request.logprobs && given.value("echo", false))
+    return not_yet("logprobs", "is given together with 'echo'", "leave one of the two out");
+  const auto top = request.logprobs ? likeliest->get<int64_t>() : 0;
+  Json several = std::move(given["prompt"]);
+  given.erase("prompt");
+  TRY_AS(Work work, generation_work(Table::Completion, given, request, who));
+  if (request.logprobs) {
+    work.body["logprobs"] = true;
+    work.body["top_logprobs"] = top;
+  }
+  for (Json& prompt : several) {
+    Work one = work;
+    one.body["prompt"] = std::move(prompt);
+    request.works.push_back(std::move(one));
+  }
+  return request;
+}
+
+Result<EmbeddingRequest> read_embedding(std::string_view body, const consent::Principal& who) {
+  TRY_AS(Json json, read_body(body));
+  TRY_AS(Json given, read_fields(Table::Embedding, json));
+  EmbeddingRequest request;
+  request.base64 = given.value("encoding_format", "float") == "base64";
+  request.dimensions = given.value("dimensions", 0u);
+  request.inputs = given["input"].size();
+  request.work.kind = Work::Kind::Embedding;
+  request.work.endpoint = "/v1/embeddings";
+  request.work.who = who;
+  request.work.model = given.value("model", "");
+  TRY(read_lares(given, request.work));
+  request.work.body = wire_body(Table::Embedding, given);
+  return request;
+}
+
+Result<Json> read_object(std::string_view body) {
+  if (trimmed(body).empty()) return Json::object();
+  return read_body(body);
+}
+
+}  // namespace lares::api

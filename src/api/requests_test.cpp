@@ -1,0 +1,461 @@
+#include "api/requests.h"
+
+#include <gtest/gtest.h>
+
+#include "base/text.h"
+
+namespace lares::api {
+namespace {
+
+const consent::Principal kApp{"app:test", consent::Right::App, 1000};
+
+// A good chat request with one field set to `value` (JSON text).
+std::string chat(std::string_view field, std::string_view value) {
+  return cat(R"({"messages":[{"role":"user","content":"hi"}],")", field, "\":", value, "}");
+}
+std::string completion(std::string_view field, std::string_view value) {
+  return cat(R"({"prompt":"hi",")", field, "\":", value, "}");
+}
+std::string embedding(std::string_view field, std::string_view value) {
+  return cat(R"({"input":"hi",")", field, "\":", value, "}");
+}
+
+Error error_of(const Result<GenerationRequest>& result) {
+  EXPECT_FALSE(result);
+  return result ? Error{Code::Io, ""} : result.error();
+}
+Error chat_error(std::string_view body) { return error_of(read_chat(body, kApp)); }
+Error completion_error(std::string_view body) { return error_of(read_completion(body, kApp)); }
+
+Json chat_body(std::string_view body) {
+  auto read = read_chat(body, kApp);
+  EXPECT_TRUE(read) << read.error().message;
+  return read ? read->works.front().body : Json();
+}
+
+// --- numbers ------------------------------------------------------------------------------------
+
+using MakeBody = std::string (*)(std::string_view, std::string_view);
+using ReadError = Error (*)(std::string_view);
+struct NumericTable {
+  Table table;
+  MakeBody body;
+  ReadError error;
+};
+Error embedding_error(std::string_view body) {
+  const auto read = read_embedding(body, kApp);
+  EXPECT_FALSE(read);
+  return read ? Error{Code::Io, ""} : read.error();
+}
+const NumericTable kTables[] = {
+    {Table::Chat, chat, chat_error},
+    {Table::Completion, completion, completion_error},
+    {Table::Embedding, embedding, embedding_error},
+};
+
+bool numeric(const RequestField& field) {
+  return field.kind == FieldKind::Integer || field.kind == FieldKind::Number;
+}
+
+TEST(Fields, EveryNumberThatIsNoneNamesItsFieldItsValueAndItsRange) {
+  for (const auto& [table, body, error] : kTables) {
+    for (const RequestField& field : fields(table)) {
+      if (!numeric(field)) continue;
+      for (const char* bad : {"\"NaN\"", "\"7\"", "true", "[1]", "{}", "1e300", "-1e300",
+                              "340282366920938463463374607431768211456"}) {
+        const Error e = error(body(field.name, bad));
+        EXPECT_EQ(e.code, Code::Invalid) << field.name << " = " << bad;
+        EXPECT_EQ(e.param, field.name) << bad;
+        EXPECT_NE(e.message.find(cat("'", field.name, "' is ")), std::string::npos) << e.message;
+        EXPECT_NE(e.message.find("from "), std::string::npos) << e.message;
+      }
+    }
+  }
+}
+
+TEST(Fields, NumbersJustOutsideTheirRangeAreRefusedAndItsEndsAreTaken) {
+  for (const auto& [table, body, error] : kTables) {
+    for (const RequestField& field : fields(table)) {
+      if (!numeric(field) || field.name == "seed" || field.name == "best_of") continue;
+      const double step = field.kind == FieldKind::Integer ? 1 : 0.0001;
+      for (const double bad : {field.least - step, field.most + step}) {
+        const Error e = error(body(field.name, dump(Json(bad))));
+        EXPECT_EQ(e.param, field.name) << bad;
+      }
+      for (const double good : {field.least, field.most}) {
+        std::string with = body(field.name, dump(Json(good)));
+        if (field.name == "top_logprobs") with.insert(1, R"("logprobs":true,)");
+        const bool taken = table == Table::Chat ? static_cast<bool>(read_chat(with, kApp))
+                           : table == Table::Completion
+                               ? static_cast<bool>(read_completion(with, kApp))
+                               : static_cast<bool>(read_embedding(with, kApp));
+        EXPECT_TRUE(taken) << with;
+      }
+    }
+  }
+}
+
+TEST(Fields, AnIntegerMayBeWrittenWithAPointButNotBeAFraction) {
+  EXPECT_EQ(chat_body(chat("max_tokens", "16.0"))["max_tokens"], 16);
+  for (const char* name : {"max_tokens", "top_k", "repeat_last_n", "seed", "n"}) {
+    const Error e = chat_error(chat(name, "1.5"));
+    EXPECT_EQ(e.param, name);
+    EXPECT_NE(e.message.find("1.5"), std::string::npos) << e.message;
+  }
+}
+
+TEST(Fields, ANumberThatNoDoubleHoldsIsRefused) {
+  const Error e = chat_error(chat("temperature", "1e999"));
+  EXPECT_EQ(e.code, Code::Invalid);
+  EXPECT_NE(e.message.find("1e999"), std::string::npos) << e.message;
+}
+
+TEST(Fields, AThousandAnswersAreRefusedWithTheLimit) {
+  EXPECT_EQ(chat_error(chat("n", "1000")).message,
+            "reading the request: 'n' is 1000, but must be an integer from 1 to 8");
+}
+
+TEST(Fields, SeedsOf64BitsAreFoldedAndMinusOneIsNone) {
+  EXPECT_EQ(chat_body(chat("seed", "7"))["seed"], 7);
+  EXPECT_EQ(chat_body(chat("seed", "4294967296"))["seed"], 1);
+  EXPECT_FALSE(chat_body(chat("seed", "-1")).contains("seed"));
+  EXPECT_LE(chat_body(chat("seed", "9223372036854775807"))["seed"].get<uint64_t>(), 0xFFFFFFFEu);
+  EXPECT_TRUE(read_chat(chat("seed", "-9223372036854775808"), kApp));
+  EXPECT_EQ(chat_error(chat("seed", "9223372036854775808")).param, "seed");
+}
+
+// --- the other kinds ----------------------------------------------------------------------------
+
+TEST(Fields, NullIsAsGoodAsLeftOut) {
+  for (const RequestField& field : fields(Table::Chat)) {
+    if (field.required) continue;
+    EXPECT_TRUE(read_chat(chat(field.name, "null"), kApp)) << field.name;
+  }
+}
+
+TEST(Fields, UnknownFieldsAreIgnored) {
+  const Json body = chat_body(
+      R"({"messages":[{"role":"user","content":"hi","x":1}],"user":"u","metadata":{"a":"b"},)"
+      R"("store":false,"service_tier":"auto","parallel_tool_calls":true,"reasoning_effort":"low"})");
+  EXPECT_FALSE(body.contains("user"));
+  EXPECT_FALSE(body.contains("store"));
+}
+
+TEST(Fields, DefaultsOfTheTableReachTheWorker) {
+  const Json body = chat_body(R"({"messages":[{"role":"user","content":"hi"}]})");
+  EXPECT_EQ(body["temperature"], 0.8);
+  EXPECT_EQ(body["top_k"], 40);
+  EXPECT_FALSE(body.contains("max_tokens"));
+  EXPECT_FALSE(body.contains("seed"));
+  const auto legacy = read_completion(R"({"prompt":"hi"})", kApp);
+  ASSERT_TRUE(legacy);
+  EXPECT_EQ(legacy->works[0].body["max_tokens"], 16);
+}
+
+TEST(Fields, EverySamplingFieldReachesTheWorker) {
+  const Json body = chat_body(
+      R"({"messages":[{"role":"user","content":"hi"}],"max_tokens":5,"temperature":0.1,"top_p":0.2,)"
+      R"("top_k":3,"min_p":0.4,"typical_p":0.5,"presence_penalty":-1.5,"frequency_penalty":1.5,)"
+      R"("repeat_penalty":1.1,"repeat_last_n":-1,"seed":9,"stop":["a","b"],"logit_bias":{"7":-100},)"
+      R"("logprobs":true,"top_logprobs":4,"ignore_eos":true,"chat_template_kwargs":{"x":1}})");
+  const Json expected = Json::parse(
+      R"({"messages":[{"role":"user","content":"hi"}],"max_tokens":5,"temperature":0.1,"top_p":0.2,)"
+      R"("top_k":3,"min_p":0.4,"typical_p":0.5,"presence_penalty":-1.5,"frequency_penalty":1.5,)"
+      R"("repeat_penalty":1.1,"repeat_last_n":-1,"seed":9,"stop":["a","b"],"logit_bias":{"7":-100},)"
+      R"("logprobs":true,"top_logprobs":4,"ignore_eos":true,"chat_template_kwargs":{"x":1}})");
+  EXPECT_EQ(body, expected);
+}
+
+TEST(Fields, TheNewerNameOfMaxTokensWins) {
+  EXPECT_EQ(chat_body(chat("max_completion_tokens", "9, \"max_tokens\": 5"))["max_tokens"], 9);
+  EXPECT_EQ(chat_error(chat("max_completion_tokens", "0")).param, "max_completion_tokens");
+}
+
+TEST(Fields, StopIsAStringOrSixteenOfThem) {
+  EXPECT_EQ(chat_body(chat("stop", R"("x")"))["stop"], Json::array({"x"}));
+  EXPECT_EQ(chat_body(chat("stop", R"(["x","","y"])"))["stop"], Json::array({"x", "y"}));
+  EXPECT_EQ(chat_body(chat("stop", R"("")"))["stop"], Json::array());
+  const Json seventeen(17, "x");
+  EXPECT_EQ(chat_error(chat("stop", dump(seventeen))).param, "stop");
+  EXPECT_EQ(chat_error(chat("stop", "[1]")).param, "stop");
+  EXPECT_EQ(chat_error(chat("stop", "5")).param, "stop");
+  EXPECT_EQ(chat_error(chat("stop", dump(Json(std::string(257, 'x'))))).param, "stop");
+}
+
+TEST(Fields, LogitBiasNamesTheTokenAtFault) {
+  EXPECT_EQ(chat_error(chat("logit_bias", R"({"5":101})")).param, "logit_bias.5");
+  EXPECT_EQ(chat_error(chat("logit_bias", R"({"5":"x"})")).param, "logit_bias.5");
+  for (const char* bad : {R"({"-1":1})", R"({"x":1})", R"({"":1})", R"({"4294967296":1})",
+                          R"({"99999999999999999999":1})", "[[1,2]]", "7"})
+    EXPECT_EQ(chat_error(chat("logit_bias", bad)).param, "logit_bias") << bad;
+}
+
+TEST(Fields, WhatThisVersionDoesNotDoIsRefusedAndItsEmptyFormsAreTaken) {
+  for (const auto& [name, bad] : std::vector<std::pair<const char*, const char*>>{
+           {"tools", R"([{"type":"function","function":{"name":"f"}}])"},
+           {"tool_choice", R"("required")"},
+           {"tool_choice", R"({"type":"function","function":{"name":"f"}})"},
+           {"functions", R"([{"name":"f"}])"},
+           {"response_format", R"({"type":"json_object"})"},
+           {"response_format", R"({"type":"json_schema","json_schema":{"name":"x"}})"},
+           {"modalities", R"(["text","audio"])"}}) {
+    const Error e = chat_error(chat(name, bad));
+    EXPECT_EQ(e.code, Code::Unsupported) << name;
+    EXPECT_EQ(e.param, name);
+  }
+  for (const auto& [name, good] :
+       std::vector<std::pair<const char*, const char*>>{{"tools", "[]"},
+                                                        {"tool_choice", R"("none")"},
+                                                        {"tool_choice", R"("auto")"},
+                                                        {"response_format", R"({"type":"text"})"},
+                                                        {"modalities", R"(["text"])"}})
+    EXPECT_TRUE(read_chat(chat(name, good), kApp)) << name;
+  EXPECT_EQ(completion_error(completion("suffix", R"("end")")).code, Code::Unsupported);
+  EXPECT_TRUE(read_completion(completion("suffix", R"("")"), kApp));
+}
+
+TEST(Fields, TopLogprobsNeedLogprobs) {
+  EXPECT_EQ(chat_error(chat("top_logprobs", "3")).param, "top_logprobs");
+  EXPECT_TRUE(read_chat(chat("top_logprobs", "0"), kApp));
+}
+
+TEST(Fields, StreamOptionsAreRead) {
+  const auto read =
+      read_chat(chat("stream", R"(true,"stream_options":{"include_usage":true})"), kApp);
+  ASSERT_TRUE(read);
+  EXPECT_TRUE(read->stream);
+  EXPECT_TRUE(read->include_usage);
+  EXPECT_EQ(chat_error(chat("stream_options", R"({"include_usage":"yes"})")).param,
+            "stream_options.include_usage");
+  EXPECT_EQ(chat_error(chat("stream", R"("true")")).param, "stream");
+}
+
+TEST(Fields, AnErrorNeverRepeatsWhatMayBeContent) {
+  const std::string secret = "my diary of the third of May";
+  for (const std::string& body :
+       {cat(R"({"messages":")", secret, "\"}"), chat("stop", cat("[[\"", secret, "\"]]")),
+        chat("temperature", cat('"', secret, '"')),
+        cat(R"({"messages":[{"role":")", secret, R"(","content":""}]})")}) {
+    const Error e = chat_error(body);
+    EXPECT_EQ(e.message.find("diary"), std::string::npos) << e.message;
+  }
+}
+
+// --- messages -----------------------------------------------------------------------------------
+
+TEST(Messages, ContentIsAStringTextPartsOrNull) {
+  const Json body = chat_body(
+      R"({"messages":[{"role":"developer","content":"be brief"},)"
+      R"({"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]},)"
+      R"({"role":"assistant","content":null},{"role":"assistant"},)"
+      R"({"role":"tool","tool_call_id":"c1","content":"4"}]})");
+  const Json& messages = body["messages"];
+  EXPECT_EQ(messages[0]["role"], "system");
+  EXPECT_EQ(messages[1]["content"], "a\nb");
+  EXPECT_EQ(messages[2]["content"], "");
+  EXPECT_EQ(messages[3]["content"], "");
+  EXPECT_EQ(messages[4]["tool_call_id"], "c1");
+}
+
+TEST(Messages, FormerToolCallsArePassedOnFieldByField) {
+  const Json body = chat_body(
+      R"({"messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function",)"
+      R"("function":{"name":"add","arguments":"{}","x":1},"y":2}]}]})");
+  EXPECT_EQ(
+      body["messages"][0]["tool_calls"],
+      Json::parse(R"([{"id":"c1","type":"function","function":{"name":"add","arguments":"{}"}}])"));
+}
+
+struct BadMessage {
+  const char* messages;
+  const char* param;
+};
+TEST(Messages, EveryFaultNamesItsPlace) {
+  for (const auto& [messages, param] : {
+           BadMessage{"[]", "messages"},
+           BadMessage{"{}", "messages"},
+           BadMessage{"\"hi\"", "messages"},
+           BadMessage{"[7]", "messages[0]"},
+           BadMessage{R"([{"content":"x"}])", "messages[0].role"},
+           BadMessage{R"([{"role":"robot","content":"x"}])", "messages[0].role"},
+           BadMessage{R"([{"role":"user|tool","content":"x"}])", "messages[0].role"},
+           BadMessage{R"([{"role":7,"content":"x"}])", "messages[0].role"},
+           BadMessage{R"([{"role":"user"}])", "messages[0].content"},
+           BadMessage{R"([{"role":"user","content":7}])", "messages[0].content"},
+           BadMessage{R"([{"role":"user","content":["x"]}])", "messages[0].content[0]"},
+           BadMessage{R"([{"role":"user","content":[{"type":"text"}]}])",
+                      "messages[0].content[0].text"},
+           BadMessage{R"([{"role":"user","content":[{"type":"dance"}]}])",
+                      "messages[0].content[0].type"},
+           BadMessage{R"([{"role":"user","content":"x","name":7}])", "messages[0].name"},
+           BadMessage{R"([{"role":"assistant","tool_calls":{}}])", "messages[0].tool_calls"},
+           BadMessage{R"([{"role":"assistant","tool_calls":[{"function":{"name":"f"}}]}])",
+                      "messages[0].tool_calls[0].function.arguments"},
+       }) {
+    const Error e = chat_error(cat("{\"messages\":", messages, "}"));
+    EXPECT_EQ(e.code, Code::Invalid) << messages;
+    EXPECT_EQ(e.param, param) << messages << ": " << e.message;
+  }
+  EXPECT_EQ(
+      chat_error("{}").message,
+      "reading the request: 'messages' is missing, but must be an array of 1 to 10000 messages");
+}
+
+TEST(Messages, PicturesAndSoundAreRefusedByName) {
+  const Error e =
+      chat_error(R"({"messages":[{"role":"user","content":[{"type":"text","text":"what is this?"},)"
+                 R"({"type":"image_url","image_url":{"url":"data:,x"}}]}]})");
+  EXPECT_EQ(e.code, Code::Unsupported);
+  EXPECT_EQ(e.param, "messages[0].content[1]");
+  EXPECT_NE(e.message.find("image_url"), std::string::npos);
+}
+
+// --- completions and embeddings -----------------------------------------------------------------
+
+TEST(Prompts, EachOfTheFourFormsBecomesWorks) {
+  const auto prompts = [](std::string_view prompt) {
+    auto read = read_completion(cat("{\"prompt\":", prompt, "}"), kApp);
+    EXPECT_TRUE(read) << prompt;
+    Json out = Json::array();
+    if (read) {
+      for (const Work& work : read->works) out.push_back(work.body["prompt"]);
+    }
+    return dump(out);
+  };
+  EXPECT_EQ(prompts(R"("a")"), R"(["a"])");
+  EXPECT_EQ(prompts(R"("")"), R"([""])");
+  EXPECT_EQ(prompts(R"(["a","b"])"), R"(["a","b"])");
+  EXPECT_EQ(prompts("[1,2]"), "[[1,2]]");
+  EXPECT_EQ(prompts(R"([[1,2],[3],"x"])"), R"([[1,2],[3],"x"])");
+}
+
+TEST(Prompts, BadOnesNameTheirPlace) {
+  for (const auto& [prompt, param] : {
+           BadMessage{"[]", "prompt"},
+           BadMessage{"7", "prompt"},
+           BadMessage{"{}", "prompt"},
+           BadMessage{"[[]]", "prompt[0]"},
+           BadMessage{"[1,-2]", "prompt[0]"},
+           BadMessage{R"(["a",1])", "prompt[1]"},
+           BadMessage{"[[1],[2147483648]]", "prompt[1]"},
+           BadMessage{"[[1.5]]", "prompt[0]"},
+       })
+    EXPECT_EQ(completion_error(cat("{\"prompt\":", prompt, "}")).param, param) << prompt;
+  EXPECT_EQ(completion_error("{}").param, "prompt");
+  EXPECT_EQ(completion_error(cat("{\"prompt\":", dump(Json(33, "x")), "}")).param, "prompt");
+}
+
+TEST(Prompts, LogprobsAreANumberHere) {
+  const auto read = read_completion(completion("logprobs", "3"), kApp);
+  ASSERT_TRUE(read);
+  EXPECT_TRUE(read->logprobs);
+  EXPECT_EQ(read->works[0].body["logprobs"], true);
+  EXPECT_EQ(read->works[0].body["top_logprobs"], 3);
+  EXPECT_EQ(completion_error(completion("logprobs", "true")).param, "logprobs");
+  EXPECT_EQ(completion_error(completion("logprobs", "1,\"echo\":true")).code, Code::Unsupported);
+}
+
+TEST(Prompts, BestOfMustBeN) {
+  EXPECT_TRUE(read_completion(completion("best_of", "2,\"n\":2"), kApp));
+  EXPECT_TRUE(read_completion(completion("best_of", "1"), kApp));
+  EXPECT_EQ(completion_error(completion("best_of", "3,\"n\":2")).param, "best_of");
+}
+
+TEST(Inputs, OrderAndCountAreKept) {
+  const auto read = read_embedding(R"({"input":["b","a",[7,8]],"encoding_format":"base64"})", kApp);
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->inputs, 3u);
+  EXPECT_TRUE(read->base64);
+  EXPECT_EQ(dump(read->work.body), R"({"inputs":["b","a",[7,8]]})");
+  EXPECT_EQ(read_embedding(R"({"input":[7,8]})", kApp)->inputs, 1u);
+}
+
+TEST(Inputs, AtMost2048AndOnlyTwoFormats) {
+  EXPECT_TRUE(read_embedding(cat("{\"input\":", dump(Json(2048, "x")), "}"), kApp));
+  EXPECT_EQ(embedding_error(cat("{\"input\":", dump(Json(2049, "x")), "}")).param, "input");
+  const Error e = embedding_error(embedding("encoding_format", R"("int8")"));
+  EXPECT_EQ(e.param, "encoding_format");
+  EXPECT_EQ(e.message,
+            "reading the request: 'encoding_format' is the string \"int8\", but must be one of "
+            "'float', 'base64'");
+}
+
+// --- "lares" ------------------------------------------------------------------------------------
+
+TEST(LaresObject, ItsFieldsBecomeTheWorks) {
+  const auto read = read_chat(
+      chat("lares",
+           R"({"priority":"background","deadline_ms":5000,"place":"local","conversation":"c"})"),
+      kApp);
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->works[0].lane, "background");
+  EXPECT_EQ(read->works[0].deadline_ms, 5000);
+}
+
+TEST(LaresObject, AnUnknownFieldNamesTheNearest) {
+  const Error e = chat_error(chat("lares", R"({"priorty":"agent"})"));
+  EXPECT_EQ(e.param, "lares.priorty");
+  EXPECT_NE(e.message.find("did you mean 'priority'"), std::string::npos) << e.message;
+}
+
+TEST(LaresObject, BadValuesAreRefused) {
+  for (const auto& [object, param] : {
+           BadMessage{R"({"priority":"urgent"})", "lares.priority"},
+           BadMessage{R"({"deadline_ms":-1})", "lares.deadline_ms"},
+           BadMessage{R"({"deadline_ms":1e12})", "lares.deadline_ms"},
+           BadMessage{R"({"cost_max_usd":-0.01})", "lares.cost_max_usd"},
+           BadMessage{R"({"conversation":7})", "lares.conversation"},
+           BadMessage{R"({"place":"cloud"})", "lares.place"},
+           BadMessage{"[]", "lares"},
+           BadMessage{"7", "lares"},
+       })
+    EXPECT_EQ(chat_error(chat("lares", object)).param, param) << object;
+}
+
+// --- bodies and schema --------------------------------------------------------------------------
+
+TEST(Bodies, WhatIsNoObjectIsSaid) {
+  for (const char* body : {"", "[]", "7", "null", "{", "\"x\"", "{}x", "\xff"}) {
+    const Error e = chat_error(body);
+    EXPECT_EQ(e.code, Code::Invalid) << body;
+    EXPECT_TRUE(e.message.starts_with("reading the request: ")) << e.message;
+  }
+}
+
+TEST(Bodies, DepthIsBounded) {
+  const std::string deep = std::string(10'000, '[') + std::string(10'000, ']');
+  EXPECT_NE(chat_error(chat("metadata", deep)).message.find("deeper than 64"), std::string::npos);
+}
+
+TEST(Bodies, IllFormedUtf8IsRefused) {
+  EXPECT_EQ(chat_error("{\"messages\":[{\"role\":\"user\",\"content\":\"\xc3\x28\"}]}").code,
+            Code::Invalid);
+}
+
+TEST(Schema, HasEveryFieldOfTheTableWithItsRange) {
+  const Json json = Json::parse(schema(Table::Chat));
+  for (const RequestField& field : fields(Table::Chat))
+    EXPECT_TRUE(json["properties"].contains(field.name)) << field.name;
+  EXPECT_EQ(json["required"], Json::array({"messages"}));
+  EXPECT_EQ(json["properties"]["lares"]["additionalProperties"], false);
+  EXPECT_EQ(
+      dump(json["properties"]["temperature"]),
+      R"({"default":0.8,"description":"How far to stray from the likeliest token; 0 never does.",)"
+      R"("maximum":2.0,"minimum":0.0,"type":"number"})");
+  EXPECT_EQ(json["properties"]["n"]["maximum"], kChoicesMax);
+  EXPECT_EQ(json["properties"]["seed"]["format"], "int64");
+}
+
+TEST(Schema, ItsDefaultsAreWithinItsRanges) {
+  for (const Table table : {Table::Chat, Table::Completion, Table::Embedding, Table::Lares}) {
+    for (const RequestField& field : fields(table)) {
+      if (!numeric(field) || field.standard.empty()) continue;
+      const double value = Json::parse(field.standard).get<double>();
+      EXPECT_GE(value, field.least) << field.name;
+      EXPECT_LE(value, field.most) << field.name;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace lares::api
