@@ -100,8 +100,14 @@ Result<Conduct::Meaning> Conduct::hears(const wire::Frame& frame, SteadyTime now
       } else if (type == wire::Type::Delta) {
         if (++request.deltas > request.deltas_max)
           return wrong(cat("sent more than ", request.deltas_max,
-                           " pieces of text for a request that "
-                           "asked for fewer"));
+                           " pieces of text for a request that asked for fewer"));
+        if (now - request.window >= std::chrono::seconds(1)) {
+          request.window = now;
+          request.in_window = 0;
+        }
+        if (++request.in_window > kDeltasPerSecondMax)
+          return wrong(cat("sent more than ", kDeltasPerSecondMax,
+                           " pieces of text in a second for one request"));
       } else {
         open_.erase(found);
       }

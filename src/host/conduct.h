@@ -22,6 +22,7 @@ inline constexpr uint64_t kBytesPerSecondMax = 256u << 20;
 // A Beat comes four times a second and Progress with each tensor or chunk.
 inline constexpr uint64_t kBeatsPerSecondMax = 200;
 inline constexpr uint64_t kProgressPerSecondMax = 2'000;
+inline constexpr uint64_t kDeltasPerSecondMax = 16'000;  // of one request
 // For one request: where max_tokens does not say less. Text comes in pieces of a token or more.
 inline constexpr uint64_t kDeltasMax = 2'000'000;
 inline constexpr uint64_t kDeltasSpare = 64;  // the end of a text that was held back, a stop string
@@ -56,6 +57,8 @@ class Conduct {
     uint64_t deltas = 0;
     uint64_t deltas_max = kDeltasMax;
     uint64_t bytes = 0;
+    SteadyTime window{};  // the second that is counted
+    uint64_t in_window = 0;
   };
   std::optional<std::string> too_much(const wire::Frame& frame, SteadyTime now);
 

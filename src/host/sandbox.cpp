@@ -308,11 +308,17 @@ class Filter {
   void set(scmp_filter_attr attribute, uint32_t value) {
     if (context_ && error_ == 0) error_ = seccomp_attr_set(context_.get(), attribute, value);
   }
-  // 0, or the errno.
+  // Does without where the kernel or the library does not know it.
+  void prefer(scmp_filter_attr attribute, uint32_t value) {
+    if (context_) static_cast<void>(seccomp_attr_set(context_.get(), attribute, value));
+  }
+  // 0, or the errno: the library has reasons of its own for some, the kernel's says more.
   int load() {
     if (!context_) return ENOMEM;
+    errno = 0;
     if (error_ == 0) error_ = seccomp_load(context_.get());
-    return error_ < 0 ? -error_ : error_;
+    if (error_ == 0) return 0;
+    return errno != 0 ? errno : -error_;
   }
 
  private:
@@ -334,11 +340,11 @@ Result<> load_seccomp() {
 
   Filter filter;
   filter.set(SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);  // 32-bit and x32 calls
-  filter.set(SCMP_FLTATR_CTL_TSYNC, 1);
-  filter.set(SCMP_FLTATR_CTL_OPTIMIZE, 2);
+  filter.prefer(SCMP_FLTATR_CTL_OPTIMIZE, 2);
+  if (threads_running() > 1) filter.set(SCMP_FLTATR_CTL_TSYNC, 1);
   // Kernels before 5.16 slow a filtered process down against Spectre 4; there is one principal's
   // data in here and nothing to protect from itself.
-  filter.set(SCMP_FLTATR_CTL_SSB, 1);
+  filter.prefer(SCMP_FLTATR_CTL_SSB, 1);
   for (const char* name : kAllowed) filter.allow(name);
   for (const char* name : kDenied) filter.deny(name);
 

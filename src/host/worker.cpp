@@ -311,6 +311,7 @@ class Reader {
       case Conduct::Meaning::Loaded:
         return read<wire::Loaded>(frame, [&](wire::Loaded loaded) { tell(std::move(loaded)); });
       case Conduct::Meaning::Progress:
+        if (frame.id != 0) return;  // of a prompt: a sign of life, which the beats give too
         return read<wire::Progress>(frame,
                                     [&](wire::Progress progress) { tell(std::move(progress)); });
       case Conduct::Meaning::Answer: return tell(std::move(frame));
@@ -320,6 +321,7 @@ class Reader {
           last_words_->message = cleaned(last_words_->message, kWordsMax);
           last_words_->param = cleaned(last_words_->param, kWordsMax);
           if (!stop_by_) stop_by_ = now() + kStopGrace;
+          tell(std::move(frame));  // nobody waits for the end to know
         });
     }
   }

@@ -9,10 +9,10 @@
 // seconds of a death, a hang (no Beat, or busy without progress) or a flood. What the worker sends
 // is hostile input: a frame that cannot be read, an id that is not open, or more than allowed
 // (conduct.h) ends it. When the run loop does not keep up, the worker is not read and has to wait.
-// A worker that cannot go on says Failed with id 0 (its model cannot be loaded, say) and is ended:
-// that error is then WorkerEnded's.
-// Owned by the run-loop thread; the reader thread is inside. It starts the process and lives as
-// long as it, because the kernel ends a child with the thread that started it.
+// A worker that cannot go on says Failed with id 0 (its model cannot be loaded, say), which comes
+// as a Frame; it is ended, and WorkerEnded has that error too. Owned by the run-loop thread; the
+// reader thread is inside. It starts the process and lives as long as it, because the kernel ends a
+// child with the thread that started it.
 #pragma once
 
 #include <sys/types.h>
@@ -47,9 +47,8 @@ struct WorkerEnded {
 };
 using WorkerEvent =
     std::variant<wire::Hello, wire::Loaded, wire::Progress, wire::Frame, WorkerEnded>;
-// Frame: Started, Delta, Done, Failed of an open request, not decoded yet. One that cannot be
-// decoded is a reason to condemn(). Progress comes while loading; that of a request's prompt does
-// so too.
+// Frame: Started, Delta, Done, Failed of an open request, and Failed with id 0, not decoded yet.
+// One that cannot be decoded is a reason to condemn(). Progress: of loading only.
 
 inline constexpr size_t kLogLinesKept = 20;
 inline constexpr milliseconds kSilenceMax{1500};  // without a Beat, or busy without progress
