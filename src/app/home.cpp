@@ -26,7 +26,7 @@ Result<Home> in_one_folder(const char* value) {
     return Error{Code::Invalid,
                  cat("LARES_HOME is '", value, "'; set it to a path that begins with '/'")};
   const fs::path all = fs::path(value).lexically_normal();
-  return Home{all / "config", all / "data", all / "cache", all / "run"};
+  return Home{all / "config", all / "share", all / "cache", all / "run"};
 }
 
 Result<Home> by_xdg() {

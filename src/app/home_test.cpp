@@ -62,7 +62,7 @@ TEST_F(HomeTest, LaresHomePutsAllUnderOneFolder) {
   ::setenv("XDG_RUNTIME_DIR", "/run/user/7", 1);
   auto home = home_from_environment();
   ASSERT_TRUE(home);
-  EXPECT_EQ(home->data, "/srv/l/data");
+  EXPECT_EQ(home->data, "/srv/l/share");
   EXPECT_EQ(home->run, "/srv/l/run");
 }
 
