@@ -20,18 +20,21 @@ from screen import CORRUPT, IO, NOT_FOUND, OFFLINE, Bar, Stop, megabytes, say
 
 POLL_S = 0.1
 CHUNK_BYTES = 1 << 20
-UNPACK_VERSION = "1"  # raise when KEPT or LEFT_OUT change
+UNPACK_VERSION = "2"  # raise when KEPT or LEFT_OUT change
 ROOM_BESIDE_BYTES = 8 << 20  # logs, stamps and rounding beside a file
 
-# Of the big archives only what is built from is unpacked: (prefix that stays, prefixes that do not), bytes on the disk.
-UNPACKED = {
-    "llama-cpp-python": ("vendor/llama.cpp/", (
+# Of the big archives only what is built from, and the licences, is unpacked.
+LLAMA, BOOST = "vendor/llama.cpp/", "boost_headers/include/boost/"
+KEPT = {"llama-cpp-python": (LLAMA,), "boost-headers": (BOOST, "boost_headers-1.85.0.post1.dist-info/licenses/")}
+LEFT_OUT = {
+    "llama-cpp-python": tuple(LLAMA + one for one in (
         ".devops/", ".git", "app/", "benches/", "conversion/", "docs/", "examples/", "gguf-py/", "media/", "models/ggml-",
-        "pocs/", "scripts/", "skills/", "tests/", "tools/"), 80 << 20),
-    "boost-headers": ("boost_headers/include/boost/", (
+        "pocs/", "scripts/", "skills/", "tests/", "tools/")),
+    "boost-headers": tuple(BOOST + one for one in (
         "compute/", "fusion/", "geometry/", "gil/", "graph/", "hana/", "locale/", "log/", "metaparse/", "mysql/",
-        "phoenix/", "proto/", "python/", "qvm/", "redis/", "spirit/", "test/", "units/", "vmd/", "wave/", "yap/"), 140 << 20),
+        "phoenix/", "proto/", "python/", "qvm/", "redis/", "spirit/", "test/", "units/", "vmd/", "wave/", "yap/")),
 }
+UNPACKED_BYTES = {"llama-cpp-python": 80 << 20, "boost-headers": 140 << 20}  # on the disk, blocks counted
 
 fetched_bytes = 0
 
@@ -231,14 +234,13 @@ def unpacked(pin):
     if read_stamp(stamp) == vouched:
         return pin.folder
     archive = fetch(pin)
-    keep, leave_out, size = UNPACKED.get(pin.name, ("", (), pin.size * 2))
     doing = f"unpacking {pin.what}"
-    need_room(SOURCES, size, doing)
+    need_room(SOURCES, UNPACKED_BYTES.get(pin.name, pin.size * 2), doing)
     part = SOURCES / f".{pin.folder.name}.part"
     with full_disk_explained(doing, SOURCES):
         remove(part)
         part.mkdir(parents=True)
-        (_unpack_tar if pin.file.endswith(".tar.gz") else _unpack_wheel)(archive, part, keep, leave_out, doing)
+        (_unpack_tar if pin.file.endswith(".tar.gz") else _unpack_wheel)(archive, part, pin.name, doing)
         remove(pin.folder)
         os.sync()  # the stamp must not be older on the disk than what it vouches for
         write_stamp(part / ".unpacked", vouched)
@@ -246,8 +248,8 @@ def unpacked(pin):
     return pin.folder
 
 
-def _wanted(name, keep, leave_out):
-    return name.startswith(keep) and not name[len(keep):].startswith(leave_out) and \
+def _wanted(pin_name, name):
+    return name.startswith(KEPT.get(pin_name, "")) and not name.startswith(LEFT_OUT.get(pin_name, ("//",))) and \
         not name.startswith("/") and ".." not in name.split("/")
 
 
@@ -259,19 +261,19 @@ def _write(target, source, modified):
     os.utime(target, (modified, modified))  # so that unpacking anew rebuilds nothing
 
 
-def _unpack_tar(archive, folder, keep, leave_out, doing):
+def _unpack_tar(archive, folder, pin_name, doing):
     with Bar(doing, archive.stat().st_size, "bytes") as bar, open(archive, "rb") as raw, \
             tarfile.open(fileobj=raw, mode="r:gz") as tar:
         for member in tar:
             bar.show(raw.tell())
             name = member.name.partition("/")[2]  # below the one folder that a source distribution has
-            if member.isfile() and _wanted(name, keep, leave_out):
+            if member.isfile() and _wanted(pin_name, name):
                 _write(folder / name, tar.extractfile(member), member.mtime)
 
 
-def _unpack_wheel(archive, folder, keep, leave_out, doing):
+def _unpack_wheel(archive, folder, pin_name, doing):
     with zipfile.ZipFile(archive) as wheel:
-        members = [one for one in wheel.infolist() if not one.is_dir() and _wanted(one.filename, keep, leave_out)]
+        members = [one for one in wheel.infolist() if not one.is_dir() and _wanted(pin_name, one.filename)]
         done = 0
         with Bar(doing, sum(one.file_size for one in members), "bytes") as bar:
             for one in members:

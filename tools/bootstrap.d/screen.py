@@ -108,7 +108,7 @@ class Bar:
             spent = self.seen[-1][0] - self.began
             rate = self.done / spent if spent > 2 else 0
             if rate > 0:
-                text += f"  {rate:.1f}/s"
+                text += f"  {rate * 60:.0f} a minute"
         if rate > 0 and self.done < self.total:
             text += f"  {clock((self.total - self.done) / rate)} left"
         return text
