@@ -13,13 +13,18 @@ bool opens(wire::Type type) {
 
 uint64_t deltas_allowed(const wire::Frame& generate) {
   const auto message = wire::from_frame<wire::Generate>(generate);
-  if (!message || !message->body.is_object()) return kDeltasMax;
+  if (!message || !message->body.is_object()) return UINT64_MAX;
   const Json& body = message->body;
   const auto most = body.find("max_tokens");
   const auto echo = body.find("echo");
-  if (echo != body.end() && echo->is_boolean() && echo->get<bool>()) return kDeltasMax;
-  if (most == body.end() || !most->is_number_unsigned()) return kDeltasMax;
-  return std::min(kDeltasMax, most->get<uint64_t>()) + kDeltasSpare;
+  if (echo != body.end() && echo->is_boolean() && echo->get<bool>()) return UINT64_MAX;
+  if (most == body.end() || !most->is_number_unsigned()) return UINT64_MAX;
+  return std::min<uint64_t>(most->get<uint64_t>(), UINT32_MAX) + kDeltasSpare;
+}
+
+uint64_t deltas_allowed_by(const wire::Frame& load) {
+  const auto message = wire::from_frame<wire::Load>(load);
+  return (message && message->context != 0 ? message->context : kDeltasMax) + kDeltasSpare;
 }
 
 Result<> Conduct::sends(const wire::Frame& frame) {
@@ -30,13 +35,14 @@ Result<> Conduct::sends(const wire::Frame& frame) {
   if (open_.size() >= kOpenMax)
     return Error{Code::Busy, cat("sending a request to a worker: ", open_.size(),
                                  " are open; retry when one ends")};
-  if (!open_.try_emplace(frame.id).second)
+  if (!open_.try_emplace(frame.id, Request{.deltas_max = deltas_max_}).second)
     return Error{Code::Invalid, cat("sending a request to a worker: id ", frame.id, " is open")};
   return Unit{};
 }
 
 void Conduct::allow_deltas(uint64_t id, uint64_t most) {
-  if (const auto found = open_.find(id); found != open_.end()) found->second.deltas_max = most;
+  const auto found = open_.find(id);
+  if (found != open_.end()) found->second.deltas_max = std::min(most, deltas_max_);
 }
 
 std::optional<std::string> Conduct::too_much(const wire::Frame& frame, SteadyTime now) {

@@ -24,7 +24,8 @@ inline constexpr uint64_t kBeatsPerSecondMax = 200;
 inline constexpr uint64_t kProgressPerSecondMax = 2'000;
 inline constexpr uint64_t kDeltasPerSecondMax = 16'000;  // of one request
 // For one request: where max_tokens does not say less. Text comes in pieces of a token or more.
-inline constexpr uint64_t kDeltasMax = 2'000'000;
+// Where Load leaves the context to the worker: it takes 8192 at most, four times over.
+inline constexpr uint64_t kDeltasMax = 32'768;
 inline constexpr uint64_t kDeltasSpare = 64;  // the end of a text that was held back, a stop string
 inline constexpr uint64_t kAnswerBytesMax = 1u << 30;
 inline constexpr size_t kOpenMax = 4'096;
@@ -34,6 +35,8 @@ inline constexpr size_t kWordsMax = 2'000;
 // How many Deltas a request may bring: by its max_tokens, unless it asks for the prompt too. Reads
 // the payload, which is ours.
 uint64_t deltas_allowed(const wire::Frame& generate);
+// No answer is longer than the context that this Load gives.
+uint64_t deltas_allowed_by(const wire::Frame& load);
 
 class Conduct {
  public:
@@ -42,8 +45,9 @@ class Conduct {
   // The owner sends this: opens its id. Invalid for an id of 0 or one that is open; Busy when too
   // many are.
   Result<> sends(const wire::Frame& frame);
-  // Of an open id, before its frame is written.
+  // Of an open id, before its frame is written; and of every one that opens from now on.
   void allow_deltas(uint64_t id, uint64_t most);
+  void allow_deltas(uint64_t most) { deltas_max_ = most; }
 
   // The worker said this. An error says what was wrong with it, without a subject: "sent ...".
   Result<Meaning> hears(const wire::Frame& frame, SteadyTime now);
@@ -64,6 +68,7 @@ class Conduct {
 
   std::map<uint64_t, Request> open_;
   bool ready_ = false;
+  uint64_t deltas_max_ = kDeltasMax;
   uint64_t loads_waiting_ = 0;  // Load and Inspect without an answer
   SteadyTime window_{};         // the second that is counted
   uint64_t frames_ = 0, bytes_ = 0, beats_ = 0, progress_ = 0;

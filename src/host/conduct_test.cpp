@@ -99,7 +99,11 @@ TEST_F(ConductTest, AFloodIsMoreThanAWorkerCouldMean) {
   say_hello();
   constexpr uint64_t kStreams = kFramesPerSecondMax / kDeltasPerSecondMax + 1;
   for (uint64_t id = 1; id <= kStreams; id++) ask(id);
-  for (uint64_t i = 1; i < kFramesPerSecondMax; i++) ASSERT_TRUE(hears(delta(i % kStreams + 1)));
+  wire::Frame piece = delta(1);
+  for (uint64_t i = 1; i < kFramesPerSecondMax; i++) {
+    piece.id = i % kStreams + 1;
+    ASSERT_TRUE(hears(piece));
+  }
   EXPECT_EQ(wrong(delta(1)), cat("sent more than ", kFramesPerSecondMax, " frames in a second"));
   clock_.advance(std::chrono::seconds(1));
   EXPECT_TRUE(hears(delta(1)));
@@ -108,7 +112,8 @@ TEST_F(ConductTest, AFloodIsMoreThanAWorkerCouldMean) {
 TEST_F(ConductTest, OneRequestHasARateOfItsOwn) {
   say_hello();
   ask(5);
-  for (uint64_t i = 0; i < kDeltasPerSecondMax; i++) ASSERT_TRUE(hears(delta(5)));
+  const wire::Frame piece = delta(5);
+  for (uint64_t i = 0; i < kDeltasPerSecondMax; i++) ASSERT_TRUE(hears(piece));
   EXPECT_NE(wrong(delta(5)).find("in a second for one request"), std::string::npos);
 }
 
@@ -147,13 +152,25 @@ TEST_F(ConductTest, MaxTokensBoundsThePieces) {
     return deltas_allowed(wire::to_frame(wire::Generate{"chat", std::move(body)}, 1));
   };
   EXPECT_EQ(allowed({{"max_tokens", 10}}), 10 + kDeltasSpare);
-  EXPECT_EQ(allowed({{"max_tokens", uint64_t{1} << 62}}), kDeltasMax + kDeltasSpare);
-  EXPECT_EQ(allowed({{"max_tokens", 10}, {"echo", true}}), kDeltasMax);
-  EXPECT_EQ(allowed({{"max_tokens", -1}}), kDeltasMax);
-  EXPECT_EQ(allowed({{"max_tokens", "many"}}), kDeltasMax);
-  EXPECT_EQ(allowed(Json::object()), kDeltasMax);
-  EXPECT_EQ(allowed(Json(3)), kDeltasMax);
-  EXPECT_EQ(deltas_allowed({static_cast<uint8_t>(Type::Generate), 1, "no CBOR"}), kDeltasMax);
+  EXPECT_EQ(allowed({{"max_tokens", uint64_t{1} << 62}}), UINT32_MAX + kDeltasSpare);
+  EXPECT_EQ(allowed({{"max_tokens", 10}, {"echo", true}}), UINT64_MAX);
+  EXPECT_EQ(allowed({{"max_tokens", -1}}), UINT64_MAX);
+  EXPECT_EQ(allowed({{"max_tokens", "many"}}), UINT64_MAX);
+  EXPECT_EQ(allowed(Json::object()), UINT64_MAX);
+  EXPECT_EQ(allowed(Json(3)), UINT64_MAX);
+  EXPECT_EQ(deltas_allowed({static_cast<uint8_t>(Type::Generate), 1, "no CBOR"}), UINT64_MAX);
+}
+
+TEST_F(ConductTest, TheContextBoundsEveryAnswer) {
+  EXPECT_EQ(deltas_allowed_by(wire::to_frame(wire::Load{.context = 1000})), 1000 + kDeltasSpare);
+  EXPECT_EQ(deltas_allowed_by(wire::to_frame(wire::Load{})), kDeltasMax + kDeltasSpare);
+  say_hello();
+  conduct_.allow_deltas(2);
+  ask(5);
+  conduct_.allow_deltas(5, UINT64_MAX);
+  EXPECT_TRUE(hears(delta(5)));
+  EXPECT_TRUE(hears(delta(5)));
+  EXPECT_NE(wrong(delta(5)).find("more than 2 pieces of text"), std::string::npos);
 }
 
 TEST_F(ConductTest, OurOwnMistakesAreRefused) {

@@ -225,6 +225,11 @@ class Reader {
       const std::lock_guard lock(shared_.mutex);
       shared_.conduct.allow_deltas(frame.id, most);
     }
+    if (frame.type == static_cast<uint8_t>(wire::Type::Load)) {
+      const uint64_t most = deltas_allowed_by(frame);
+      const std::lock_guard lock(shared_.mutex);
+      shared_.conduct.allow_deltas(most);
+    }
     current_ = wire::encode(frame);
     sent_ = now();
     return true;
