@@ -1,5 +1,6 @@
 // Runs the registered micro-benchmarks: `bench-micro [--real] [NAME]`.
 #include <cstdio>
+#include <string>
 #include <string_view>
 
 #include "base/bench.h"
@@ -19,10 +20,10 @@ int main(int count, char** arguments) {
     if (!only.empty() && test->name.find(only) == std::string_view::npos) continue;
     lares::Bench bench(real);
     test->body(bench);
-    std::printf("%-44s %12.0f ns  hash %016llx\n", test->name.data(), bench.ns(),
+    std::printf("%-44s %12.0f ns  hash %016llx\n", std::string(test->name).c_str(), bench.ns(),
                 static_cast<unsigned long long>(bench.hash()));
     ran++;
   }
-  if (ran == 0) std::fprintf(stderr, "no benchmark has '%s' in its name\n", only.data());
+  if (ran == 0) std::fprintf(stderr, "no benchmark has '%s' in its name\n", std::string(only).c_str());
   return ran == 0 ? 3 : 0;
 }

@@ -24,7 +24,8 @@ struct JsonLimits {
 // holds, and two values in one text. Never throws, never recurses deeper than the limit.
 Result<Json> parse_json(std::string_view text, JsonLimits limits = {});
 
-// CBOR (RFC 8949), for our own wires. Corrupt when malformed or deeper than the limit.
+// CBOR (RFC 8949), for our own wires: what to_cbor() writes, and no more (no lengths that are not
+// known, no tags, no numbers that are none). Corrupt with the byte and what was wrong there.
 Result<Json> parse_cbor(std::string_view bytes, JsonLimits limits = {});
 std::string to_cbor(const Json& value);
 

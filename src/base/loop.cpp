@@ -33,6 +33,7 @@ Loop::TimerId Loop::after(milliseconds delay, Task task) {
 }
 
 void Loop::cancel(TimerId timer) {
+  Task dropped;  // ends after the lock: what it holds may post from its destructor
   const std::lock_guard lock(mutex_);
   const auto found = timers_.find(timer);
   if (found == timers_.end()) return;
@@ -42,6 +43,7 @@ void Loop::cancel(TimerId timer) {
       break;
     }
   }
+  dropped = std::move(found->second.task);
   timers_.erase(found);
 }
 

@@ -98,10 +98,12 @@ const CodeRow* row_named(std::string_view name);
 
 #define LARES_JOIN2(a, b) a##b
 #define LARES_JOIN(a, b) LARES_JOIN2(a, b)
+// NOLINTBEGIN(bugprone-macro-parentheses): a declaration cannot stand in parentheses
 #define LARES_TRY_AS(tmp, decl, expr)        \
   auto tmp = (expr);                         \
   if (!(tmp)) return std::move(tmp).error(); \
   decl = *std::move(tmp)
+// NOLINTEND(bugprone-macro-parentheses)
 
 // TRY(expr): returns the error of `expr` from this function, else goes on.
 // TRY_AS(decl, expr): the same, and initialises `decl` with the value.

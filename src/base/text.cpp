@@ -86,6 +86,7 @@ size_t utf8_length(std::string_view s, size_t at, size_t& missing) {
 
 std::string nearest(std::string_view name, std::span<const std::string> candidates) {
   std::string best;
+  if (name.size() > kNearestMax) return best;
   size_t best_distance = std::max<size_t>(2, name.size() / 3) + 1;
   for (const std::string& candidate : candidates) {
     if (!name.empty() && candidate.find(name) != std::string::npos && best_distance > 1) {
@@ -93,6 +94,10 @@ std::string nearest(std::string_view name, std::span<const std::string> candidat
       best_distance = 1;
       continue;
     }
+    // the difference of the lengths is the least that the distance can be
+    const size_t least =
+        std::max(name.size(), candidate.size()) - std::min(name.size(), candidate.size());
+    if (least >= best_distance) continue;
     const size_t distance = edit_distance(name, candidate);
     if (distance < best_distance) {
       best = candidate;

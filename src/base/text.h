@@ -32,7 +32,8 @@ std::string cat(const A&... values) {
 }
 
 // The candidate nearest to `name` by edit distance, or empty when none is near (more than a third
-// of the letters differ).
+// of the letters differ), or when the name is longer than anybody mistypes.
+inline constexpr size_t kNearestMax = 256;
 std::string nearest(std::string_view name, std::span<const std::string> candidates);
 
 // "; did you mean 'x'?" or, when nothing is near, "".

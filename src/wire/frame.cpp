@@ -33,13 +33,19 @@ std::string encode(const Frame& frame) {
   return out;
 }
 
-Result<std::optional<Frame>> Decoder::next() {
-  const std::string_view rest = std::string_view(buffer_).substr(at_);
-  if (rest.size() < kHeaderSize) {
+void Decoder::feed(std::string_view bytes) {
+  // Moves what is left to the front when that is the smaller part: each byte moves once at most,
+  // and the buffer stays within twice what was not given out yet.
+  if (at_ > buffer_.size() / 2) {
     buffer_.erase(0, at_);
     at_ = 0;
-    return std::optional<Frame>();
   }
+  buffer_.append(bytes);
+}
+
+Result<std::optional<Frame>> Decoder::next() {
+  const std::string_view rest = std::string_view(buffer_).substr(at_);
+  if (rest.size() < kHeaderSize) return std::optional<Frame>();
   if (take<uint16_t>(rest, 0) != kMagic)
     return Error{Code::Corrupt, "reading a frame: the magic number is wrong"};
   if (const auto version = take<uint8_t>(rest, 2); version != kVersion)

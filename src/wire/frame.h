@@ -36,8 +36,9 @@ std::string encode(const Frame& frame);
 // Cuts frames out of bytes as they come, in pieces of any size.
 class Decoder {
  public:
-  // Adds bytes. Costs nothing but the copy.
-  void feed(std::string_view bytes) { buffer_.append(bytes); }
+  // Adds bytes. Costs nothing but the copy. Whoever feeds takes the whole frames out before it
+  // feeds again, so that the buffer holds one frame and one read.
+  void feed(std::string_view bytes);
   // The next whole frame; nullopt: not yet. Corrupt: not our protocol, another version, or longer
   // than the limit; the stream cannot go on after that.
   Result<std::optional<Frame>> next();

@@ -77,6 +77,13 @@ class Fields {
     }
   }
 
+  // A field that holds an object, or an array, or (with `null`) nothing.
+  void read(const char* name, Json& out, Json::value_t shape, bool null = false) {
+    read(name, out);
+    if (wrong_.empty() && out.type() != shape && !(null && out.is_null()))
+      wrong(name, shape == Json::value_t::object ? "not an object" : "not an array");
+  }
+
   template <class Message>
   Result<Message> done(Message message) {
     if (!wrong_.empty()) return Error{Code::Corrupt, cat("reading a message: ", wrong_)};
@@ -175,7 +182,7 @@ template <>
 Result<Loaded> from_frame(const Frame& frame) {
   Fields f(frame, Type::Loaded);
   Loaded m;
-  f.read("info", m.info);
+  f.read("info", m.info, Json::value_t::object);
   f.read("load_ms", m.load_ms);
   f.read("memory_bytes", m.memory_bytes);
   return f.done(std::move(m));
@@ -185,14 +192,14 @@ Result<Generate> from_frame(const Frame& frame) {
   Fields f(frame, Type::Generate);
   Generate m;
   f.read("kind", m.kind);
-  f.read("body", m.body);
+  f.read("body", m.body, Json::value_t::object);
   return f.done(std::move(m));
 }
 template <>
 Result<Embed> from_frame(const Frame& frame) {
   Fields f(frame, Type::Embed);
   Embed m;
-  f.read("inputs", m.inputs);
+  f.read("inputs", m.inputs, Json::value_t::array);
   return f.done(std::move(m));
 }
 template <>
@@ -208,7 +215,7 @@ Result<Delta> from_frame(const Frame& frame) {
   Fields f(frame, Type::Delta);
   Delta m;
   f.read("text", m.text);
-  f.read("logprobs", m.logprobs);
+  f.read("logprobs", m.logprobs, Json::value_t::array, true);
   f.read("tokens", m.tokens);
   return f.done(std::move(m));
 }

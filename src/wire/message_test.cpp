@@ -1,0 +1,152 @@
+#include "wire/message.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace lares::wire {
+namespace {
+
+// One example of each message, with every field set to something of its own.
+struct Example {
+  const char* name;
+  Frame frame;
+  std::function<Result<Frame>(const Frame&)> through;  // reads it and writes it again
+};
+
+template <class Message>
+Example example(const char* name, const Message& message) {
+  return {name, to_frame(message), [](const Frame& frame) -> Result<Frame> {
+            TRY_AS(auto read, from_frame<Message>(frame));
+            return to_frame(read);
+          }};
+}
+
+template <class Message>
+Example example(const char* name, const Message& message, uint64_t id) {
+  return {name, to_frame(message, id), [](const Frame& frame) -> Result<Frame> {
+            TRY_AS(auto read, from_frame<Message>(frame));
+            return to_frame(read, frame.id);
+          }};
+}
+
+std::vector<Example> examples() {
+  return {
+      example("Hello",
+              Hello{"llama", "haswell", {"seccomp", "landlock:7"}, {"user-namespace: denied"}}),
+      example("Load", Load{"m", 4096, 4, 2, 256, true}),
+      example("Loaded", Loaded{{{"architecture", "bert"}}, 120, 1u << 30}),
+      example("Generate", Generate{"chat", {{"messages", Json::array()}, {"temperature", 0.5}}}, 7),
+      example("Embed", Embed{Json::array({"text", Json::array({1, 2})})}, 8),
+      example("Started", Started{100, 60}, 9),
+      example("Delta", Delta{"word", Json::array({{{"token", "word"}}}), 1}, 10),
+      example("Done",
+              Done{"stop", 10, 20, 5, 1.5, 2.5, "END", std::string("\0\xFF\x80", 3), {3, 7}}, 11),
+      example("Failed", Failed{{Code::NoRoom, "it is full; retry", "n"}}, 12),
+      example("Beat", Beat{12345678901234, true}),
+      example("Progress", Progress{"load", 0.25}, 13),
+  };
+}
+
+// The frame with its payload changed by `change`.
+Frame with(const Frame& frame, const std::function<void(Json&)>& change) {
+  Json payload = *parse_cbor(frame.payload);
+  change(payload);
+  return {frame.type, frame.id, to_cbor(payload)};
+}
+
+TEST(Message, EveryOneReadsBackAsItWasWritten) {
+  for (const Example& e : examples()) {
+    const auto back = e.through(e.frame);
+    ASSERT_TRUE(back) << e.name << ": " << back.error().message;
+    EXPECT_EQ(*back, e.frame) << e.name;
+  }
+}
+
+TEST(Message, WithoutOneOfItsFieldsIsCorruptAndSaysWhich) {
+  for (const Example& e : examples()) {
+    const Json payload = *parse_cbor(e.frame.payload);
+    for (const auto& [field, value] : payload.items()) {
+      const auto back = e.through(with(e.frame, [&](Json& p) { p.erase(field); }));
+      ASSERT_FALSE(back) << e.name << " without " << field;
+      EXPECT_EQ(back.error().code, Code::Corrupt);
+      EXPECT_EQ(back.error().message, "reading a message: '" + field + "' is missing") << e.name;
+    }
+  }
+}
+
+TEST(Message, WithAFieldOfAnotherTypeIsCorrupt) {
+  const std::vector<Json> kinds{nullptr,           true,          -1, 0.5, "x", Json::array(),
+                                Json::array({-1}), Json::object()};
+  for (const Example& e : examples()) {
+    const Json payload = *parse_cbor(e.frame.payload);
+    for (const auto& [field, value] : payload.items()) {
+      for (const Json& kind : kinds) {
+        const bool both_numbers = value.is_number() && kind.is_number();
+        const bool both_texts = (value.is_string() || value.is_binary()) && kind.is_string();
+        if (kind.type() == value.type() || both_numbers || both_texts) continue;
+        if (std::string(e.name) == "Delta" && field == "logprobs" && kind.is_null()) continue;
+        const auto back = e.through(with(e.frame, [&](Json& p) { p[field] = kind; }));
+        ASSERT_FALSE(back) << e.name << "." << field << " as " << dump(kind);
+        EXPECT_EQ(back.error().code, Code::Corrupt) << e.name << "." << field;
+        EXPECT_NE(back.error().message.find("'" + field + "' is "), std::string::npos)
+            << back.error().message;
+      }
+    }
+  }
+}
+
+TEST(Message, WithACountOutOfRangeIsCorrupt) {
+  const auto wrong = [](const Frame& frame, const char* field, const Json& value) {
+    const Frame changed = with(frame, [&](Json& p) { p[field] = value; });
+    for (const Example& e : examples()) {
+      if (e.frame.type == frame.type) return !e.through(changed);
+    }
+    return false;
+  };
+  EXPECT_TRUE(wrong(to_frame(Started{}, 1), "prompt_tokens", -1));
+  EXPECT_TRUE(wrong(to_frame(Started{}, 1), "prompt_tokens", 1ULL << 32));
+  EXPECT_TRUE(wrong(to_frame(Started{}, 1), "prompt_tokens", 1.5));
+  EXPECT_TRUE(wrong(to_frame(Loaded{Json::object()}), "load_ms", 1ULL << 63));
+  EXPECT_TRUE(wrong(to_frame(Loaded{Json::object()}), "memory_bytes", -1));
+  EXPECT_TRUE(wrong(to_frame(Done{}, 1), "input_tokens", Json::array({1ULL << 32})));
+  EXPECT_TRUE(wrong(to_frame(Hello{}), "sandbox", Json::array({"a", 1})));
+  EXPECT_TRUE(wrong(to_frame(Failed{{Code::Io, ""}}, 1), "code", "no_such_code"));
+}
+
+TEST(Message, OfAnotherTypeOrWithNoObjectIsCorrupt) {
+  for (const Example& e : examples()) {
+    EXPECT_FALSE(e.through({0, 0, e.frame.payload})) << e.name;
+    EXPECT_FALSE(e.through({e.frame.type, 0, ""})) << e.name;
+    EXPECT_FALSE(e.through({e.frame.type, 0, to_cbor(Json::array())})) << e.name;
+    EXPECT_FALSE(e.through({e.frame.type, 0, "\xFF"})) << e.name;
+    EXPECT_FALSE(e.through({e.frame.type, 0, std::string(1 << 20, '\x7F')})) << e.name;
+  }
+}
+
+TEST(Message, FieldsOfANewerDaemonAreIgnored) {
+  for (const Example& e : examples())
+    EXPECT_TRUE(e.through(with(e.frame, [](Json& p) { p["newer"] = 1; }))) << e.name;
+}
+
+TEST(Message, EveryErrorCodeTravels) {
+  for (int i = 0; i <= static_cast<int>(Code::Unsupported); i++) {
+    const auto back = from_frame<Failed>(to_frame(Failed{{static_cast<Code>(i), "why", "p"}}, 3));
+    ASSERT_TRUE(back);
+    EXPECT_EQ(back->error.code, static_cast<Code>(i));
+    EXPECT_EQ(back->error.message, "why");
+    EXPECT_EQ(back->error.param, "p");
+  }
+}
+
+TEST(Message, BareOnesCarryTheirTypeAndId) {
+  const Frame cancel = to_frame(Type::Cancel, 42);
+  EXPECT_EQ(cancel.type, static_cast<uint8_t>(Type::Cancel));
+  EXPECT_EQ(cancel.id, 42u);
+}
+
+}  // namespace
+}  // namespace lares::wire
