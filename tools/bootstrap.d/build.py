@@ -8,7 +8,7 @@ import subprocess
 
 import fetch
 import machine
-from places import (BUILD, ENGINES, ROOT, need_room, no_room_in_the_middle, read_stamp, remove, start, write_stamp)
+from places import (BUILD, ENGINES, ROOT, TEST_MODELS, need_room, no_room_in_the_middle, read_stamp, remove, start, write_stamp)
 from screen import IO, Bar, Stop, last_output, say
 
 ENGINE_BYTES = 250 << 20  # objects and libraries of the engine with two variants, measured 170 MiB
@@ -43,7 +43,7 @@ def configure_preset(preset, tree, boost, engine, tests):
     folder = BUILD / preset
     options = ["--preset", preset, f"-DLARES_LLAMA={tree}", f"-DLARES_BOOST={boost}", f"-DLARES_ENGINE={engine or ''}", *launchers()]
     if tests:
-        options.append("-DLARES_TESTS=ON")
+        options += ["-DLARES_TESTS=ON", f"-DLARES_TEST_MODELS={TEST_MODELS}", f"-DLARES_TEST_PYTHON={fetch.TEST_PYTHON if fetch.TEST_PYTHON.exists() else 'python3'}"]
     configure(folder, ROOT, options, f"preparing build/{preset}")
     return folder
 

@@ -14,7 +14,7 @@ import tarfile
 import time
 import zipfile
 
-from places import (CACHE, DOWNLOADS, SOURCES, THIRD_PARTY, full_disk_explained, need_room, no_room_in_the_middle,
+from places import (CACHE, DOWNLOADS, ROOT, SOURCES, THIRD_PARTY, full_disk_explained, need_room, no_room_in_the_middle,
                     read_stamp, remove, start, write_stamp)
 from screen import CORRUPT, IO, NOT_FOUND, OFFLINE, Bar, Stop, megabytes, say
 
@@ -35,6 +35,9 @@ LEFT_OUT = {
         "phoenix/", "proto/", "python/", "qvm/", "redis/", "spirit/", "test/", "units/", "vmd/", "wave/", "yap/")),
 }
 UNPACKED_BYTES = {"llama-cpp-python": 80 << 20, "boost-headers": 140 << 20}  # on the disk, blocks counted
+
+TEST_PYTHON = CACHE / "test-venv" / "bin" / "python"
+TEST_REQUIREMENTS = ROOT / "tests" / "requirements.txt"
 
 fetched_bytes = 0
 
@@ -111,14 +114,7 @@ def fetch(pin):
 def downloader(pin):
     """The Python of the environment that fetches; made on first use, with pip's build backend when that is needed."""
     venv = CACHE / "venv"
-    python = venv / "bin" / "python"
-    stamp = venv / ".made"
-    made_with = f"{sys.version}\n{sys.executable}\n"
-    if read_stamp(stamp) != made_with or not python.exists():
-        remove(venv)
-        _quietly([sys.executable, "-m", "venv", venv], "making a Python environment to fetch with",
-                 "install python3-venv and run the same command again")
-        write_stamp(stamp, made_with)
+    python = python_environment(venv)
     if pin.file.endswith(".tar.gz"):
         backend = pins("pip-build.txt")
         stamp, content = venv / ".backend", "".join(one.requirement for one in backend.values())
@@ -131,6 +127,30 @@ def downloader(pin):
                       DOWNLOADS, "-r", wanted], "installing pip's build backend", f"remove {venv} and run the same command again")
             write_stamp(stamp, content)
     return python
+
+
+def python_environment(venv):
+    """The Python of a virtual environment, made anew when it is half-made or of another Python."""
+    stamp, made_with = venv / ".made", f"{sys.version}\n{sys.executable}\n"
+    python = venv / "bin" / "python"
+    if read_stamp(stamp) != made_with or not python.exists():
+        remove(venv)
+        _quietly([sys.executable, "-m", "venv", venv], f"making the Python environment {venv}",
+                 "install python3-venv and run the same command again")
+        write_stamp(stamp, made_with)
+    return python
+
+
+def test_python():
+    """An environment with the packages that some tests talk through; its interpreter is TEST_PYTHON."""
+    venv = TEST_PYTHON.parents[1]
+    python = python_environment(venv)
+    stamp, content = venv / ".installed", TEST_REQUIREMENTS.read_text()
+    if read_stamp(stamp) != content:
+        say("  fetching the Python packages of the tests")
+        _quietly([python, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:", "-r",
+                  TEST_REQUIREMENTS], "installing the Python packages of the tests", "run the same command again")
+        write_stamp(stamp, content)
 
 
 def _quietly(command, doing, then):
@@ -161,7 +181,8 @@ def _fetch_with_pip(pin, python, doing):
     (part / "tmp").mkdir(parents=True)
     (part / "pin.txt").write_text(pin.requirement)
     kind = ["--no-build-isolation", "--no-binary", pin.name] if pin.file.endswith(".tar.gz") else ["--only-binary", ":all:"]
-    command = [python, "-m", "pip", "download", "--no-deps", "--require-hashes", "--no-cache-dir", *kind,
+    # -vv: without it pip keeps to itself why the index gave nothing
+    command = [python, "-m", "pip", "download", "-vv", "--no-deps", "--require-hashes", "--no-cache-dir", *kind,
                "-r", part / "pin.txt", "-d", part / "done"]
     log = part / "pip.log"
     with Bar(doing, pin.size, "bytes") as bar, open(log, "w") as out:
@@ -169,7 +190,7 @@ def _fetch_with_pip(pin, python, doing):
         child = start(command, stdout=out, stderr=out, env=pip_environment(part / "tmp"))
         try:
             while child.poll() is None:
-                bar.show(max(bar.done, largest_file(part, pin.size)))
+                bar.show(max(bar.done, largest_file(part / "tmp", pin.size)))
                 time.sleep(POLL_S)
         finally:
             if child.poll() is None:
@@ -215,7 +236,7 @@ def explained(pin, doing, output):
         got = re.search(r"Got\s+([0-9a-f]{64})", output)
         return wrong_hash(pin, doing, got.group(1) if got else "of another file")
     if re.search(r"NewConnectionError|NameResolutionError|name resolution|Network is unreachable|Connection refused|ConnectTimeout|"
-                 r"ReadTimeout|ProxyError|Connection reset|Connection broken|Connection aborted|Max retries", output):
+                 r"ReadTimeout|ConnectionError|connection error|ProxyError|Connection reset|Connection broken|Connection aborted|Max retries", output):
         return Stop(OFFLINE, f"{doing}: the package index cannot be reached; run the same command again when there is a network, "
                              f"{by_hand(pin)}")
     if "No matching distribution" in output:

