@@ -117,6 +117,7 @@ TEST(Loop, TakesTasksFromManyThreadsAndLosesNone) {
   std::thread runner([&] { loop.run(); });
   {
     std::vector<std::jthread> posters;
+    posters.reserve(kThreads);
     for (int t = 0; t < kThreads; t++) {
       posters.emplace_back([&] {
         for (int i = 0; i < kTasks; i++) EXPECT_TRUE(loop.post([&] { ran++; }));
