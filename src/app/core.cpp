@@ -522,6 +522,10 @@ void Core::set_engine(Result<EngineChoice> engine) {
   preload();
 }
 
+void Core::set_address(std::string address) {
+  surroundings_.status["address"] = std::move(address);
+}
+
 void Core::preload() {
   if (!options_.models_preload || stopping_ || !residents_.present().empty()) return;
   auto model = default_model(inventory::Use::Chat);

@@ -72,6 +72,8 @@ class Core final : public api::Service, Residents::Owner {
 
   // Loop thread.
   void set_engine(Result<EngineChoice> engine);
+  // Where the door listens, for "status": known only once it is open.
+  void set_address(std::string address);
   // Ends all work with Cancelled and all workers; `done` is called when nothing is left.
   void shut_down(std::function<void()> done);
 
@@ -142,7 +144,7 @@ class Core final : public api::Service, Residents::Owner {
   inventory::Models models_;
   route::Receipts receipts_;
   const Options options_;
-  const Surroundings surroundings_;
+  Surroundings surroundings_;
   Residents residents_;
   sched::Queue queue_;
   std::atomic<api::WorkId> next_work_{1};

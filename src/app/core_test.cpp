@@ -314,11 +314,16 @@ TEST_F(CoreTest, AModelThatCannotBeLoadedSaysWhyToEveryoneWhoWaits) {
   auto one = house.chat("alpha");
   auto two = house.chat("alpha");
   house.worker("alpha")->hello();
-  house.worker("alpha")->answer(
-      wire::Failed{{Code::Corrupt, "loading 'alpha': the file ends early"}}, 0);
+  house.worker("alpha")->die({Code::Corrupt, "loading 'alpha': the file ends early"});
   house.settle();
   EXPECT_EQ(one->error(), "loading 'alpha': the file ends early");
   EXPECT_EQ(two->ended->result.error().code, Code::Corrupt);
+  for (size_t i = 0; i < 2 * Residents::kDeathsMax; i++) {  // that is no crash: no quarantine
+    auto again = house.chat("alpha");
+    house.worker("alpha")->die({Code::Corrupt, "loading 'alpha': the file ends early"});
+    house.settle();
+    EXPECT_EQ(again->ended->result.error().code, Code::Corrupt);
+  }
 }
 
 TEST_F(CoreTest, WithoutSeccompNoModelIsOpened) {

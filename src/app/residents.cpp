@@ -140,6 +140,9 @@ Result<> Residents::start(const inventory::Model& model, Resident& resident, Byt
   if (!file) return std::move(file).error().within(doing);
   const EngineChoice& engine = **engine_;
   host::WorkerSpec spec{engine.program, engine.arguments, {}, model.id};
+  if (model.use == inventory::Use::Embedding)
+    spec.arguments.insert(spec.arguments.end(), engine.embedder_arguments.begin(),
+                          engine.embedder_arguments.end());
   spec.arguments.push_back(cat("--name=", model.id));
   if (engine.hands_model) spec.model = *std::move(file);
 
@@ -180,13 +183,7 @@ void Residents::on_event(const ModelId& model, host::WorkerEvent event) {
   } else if (auto* progress = std::get_if<wire::Progress>(&event)) {
     resident.seen.load_fraction = progress->fraction;
   } else if (auto* frame = std::get_if<wire::Frame>(&event)) {
-    if (frame->id != 0) return owner_.frame(model, std::move(*frame));
-    auto failed = wire::from_frame<wire::Failed>(*frame);
-    Error error = from_worker(failed ? std::move(failed->error) : std::move(failed).error());
-    const Lost lost = resident.state == State::Ready ? Lost::WhileReady : Lost::WhileLoading;
-    log_.warn("model not loaded", {{"model", model}, {"why", error.message}});
-    owner_.lost(model, error, lost);
-    begin_stop(model, resident);
+    owner_.frame(model, std::move(*frame));
   }
 }
 
@@ -258,7 +255,10 @@ void Residents::on_ended(const ModelId& model, Resident& resident, host::WorkerE
   if (resident.state != State::Stopping) {
     const Lost lost = resident.state == State::Ready ? Lost::WhileReady : Lost::WhileLoading;
     const Error error = from_worker(std::move(ended.error));
-    count_death(model, resident, error);
+    // a worker that says why it cannot load a file works as it should
+    const bool refused =
+        lost == Lost::WhileLoading && error.code != Code::WorkerDied && error.code != Code::Timeout;
+    if (!refused) count_death(model, resident, error);
     owner_.lost(model, error, lost);
   }
   resident.load_pin.reset();
@@ -435,9 +435,6 @@ void Residents::on_inspection(uint64_t id, host::WorkerEvent event) {
       return end_inspection(id, Error{Code::Corrupt, cat("the file says more than ",
                                                          kInfoMax / 1024, " KiB of itself")});
     end_inspection(id, std::move(loaded->info));
-  } else if (auto* frame = std::get_if<wire::Frame>(&event)) {
-    auto failed = wire::from_frame<wire::Failed>(*frame);
-    end_inspection(id, from_worker(failed ? std::move(failed->error) : std::move(failed).error()));
   } else if (auto* ended = std::get_if<host::WorkerEnded>(&event)) {
     end_inspection(id, from_worker(std::move(ended->error)));
   }

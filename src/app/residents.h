@@ -1,12 +1,13 @@
-// Residents: the worker processes of this house, one for each model that is in memory, and how each comes
-// and goes. It starts workers when there is room, makes room by sending idle ones away, notices what
-// becomes of them, and refuses a model whose worker keeps dying. It knows no requests: its Owner
-// (app/core) has the queue, and holds a pin on each model that computes for it.
+// Residents: the worker processes of this house, one for each model that is in memory, and how each
+// comes and goes. It starts workers when there is room, makes room by sending idle ones away,
+// notices what becomes of them, and refuses a model whose worker keeps dying. It knows no requests:
+// its Owner (app/core) has the queue, and holds a pin on each model that computes for it.
 //
 //                                                        .---- died: Owner::lost() ----.
 //   absent --ensure()--> starting --Hello--> loading --Loaded--> ready                 |
 //      ^                    '-----------------'--- died or Failed: Owner::lost() ------+
-//      |                                                  '--evicted, stop()--> stopping --ended--> absent
+//      |                                                  '--evicted, stop()--> stopping --ended-->
+//      absent
 //      '--- deaths: kept for kDeathsWithin; kDeathsMax of them: quarantined for kQuarantine
 //
 // Bytes are reserved before a worker is started and given back when its process is gone.
@@ -35,9 +36,10 @@ using sched::ModelId;
 // The worker program and how it is told to compute; found once (app/variants).
 struct EngineChoice {
   std::string program;
-  std::vector<std::string> arguments;  // "--engine=llama", "--variant=..."
-  std::string variant;                 // for showing: "haswell"
-  bool hands_model = true;             // the fake engine reads no file
+  std::vector<std::string> arguments;                // "--engine=llama", "--variant=..."
+  std::vector<std::string> embedder_arguments = {};  // besides, for an embedding model
+  std::string variant;                               // for showing: "haswell"
+  bool hands_model = true;                           // the fake engine reads no file
 };
 
 class Residents {
@@ -48,7 +50,7 @@ class Residents {
   static constexpr size_t kDeathsMax = 3;
   static constexpr milliseconds kDeathsWithin{60'000};
   static constexpr milliseconds kQuarantine{600'000};
-  static constexpr milliseconds kBackoff{500};     // before the start after a second death
+  static constexpr milliseconds kBackoff{500};      // before the start after a second death
   static constexpr milliseconds kLoadMax{600'000};  // for a worker that only pretends to progress
   static constexpr milliseconds kInspectMax{30'000};
   static constexpr size_t kInspectionsMax = 2;
@@ -66,8 +68,8 @@ class Residents {
     virtual void changed() = 0;
   };
 
-  using Spawn = std::function<Result<std::unique_ptr<host::Worker>>(host::WorkerSpec,
-                                                                    host::Worker::OnEvent)>;
+  using Spawn =
+      std::function<Result<std::unique_ptr<host::Worker>>(host::WorkerSpec, host::Worker::OnEvent)>;
   struct Options {
     Bytes budget;
     Bytes machine;  // memory of this machine, for the words of an error
@@ -85,13 +87,13 @@ class Residents {
   const std::optional<Result<EngineChoice>>& engine() const { return engine_; }
 
   enum class Coming {
-    Ready,    // compute on it
-    Soon,     // it is being started: loaded() or lost() will tell
-    NoRoom,   // it waits for room: ask again after changed()
-    NotNow,   // it waits for its last process to go, for the engine, or after a death: as NoRoom
+    Ready,   // compute on it
+    Soon,    // it is being started: loaded() or lost() will tell
+    NoRoom,  // it waits for room: ask again after changed()
+    NotNow,  // it waits for its last process to go, for the engine, or after a death: as NoRoom
   };
-  // Brings a model towards ready. NoRoom: it can never fit; WorkerDied: it is quarantined; and whatever
-  // keeps its file or its worker from being opened.
+  // Brings a model towards ready. NoRoom: it can never fit; WorkerDied: it is quarantined; and
+  // whatever keeps its file or its worker from being opened.
   Result<Coming> ensure(const inventory::Model& model);
 
   // Keeps a ready model in memory, and counts as a use. Requires: Ready.
@@ -167,8 +169,8 @@ class Residents {
 
 std::string_view name(Residents::State state);
 
-// An error that came from a worker, hostile perhaps: its code is one that a worker may give, its words
-// are short and well-formed.
+// An error that came from a worker, hostile perhaps: its code is one that a worker may give, its
+// words are short and well-formed.
 Error from_worker(Error error);
 inline constexpr size_t kWorkerErrorMax = 600;
 

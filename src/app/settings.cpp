@@ -30,6 +30,9 @@ constexpr Setting kSettings[] = {
      &Settings::models_threads, 0, 512},
     {"models.batch", "tokens", "512", "prompt tokens that are computed in one step",
      &Settings::models_batch, 32, 8192},
+    {"engine.variant", "", "the fastest that computes rightly here",
+     "the build of the engine's CPU code to use, by name: haswell, icelake, zen4, ...",
+     &Settings::engine_variant},
     {"api.port", "", "5273",
      "the port on 127.0.0.1 and [::1]; 0: any free one, written to the file 'port' beside the "
      "socket",

@@ -25,6 +25,7 @@ struct Settings {
   uint32_t models_sequences = 8;
   uint32_t models_threads = 0;
   uint32_t models_batch = 512;
+  std::string engine_variant;
   uint32_t api_port = 5273;
   std::string log_level = "info";
 

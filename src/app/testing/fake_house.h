@@ -143,8 +143,9 @@ class House {
     bool embedding = false;
   };
 
-  House(std::vector<ModelSpec> models, Bytes budget, bool preload = false, uint32_t sequences = 8)
-      : loop(clock) {
+  House(std::vector<ModelSpec> models, Bytes budget, bool preload = false, uint32_t sequences = 8,
+        std::function<void(FakeWorker&)> spawned = {})
+      : on_spawn(std::move(spawned)), loop(clock) {
     options.residents = {budget, GiB(16), {.sequences = sequences}, 0};
     options.models_preload = preload;
     auto list = inventory::Models::open(folder.path(), log);
@@ -251,7 +252,7 @@ class House {
           return std::unique_ptr<host::Worker>(std::move(made));
         },
         options, std::move(surroundings));
-    core->set_engine(EngineChoice{"lares-worker", {"--engine=fake"}, "none", false});
+    core->set_engine(EngineChoice{"lares-worker", {"--engine=fake"}, {}, "none", false});
   }
 };
 

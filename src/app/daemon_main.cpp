@@ -1,0 +1,299 @@
+// laresd: the daemon. Puts the rooms together, runs the loop, and takes everything apart again in
+// order.
+//
+// Threads: main is the run loop (workers are its children and die with it); HttpServer has the
+// network thread; Background does what may block; one thread waits for signals. It opens no
+// outbound socket, links no engine and parses no foreign format.
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <thread>
+
+#include "api/http.h"
+#include "app/core.h"
+#include "app/doctor.h"
+#include "app/home.h"
+#include "app/settings.h"
+#include "app/variants.h"
+#include "base/text.h"
+#include "inventory/devices.h"
+#include "store/version.h"
+
+namespace lares::app {
+namespace {
+
+constexpr rlim_t kDescriptorsWanted = 16'384;
+
+struct Arguments {
+  std::vector<std::pair<std::string, std::string>> settings;  // --NAME=VALUE of the table
+  bool fake = false;
+  std::vector<std::string> fake_options;  // passed to the fake engine's workers
+  bool help = false;
+  bool version = false;
+};
+
+void print_help() {
+  std::printf(
+      "laresd: the daemon of Lares. `lares` starts it when it is needed.\n"
+      "\n"
+      "  laresd [--port N] [--SETTING=VALUE ...]\n"
+      "\n"
+      "  --port N        the same as --api.port=N; 0 chooses a free one and writes it to the file "
+      "'port'\n"
+      "  --engine=fake   answers without any model, for tests; --fake=OPTION[=VALUE] goes to its "
+      "workers\n"
+      "  --help, --version\n"
+      "\n"
+      "Settings, here or in lares.toml:\n%s\n"
+      "Examples:\n"
+      "  laresd --port 0\n"
+      "  laresd --memory.budget=2GiB --log.level=debug\n",
+      settings_help().c_str());
+}
+
+Result<Arguments> read_arguments(int count, char** given) {
+  Arguments arguments;
+  for (int i = 1; i < count; i++) {
+    std::string_view word = given[i];
+    if (!word.starts_with("--"))
+      return Error{Code::Invalid,
+                   cat("'", utf8_repaired(word), "' is not an option; see laresd --help")};
+    word.remove_prefix(2);
+    const size_t equals = word.find('=');
+    std::string name(word.substr(0, equals));
+    std::string value(equals == std::string_view::npos ? "" : word.substr(equals + 1));
+    if (name == "help") {
+      arguments.help = true;
+    } else if (name == "version") {
+      arguments.version = true;
+    } else if (name == "engine") {
+      if (value != "fake" && value != "llama")
+        return Error{Code::Invalid,
+                     cat("--engine is '", utf8_repaired(value), "'; it is llama or fake")};
+      arguments.fake = value == "fake";
+    } else if (name == "fake") {
+      arguments.fake_options.push_back("--" + value);
+    } else {
+      if (name == "port") {
+        name = "api.port";
+        if (equals == std::string_view::npos) {
+          if (i + 1 == count)
+            return Error{Code::Invalid,
+                         "--port needs a number: --port 5273, or 0 for any free one"};
+          value = given[++i];
+        }
+      } else if (equals == std::string_view::npos) {
+        return Error{Code::Invalid, cat("--", utf8_repaired(name), " needs a value: --",
+                                        utf8_repaired(name), "=...; see laresd --help")};
+      }
+      arguments.settings.emplace_back(std::move(name), std::move(value));
+    }
+  }
+  return arguments;
+}
+
+Level level_named(std::string_view name) {
+  if (name == "debug") return Level::Debug;
+  if (name == "warn") return Level::Warn;
+  if (name == "error") return Level::Error;
+  return Level::Info;
+}
+
+// Holds the home for this process; the file says who has it.
+Result<Fd> lock_home(const Home& home) {
+  const std::filesystem::path file = home.run / "lock";
+  Fd fd(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!fd) return system_error(cat("opening '", file.string(), "'"), errno);
+  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    char holder[32] = {};
+    const ssize_t got = ::pread(fd.get(), holder, sizeof holder - 1, 0);
+    const std::string pid =
+        got > 0 ? std::string(trimmed(std::string_view(holder, static_cast<size_t>(got)))) : "?";
+    return Error{Code::Busy,
+                 cat("another laresd (process ", pid, ") serves '", home.data.string(),
+                     "'; stop it with `lares stop`, or set LARES_HOME for a second one")};
+  }
+  const std::string own = cat(::getpid(), "\n");
+  if (::ftruncate(fd.get(), 0) != 0 ||
+      ::pwrite(fd.get(), own.data(), own.size(), 0) != static_cast<ssize_t>(own.size()))
+    return system_error(cat("writing '", file.string(), "'"), errno);
+  return fd;
+}
+
+void set_limits() {
+  ::umask(077);
+  std::signal(SIGPIPE, SIG_IGN);
+  const rlimit no_core{0, 0};
+  (void)::setrlimit(RLIMIT_CORE, &no_core);  // a core dump would hold what people wrote
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < kDescriptorsWanted) {
+    files.rlim_cur = files.rlim_max == RLIM_INFINITY ? kDescriptorsWanted
+                                                     : std::min(files.rlim_max, kDescriptorsWanted);
+    (void)::setrlimit(RLIMIT_NOFILE, &files);
+  }
+}
+
+// SIGTERM and SIGINT become a message to the loop; the thread ends with stop().
+class Signals {
+ public:
+  // Blocks them in this thread and so in all that it starts: call before any other thread is made.
+  Signals() {
+    sigemptyset(&set_);
+    for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) sigaddset(&set_, number);
+    pthread_sigmask(SIG_BLOCK, &set_, nullptr);
+  }
+  void start(std::function<void(int)> on_signal) {
+    thread_ = std::thread([this, on_signal = std::move(on_signal)] {
+      for (;;) {
+        int number = 0;
+        if (sigwait(&set_, &number) != 0) continue;
+        if (number == SIGUSR1) return;  // our own: time to end
+        on_signal(number);
+      }
+    });
+  }
+  ~Signals() {
+    if (!thread_.joinable()) return;
+    pthread_kill(thread_.native_handle(), SIGUSR1);
+    thread_.join();
+  }
+
+ private:
+  sigset_t set_{};
+  std::thread thread_;
+};
+
+EngineChoice fake_engine(const Programs& programs, const Arguments& arguments) {
+  EngineChoice choice{programs.worker.string(),
+                      {"--engine=fake"},
+                      /*embedder_arguments=*/{"--pooling"},
+                      "fake",
+                      /*hands_model=*/false};
+  choice.arguments.insert(choice.arguments.end(), arguments.fake_options.begin(),
+                          arguments.fake_options.end());
+  return choice;
+}
+
+Result<> serve(const Arguments& arguments, Signals& signals) {
+  TRY_AS(const Home home, home_from_environment());
+  TRY(make(home));
+  TRY_AS(Settings settings, read_settings(home.config / "lares.toml"));
+  for (const auto& [name, value] : arguments.settings)
+    TRY(set(settings, name, value, "the command line"));
+  Log log("laresd", level_named(settings.log_level));
+  TRY_AS(const Fd lock, lock_home(home));
+  TRY(store::check_data_format(home.data));
+  TRY_AS(consent::Tokens tokens, consent::Tokens::open(home.config));
+  TRY_AS(inventory::Models models, inventory::Models::open(home.models(), log));
+
+  const SystemClock clock;
+  Loop loop(clock);
+  Background slow;  // questions, probes
+  Background disk;  // receipts, in their order
+  TRY_AS(
+      route::Receipts receipts,
+      route::Receipts::open(home.data, [&](Task task) { return disk.post(std::move(task)); }, log));
+
+  const Programs parts = programs();
+  const inventory::Memory memory = inventory::memory();
+  Core::Options options;
+  options.residents.budget =
+      settings.memory_budget.n > 0 ? settings.memory_budget : Bytes{memory.total.n / 2};
+  options.residents.machine = memory.total;
+  options.residents.shape = {settings.models_context, settings.models_sequences,
+                             settings.models_batch};
+  options.residents.threads = settings.models_threads;
+  options.models_default = settings.models_default;
+  options.models_preload = settings.models_preload;
+
+  bool stopping = false;
+  std::function<void()> stop;  // set below; on the loop
+  Core::Surroundings surroundings;
+  surroundings.settings = to_json(settings);
+  surroundings.status = {{"version", LARES_VERSION},
+                         {"pid", ::getpid()},
+                         {"home", home.data.string()},
+                         {"config", (home.config / "lares.toml").string()},
+                         {"socket", home.socket().string()}};
+  const char* person = std::getenv("HOME");
+  surroundings.person = person ? person : "/";
+  surroundings.doctor = [&](const DoctorFacts& facts) { return examine(facts, home, parts); };
+  surroundings.stop = [&] { stop(); };
+
+  const auto spawn = [&](host::WorkerSpec spec, host::Worker::OnEvent on_event) {
+    return host::Worker::spawn(std::move(spec), loop, log, std::move(on_event));
+  };
+  Core core(loop, log, std::move(models), std::move(receipts), slow, spawn, std::move(options),
+            std::move(surroundings));
+  stop = [&] {
+    if (std::exchange(stopping, true)) return;
+    log.info("ending");
+    core.shut_down([&] { loop.stop(); });
+  };
+
+  const std::filesystem::path port_file = home.run / "port";
+  TRY_AS(auto server, api::HttpServer::open({.socket = home.socket(),
+                                             .port = static_cast<uint16_t>(settings.api_port),
+                                             .tokens = std::move(tokens)},
+                                            core, log));
+  TRY(write_file(port_file, cat(server->port(), "\n")));
+  core.set_address(cat("http://127.0.0.1:", server->port()));
+  signals.start([&](int) { loop.post_end([&] { stop(); }); });
+
+  if (arguments.fake) {
+    core.set_engine(fake_engine(parts, arguments));
+  } else {
+    // the first time ever this takes seconds; requests that come meanwhile wait
+    const bool posted = slow.post([&] {
+      auto variants = choose_variant(parts, home, settings.engine_variant, log);
+      loop.post_end([&, variants = std::move(variants)]() mutable {
+        if (variants) {
+          core.set_engine(engine_choice(parts, *variants));
+        } else {
+          core.set_engine(std::move(variants).error());
+        }
+      });
+    });
+    assert(posted);
+  }
+  log.info("serving", {{"port", server->port()}, {"version", LARES_VERSION}});
+  loop.run();
+
+  server->stop();
+  std::error_code ignored;
+  std::filesystem::remove(port_file, ignored);
+  std::filesystem::remove(home.socket(), ignored);
+  log.info("ended");
+  return Unit{};
+}
+
+}  // namespace
+}  // namespace lares::app
+
+int main(int count, char** given) {
+  using namespace lares;
+  const auto complain = [](const Error& error) {
+    std::fprintf(stderr, "laresd: %s\n", error.message.c_str());
+    return row(error.code).exit_status;
+  };
+  auto arguments = app::read_arguments(count, given);
+  if (!arguments) return complain(arguments.error());
+  if (arguments->help) {
+    app::print_help();
+    return 0;
+  }
+  if (arguments->version) {
+    std::printf("laresd %s\n", LARES_VERSION);
+    return 0;
+  }
+  app::set_limits();
+  app::Signals signals;
+  auto served = app::serve(*arguments, signals);
+  return served ? 0 : complain(served.error());
+}

@@ -1,0 +1,169 @@
+#include "app/doctor.h"
+
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "app/variants.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "consent/tokens.h"
+#include "host/probe.h"
+#include "inventory/devices.h"
+
+namespace lares::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr Bytes kDiskLow = GiB(1);
+constexpr size_t kEscapesLeast = 20;
+
+class Report {
+ public:
+  void line(const std::string& check, Json ok, const std::string& detail,
+            const std::string& next = "") {
+    lines_.push_back({{"check", check}, {"ok", std::move(ok)}, {"detail", detail}, {"next", next}});
+  }
+  Json lines() && { return std::move(lines_); }
+
+ private:
+  Json lines_ = Json::array();
+};
+
+void machine(Report& report, const DoctorFacts& facts, const Home& home) {
+  const inventory::Cpu cpu = inventory::cpu();
+  report.line("processor", nullptr,
+              cat(cpu.model, ", ", cpu.cores, cpu.cores == 1 ? " core" : " cores"));
+  const inventory::Memory memory = inventory::memory();
+  const bool enough = facts.budget <= memory.total;
+  report.line(
+      "memory", enough,
+      cat(memory.available, " of ", memory.total, " available (limit: ", memory.limit_source,
+          "); models may hold ", facts.budget, " and hold ", facts.used),
+      enough ? "" : "set memory.budget in lares.toml to less than the machine has");
+  struct statvfs disk{};
+  if (::statvfs(home.data.c_str(), &disk) == 0) {
+    const Bytes free{static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize};
+    report.line("disk", free >= kDiskLow, cat(free, " free for '", home.data.string(), "'"),
+                free >= kDiskLow ? "" : "make room before adding models");
+  }
+}
+
+void folders(Report& report, const Home& home) {
+  for (const fs::path& folder : {home.config, home.data, home.models(), home.cache, home.run}) {
+    struct stat info{};
+    const bool there = ::stat(folder.c_str(), &info) == 0;
+    const bool ours = there && info.st_uid == ::geteuid();
+    const bool closed = there && (info.st_mode & 077) == 0;
+    report.line(cat("folder ", folder.string()), ours && closed,
+                !there   ? "is not there"
+                : !ours  ? "belongs to another user"
+                : closed ? "yours alone"
+                         : "others can look into it",
+                ours && !closed ? cat("chmod 700 '", folder.string(), "'") : "");
+  }
+  const auto token = consent::Tokens::open(home.config);
+  report.line("token", static_cast<bool>(token),
+              token ? "there, readable by you alone" : token.error().message);
+}
+
+void compute(Report& report, const DoctorFacts& facts, const Home& home, const Programs& programs) {
+  std::string variant;
+  if (!facts.engine) {
+    report.line("engine", nullptr, "the CPU variants are being probed",
+                "ask again in some seconds");
+  } else if (!*facts.engine) {
+    report.line("engine", false, facts.engine->error().message);
+  } else {
+    variant = (*facts.engine)->variant;
+    report.line("engine", true, cat("CPU variant '", variant, "' is used"));
+  }
+  if (variant != "fake") {
+    Log silent = Log::silent();
+    if (const auto variants = choose_variant(programs, home, "", silent)) {
+      for (const Probed& probed : variants->probed) {
+        const std::string figures =
+            cat(static_cast<int64_t>(probed.prefill_gflops), " GFLOP/s in prompts, ",
+                static_cast<int64_t>(probed.decode_gflops), " in answers");
+        const bool used = probed.variant == variant;
+        report.line(cat("CPU variant ", probed.variant), probed.ok ? Json(true) : Json(nullptr),
+                    used        ? cat("used: ", figures)
+                    : probed.ok ? cat("not used, because '", variant, "' is faster here: ", figures)
+                                : cat("not used, because in its probe it ", probed.why));
+      }
+    }
+  }
+  for (const inventory::Device& device : inventory::devices(variant)) {
+    report.line(cat(device.kind == "cpu-feature" ? "CPU feature " : "", device.name), nullptr,
+                device.used ? "used" : cat("not used, because ", device.why));
+  }
+}
+
+void sandbox(Report& report, const Programs& programs) {
+  const auto said = host::probe(programs.worker.string(), {"--escape-probes"});
+  if (!said || !said->is_object() || !said->contains("escapes") || !(*said)["escapes"].is_array()) {
+    report.line("sandbox", false,
+                said ? "its probe said nothing that makes sense" : said.error().message,
+                "no model runs without a sandbox; the message says what the kernel refused");
+    return;
+  }
+  for (const char* list : {"layers", "missing"}) {
+    const Json layers = said->value(list, Json::array());
+    for (const Json& layer : layers) {
+      const std::string text = layer.is_string() ? layer.get<std::string>() : "";
+      const bool holds = std::string_view(list) == "layers";
+      report.line(cat("sandbox layer ", text.substr(0, text.find(':'))),
+                  holds ? Json(true) : Json(nullptr),
+                  holds ? cat("holds: ", text) : cat("not to be had here: ", text),
+                  holds ? "" : "the other layers hold; this one would be a second wall");
+    }
+  }
+  size_t denied = 0;
+  const Json& escapes = (*said)["escapes"];
+  for (const Json& escape : escapes) {
+    const bool stopped = escape.value("denied", Json()) == Json(true);
+    denied += stopped;
+    const auto text = [&](const char* name) {
+      const Json value = escape.value(name, Json());
+      return value.is_string() ? value.get<std::string>() : "";
+    };
+    report.line(cat("escape: ", text("name")), stopped,
+                cat(stopped ? "denied: " : "NOT denied: ", text("detail")),
+                stopped ? "" : "please report this with the output of `lares doctor --json`");
+  }
+  const bool all = denied == escapes.size() && denied >= kEscapesLeast;
+  report.line("sandbox", all, cat(denied, " of ", escapes.size(), " ways out denied"));
+}
+
+void models(Report& report, const DoctorFacts& facts) {
+  if (facts.models.empty())
+    report.line("models", false, "there is none",
+                "`lares models add FILE`, or ./lares in the source folder");
+  for (const inventory::Model& model : facts.models) {
+    const auto file = inventory::Models::open_file(model);
+    report.line(
+        cat("model ", model.id), static_cast<bool>(file),
+        file ? cat(model.size, ", ", model.use == inventory::Use::Chat ? "chat" : "embeddings")
+             : file.error().message,
+        file ? "" : cat("`lares models rm ", model.id, "`, or put its file back"));
+  }
+}
+
+}  // namespace
+
+Json examine(const DoctorFacts& facts, const Home& home, const Programs& programs) {
+  Report report;
+  machine(report, facts, home);
+  folders(report, home);
+  models(report, facts);
+  compute(report, facts, home, programs);
+  sandbox(report, programs);
+  report.line(
+      "clients", nullptr,
+      "programs of yours reach this daemon with base_url=http://127.0.0.1:PORT/v1 and any key; "
+      "`lares status` shows the port");
+  return std::move(report).lines();
+}
+
+}  // namespace lares::app
