@@ -1,0 +1,206 @@
+#include "app/cli/answer.h"
+
+#include <atomic>
+#include <condition_variable>
+#include <csignal>
+#include <mutex>
+
+#include "app/cli/plain_text.h"
+#include "app/cli/show.h"
+#include "base/text.h"
+
+namespace lares::app {
+
+Waiting::Waiting(Screen& screen, std::string what)
+    : Waiting(screen, [what = std::move(what)] { return what; }) {}
+
+Waiting::Waiting(Screen& screen, std::function<std::string()> what)
+    : screen_(screen), what_(std::move(what)) {
+  if (!screen.is_terminal(Stream::Err)) return;
+  // signals go to the command's own thread, whose reads they interrupt
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  thread_ = std::jthread([this](const std::stop_token& stop) { wait(stop); });
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+void Waiting::wait(const std::stop_token& stop) {
+  std::mutex mutex;
+  std::condition_variable_any woken;
+  const SteadyTime began = std::chrono::steady_clock::now();
+  std::unique_lock lock(mutex);
+  if (woken.wait_for(lock, stop, kPatience, [] { return false; }) || stop.stop_requested()) return;
+  shown_ = true;
+  do {
+    const std::string what = plain_line(what_());
+    if (stop.stop_requested()) break;
+    const int64_t waited = ms_between(began, std::chrono::steady_clock::now());
+    screen_.say(cat("\r\x1b[K", what, " … ", waited / 1000, " s"));
+    woken.wait_for(lock, stop, std::chrono::seconds(1), [] { return false; });
+  } while (!stop.stop_requested());
+}
+
+void Waiting::over() {
+  if (!thread_.joinable()) return;
+  thread_.request_stop();
+  thread_.join();
+  if (shown_) screen_.say("\r\x1b[K");
+}
+
+namespace {
+
+std::atomic<Daemon*> interruptible = nullptr;
+volatile std::sig_atomic_t interrupts = 0;
+struct sigaction handler_before{};
+
+void on_interrupt(int) {
+  interrupts = 1;
+  if (Daemon* daemon = interruptible.load()) daemon->interrupt();
+}
+
+}  // namespace
+
+InterruptsDaemon::InterruptsDaemon(Daemon& daemon) {
+  daemon.rearm();
+  interrupts = 0;
+  interruptible.store(&daemon);
+  struct sigaction action{};
+  action.sa_handler = on_interrupt;
+  ::sigaction(SIGINT, &action, &handler_before);
+}
+
+InterruptsDaemon::~InterruptsDaemon() {
+  ::sigaction(SIGINT, &handler_before, nullptr);
+  interruptible.store(nullptr);
+}
+
+bool InterruptsDaemon::happened() const { return interrupts != 0; }
+
+Result<Sampling> sampling_of(const Arguments& arguments) {
+  Sampling sampling;
+  sampling.model = arguments.value("--model");
+  TRY_AS(sampling.temperature, arguments.number("--temperature", 0, 2));
+  TRY_AS(sampling.tokens_max, arguments.integer("--max-tokens", 1, 1'000'000));
+  TRY_AS(sampling.seed, arguments.integer("--seed", 0, UINT32_MAX));
+  return sampling;
+}
+
+Json chat_body(const Sampling& sampling, const Json& messages, bool stream) {
+  Json body = {{"messages", messages}, {"stream", stream}};
+  if (stream) body["stream_options"] = {{"include_usage", true}};
+  body["model"] = sampling.model.empty() ? "default" : sampling.model;
+  if (sampling.temperature) body["temperature"] = *sampling.temperature;
+  if (sampling.tokens_max) body["max_tokens"] = *sampling.tokens_max;
+  if (sampling.seed) body["seed"] = *sampling.seed;
+  return body;
+}
+
+namespace {
+
+// One answer's events into its text.
+class Listener {
+ public:
+  explicit Listener(Context& context)
+      : screen_(context.screen),
+        waiting_(context.screen, [&daemon = context.daemon] { return daemon.doing(); }) {}
+
+  // False: no more is wanted.
+  bool bytes(std::string_view piece) {
+    auto fed = events_.feed(piece, [&](std::string_view data) {
+      event(data);
+      return !failure_;
+    });
+    if (!fed && !failure_) failure_ = std::move(fed).error().within("reading the answer");
+    return !failure_;
+  }
+
+  Result<Answer> end() {
+    waiting_.over();
+    show(plain_.end());
+    if (!last_is_newline_ && !answer_.text.empty()) show("\n");
+    if (failure_) return *failure_;
+    return answer_;
+  }
+  bool complete() const { return complete_; }
+
+ private:
+  void event(std::string_view data) {
+    if (failure_) return;
+    if (data == "[DONE]") {
+      complete_ = true;
+      return;
+    }
+    auto json = parse_json(data);
+    if (!json) {
+      failure_ = std::move(json).error().within("reading the answer");
+      return;
+    }
+    if (!member_of(*json, "error").is_null()) {
+      failure_ = error_of(500, std::string(data));
+      return;
+    }
+    if (const std::string model = text_of(*json, "model"); !model.empty()) answer_.model = model;
+    if (const std::string id = text_of(member_of(*json, "lares"), "id"); !id.empty())
+      answer_.id = id;
+    if (const Json& usage = member_of(*json, "usage"); usage.is_object()) {
+      answer_.prompt_tokens = count_of(usage, "prompt_tokens");
+      answer_.completion_tokens = count_of(usage, "completion_tokens");
+    }
+    if (const Json& timings = member_of(*json, "timings"); timings.is_object())
+      answer_.tokens_per_s = number_of(timings, "predicted_per_second");
+    const Json& choices = member_of(*json, "choices");
+    if (!choices.is_array() || choices.empty()) return;
+    const Json& choice = choices.front();
+    if (const std::string reason = text_of(choice, "finish_reason"); !reason.empty())
+      answer_.reason = reason;
+    const std::string text = text_of(member_of(choice, "delta"), "content");
+    if (text.empty()) return;
+    waiting_.over();
+    answer_.text += text;
+    show(plain_.feed(text));
+  }
+
+  void show(std::string_view text) {
+    if (text.empty()) return;
+    last_is_newline_ = text.back() == '\n';
+    if (auto written = screen_.out(text); !written && !failure_)
+      failure_ = std::move(written).error();
+  }
+
+  Screen& screen_;
+  Waiting waiting_;
+  api::EventLines events_;
+  PlainText plain_;
+  Answer answer_;
+  std::optional<Error> failure_;
+  bool last_is_newline_ = true;
+  bool complete_ = false;
+};
+
+}  // namespace
+
+Result<Answer> stream_answer(Context& context, const Sampling& sampling, const Json& messages) {
+  const InterruptsDaemon interrupts_daemon(context.daemon);
+  Listener listener(context);
+  auto reply = context.daemon.request(
+      "POST", "/v1/chat/completions", dump(chat_body(sampling, messages, true)),
+      [&](std::string_view bytes) { return listener.bytes(bytes); });
+  auto answer = listener.end();
+  if (interrupts_daemon.happened()) {
+    Answer stopped = answer ? *std::move(answer) : Answer{};
+    stopped.stopped = true;
+    return stopped;
+  }
+  if (!answer) return answer;
+  if (!reply) return std::move(reply).error();
+  if (reply->status >= 400) return error_of(reply->status, reply->body);
+  if (!listener.complete())
+    return Error{
+        Code::Io,
+        "reading the answer: it broke off before its end; `lares doctor` says how the daemon is"};
+  return answer;
+}
+
+}  // namespace lares::app

@@ -1,0 +1,58 @@
+// lares ps: what is in memory, and what it is doing.
+#include "app/cli/show.h"
+#include "app/cli/table.h"
+#include "base/text.h"
+
+namespace lares::app {
+namespace {
+
+constexpr Option kOptions[] = {kJson};
+constexpr Example kExamples[] = {
+    {"lares ps", "Lists the models in memory with what each holds and does."},
+};
+
+Result<int> run(Context& context, const Arguments& arguments) {
+  // with no daemon nothing is in memory, and starting one would change the answer
+  const bool running = context.daemon.running();
+  Json models = Json::array();
+  if (running) {
+    TRY_AS(models, ask(context.daemon, "GET", "/lares/v1/ps"));
+  }
+  if (arguments.has("--json")) return print_json(context, models);
+  if (models.empty()) {
+    context.screen.say(running ? "lares: no model is in memory\n"
+                               : "lares: no model is in memory; the daemon does not run\n");
+    return 0;
+  }
+  Table table({{"MODEL", Table::Side::Left, true},
+               {"STATE"},
+               {"MEMORY", Table::Side::Right},
+               {"ANSWERING", Table::Side::Right},
+               {"WAITING", Table::Side::Right},
+               {"UP", Table::Side::Right},
+               {"ENGINE"},
+               {"PID", Table::Side::Right}});
+  for (const Json& model : models) {
+    const uint64_t pid = count_of(model, "pid");
+    table.add({text_of(model, "model"), text_of(model, "state"), size_of(model, "memory_bytes"),
+               cat(count_of(model, "requests")), cat(count_of(model, "waiting")),
+               duration_words(static_cast<int64_t>(count_of(model, "up_s")) * 1000),
+               text_of(model, "variant"), pid > 0 ? cat(pid) : ""});
+  }
+  TRY(context.screen.out(table.print(table_width(context))));
+  return 0;
+}
+
+constexpr Verb kVerb{
+    .name = "ps",
+    .summary = "list the models in memory and what they are doing",
+    .more = "",
+    .options = kOptions,
+    .words = {},
+    .examples = kExamples,
+    .run = run,
+};
+const Registered<Verb> kRegistered{kVerb};
+
+}  // namespace
+}  // namespace lares::app

@@ -1,0 +1,61 @@
+// lares stop: ends the daemon, and waits until it has ended.
+#include <poll.h>
+
+#include <cerrno>
+#include <csignal>
+
+#include "app/cli/answer.h"
+#include "app/cli/show.h"
+#include "base/text.h"
+
+namespace lares::app {
+namespace {
+
+constexpr milliseconds kStopMax{15'000};  // longer than the daemon gives its workers
+constexpr int kPollMs = 5;
+
+constexpr Option kOptions[] = {kJson};
+constexpr Example kExamples[] = {
+    {"lares stop", "Ends the daemon and its workers; answers in progress are cancelled."}};
+
+// Gone: its process is no more. The socket alone may be closed long before.
+bool gone(Daemon& daemon, uint64_t pid) {
+  if (pid == 0) return !daemon.running();
+  return ::kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH;
+}
+
+Result<int> run(Context& context, const Arguments& arguments) {
+  const bool ran = context.daemon.running();
+  if (ran) {
+    TRY_AS(const Json status, ask(context.daemon, "GET", "/lares/v1/status"));
+    TRY(ask(context.daemon, "POST", "/lares/v1/stop", Json::object()));
+    const uint64_t pid = count_of(status, "pid");
+    const Waiting waiting(context.screen, "waiting for laresd to end");
+    const SteadyTime begun = std::chrono::steady_clock::now();
+    while (!gone(context.daemon, pid)) {
+      if (ms_between(begun, std::chrono::steady_clock::now()) > kStopMax.count())
+        return Error{Code::Timeout, cat("stopping laresd: process ", pid, " is still there after ",
+                                        kStopMax.count() / 1000, " s; look at ",
+                                        DaemonClient::log_file(context.home).string(),
+                                        ", or end it with: kill ", pid)};
+      ::poll(nullptr, 0, kPollMs);
+    }
+  }
+  if (arguments.has("--json")) return print_json(context, {{"ran", ran}});
+  context.screen.say(ran ? "lares: the daemon has ended\n" : "lares: the daemon does not run\n");
+  return 0;
+}
+
+constexpr Verb kVerb{
+    .name = "stop",
+    .summary = "end the daemon",
+    .more = "",
+    .options = kOptions,
+    .words = {},
+    .examples = kExamples,
+    .run = run,
+};
+const Registered<Verb> kRegistered{kVerb};
+
+}  // namespace
+}  // namespace lares::app
