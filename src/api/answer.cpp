@@ -179,7 +179,7 @@ void append_json_string(std::string& out, std::string_view text) {
   out += '"';
 }
 
-ChunkWriter::ChunkWriter(AnswerHead head, bool include_usage, unsigned choices)
+ChunkWriter::ChunkWriter(const AnswerHead& head, bool include_usage, unsigned choices)
     : kind_(head.kind), include_usage_(include_usage), offsets_(choices) {
   head_ = R"(data: {"id":)";
   append_json_string(head_, head.id);
@@ -255,31 +255,35 @@ std::string ChunkWriter::error(const Error& error) {
 std::string base64(std::string_view bytes) {
   constexpr std::string_view kLetters =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  out.reserve((bytes.size() + 2) / 3 * 4);
+  std::string out((bytes.size() + 2) / 3 * 4, '=');
+  char* to = out.data();
   for (size_t i = 0; i < bytes.size(); i += 3) {
     const size_t have = std::min<size_t>(3, bytes.size() - i);
     uint32_t group = 0;
-    for (size_t k = 0; k < 3; k++)
-      group = group << 8 | (k < have ? static_cast<unsigned char>(bytes[i + k]) : 0u);
-    for (size_t k = 0; k < 4; k++) out += k <= have ? kLetters[group >> (18 - 6 * k) & 63] : '=';
+    for (size_t k = 0; k < 3; k++) {
+      group = group << 8 | (k < have ? static_cast<unsigned char>(bytes[i + k]) : 0U);
+    }
+    for (size_t k = 0; k < 4; k++, to++) {
+      if (k <= have) *to = kLetters[group >> (18 - 6 * k) & 63];
+    }
   }
   return out;
 }
 
 Result<Json> embeddings_answer(const Embedded& embedded, size_t inputs, uint32_t dimensions,
                                bool as_base64, const Ended& ended, std::string_view model) {
-  static_assert(std::endian::native ==
-                std::endian::little);  // vectors travel as they lie in memory
+  // vectors travel as they lie in memory
+  static_assert(std::endian::native == std::endian::little);
   const size_t length = embedded.length;
   if (length == 0 || embedded.vectors.size() != inputs * length * sizeof(float))
     return Error{Code::Corrupt, cat("embedding with '", model, "': ", embedded.vectors.size(),
                                     " bytes came for ", inputs, " inputs of ", length, " numbers")};
-  if (dimensions > length)
+  if (dimensions > length) {
     return Error{Code::Invalid,
                  cat("reading the request: 'dimensions' is ", dimensions, ", but '", model,
                      "' has ", length, "; ask for at most that many"),
                  "dimensions"};
+  }
   const size_t kept = dimensions == 0 ? length : dimensions;
   Json data = Json::array();
   std::vector<float> vector(length);

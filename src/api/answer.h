@@ -53,7 +53,7 @@ class ChunkWriter {
  public:
   // include_usage: every chunk carries "usage": null, as OpenAI's do, and usage() is sent before
   // the end.
-  ChunkWriter(AnswerHead head, bool include_usage, unsigned choices);
+  ChunkWriter(const AnswerHead& head, bool include_usage, unsigned choices);
 
   // The first chunk of a choice: the role, for chat; "" for completions.
   std::string role(unsigned choice) const;

@@ -44,11 +44,12 @@ Result<std::string> string_field(const Json& body, const char* name, size_t byte
     return Error{Code::Invalid, cat("reading the request: '", name, "' is missing"), name};
   }
   if (!found->is_string() || found->get_ref<const std::string&>().size() > bytes_max ||
-      found->get_ref<const std::string&>().empty())
+      found->get_ref<const std::string&>().empty()) {
     return Error{
         Code::Invalid,
         cat("reading the request: '", name, "' must be a string of 1 to ", bytes_max, " bytes"),
         name};
+  }
   return found->get<std::string>();
 }
 
@@ -98,11 +99,12 @@ void receipts(const Request& request, std::shared_ptr<Responder> responder, Serv
     const std::string& text = found->second;
     const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), limit);
     if (problem != std::errc() || end != text.data() + text.size() || limit < 1 ||
-        limit > kReceiptsShownMax)
+        limit > kReceiptsShownMax) {
       return responder->error({Code::Invalid,
                                cat("reading the request: 'limit' is '", text.substr(0, 16),
                                    "', but must be an integer from 1 to ", kReceiptsShownMax),
                                "limit"});
+    }
   }
   service.ask("receipts", {{"limit", limit}}, answer_with(std::move(responder)));
 }
