@@ -197,11 +197,12 @@ Result<Batcher::EmbedJob> Batcher::read_embed(uint64_t id, const wire::Embed& me
       TRY_AS(tokens, model_.tokenize(text, Special::AsText));
     } else if (input.is_array()) {
       for (const Json& item : input) {
-        if (!item.is_number_unsigned() || item.get<uint64_t>() >= facts.vocabulary) {
+        const auto token = token_id(item, facts.vocabulary);
+        if (!token) {
           return wrong(
               cat("has something that is no token id; they are 0 to ", facts.vocabulary - 1));
         }
-        tokens.push_back(item.get<Token>());
+        tokens.push_back(*token);
       }
     } else {
       return wrong("is neither strings nor arrays of token ids");
@@ -369,13 +370,32 @@ std::vector<Batcher::Part> Batcher::plan() {
     chunk = static_cast<size_t>(std::min(target_ms * prompt_tokens_per_ms_, 1e6));
   }
   room = std::min(room, std::max(chunk, kChunkMin));
+  share_out(room, parts);
+  return parts;
+}
+
+// Half of the room for prompts is the oldest's, the rest goes to those that need least: short ones
+// do not wait for long ones, and long ones do not starve.
+void Batcher::share_out(size_t room, std::vector<Part>& parts) {
+  std::vector<Request*> prompts;
+  size_t wanted = 0;
   for (const auto& request : computing_) {
-    if (!request->prefilling() || room == 0) continue;
-    const size_t rows = std::min(room, request->pending());
-    parts.push_back({request.get(), rows});
+    if (!request->prefilling()) continue;
+    prompts.push_back(request.get());
+    wanted += request->pending();
+  }
+  if (prompts.empty()) return;
+  const size_t others = wanted - prompts[0]->pending();
+  const size_t first = std::min(prompts[0]->pending(), room - std::min(room / 2, others));
+  parts.push_back({prompts[0], first});
+  room -= first;
+  std::stable_sort(prompts.begin() + 1, prompts.end(),
+                   [](const Request* a, const Request* b) { return a->pending() < b->pending(); });
+  for (size_t i = 1; i < prompts.size() && room > 0; i++) {
+    const size_t rows = std::min(room, prompts[i]->pending());
+    parts.push_back({prompts[i], rows});
     room -= rows;
   }
-  return parts;
 }
 
 bool Batcher::make_cells(size_t needed) {

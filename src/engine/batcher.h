@@ -83,6 +83,7 @@ class Batcher {
   bool begin(Request& request, Slots::Place place);
   bool must_wait_for_prefix(const Request& request, size_t keep) const;
   std::vector<Part> plan();
+  void share_out(size_t room, std::vector<Part>& parts);
   bool make_cells(size_t needed);
   void preempt(Request& request);
   bool preempt_youngest();

@@ -8,6 +8,9 @@
 namespace lares::engine {
 namespace {
 
+// Something of the request's, short enough to be quoted.
+std::string quoted(const Json& value) { return utf8_repaired(dump(value).substr(0, 32)); }
+
 Error wrong(std::string_view field, std::string what) {
   return {Code::Invalid, cat("'", field, "' ", what), std::string(field)};
 }
@@ -52,7 +55,7 @@ class Fields {
                           : found->is_number_float() ? static_cast<int64_t>(found->get<double>())
                                                      : found->get<int64_t>();
     if (value < low || value > high) {
-      fail(name, cat("is ", dump(*found), ", but must be from ", low, " to ", high));
+      fail(name, cat("is ", quoted(*found), ", but must be from ", low, " to ", high));
       return false;
     }
     out = value;
@@ -112,7 +115,7 @@ void read_logit_bias(Fields& fields, Tokens vocabulary, Sampling& out) {
     uint32_t token = 0;
     const auto [end, problem] = std::from_chars(key.data(), key.data() + key.size(), token);
     if (problem != std::errc() || end != key.data() + key.size() || token >= vocabulary) {
-      return fields.fail("logit_bias", cat("names token '", key.substr(0, 32),
+      return fields.fail("logit_bias", cat("names token '", utf8_repaired(key.substr(0, 32)),
                                            "', but token ids here are 0 to ", vocabulary - 1));
     }
     if (!value.is_number() || !(std::fabs(value.get<double>()) <= 100)) {
@@ -157,16 +160,24 @@ void read_prompt(Fields& fields, Tokens vocabulary, GenerateOptions& out) {
   std::vector<Token> tokens;
   tokens.reserve(found->size());
   for (const Json& item : *found) {
-    if (!item.is_number_unsigned() || item.get<uint64_t>() >= vocabulary) {
-      return fields.fail("prompt", cat("has '", dump(item).substr(0, 32),
-                                       "', but token ids here are 0 to ", vocabulary - 1));
+    const auto token = token_id(item, vocabulary);
+    if (!token) {
+      return fields.fail(
+          "prompt", cat("has ", quoted(item), ", but token ids here are 0 to ", vocabulary - 1));
     }
-    tokens.push_back(item.get<Token>());
+    tokens.push_back(*token);
   }
   out.prompt = std::move(tokens);
 }
 
 }  // namespace
+
+std::optional<Token> token_id(const Json& value, Tokens vocabulary) {
+  if (!value.is_number_integer()) return std::nullopt;
+  if (!value.is_number_unsigned() && value.get<int64_t>() < 0) return std::nullopt;
+  if (value.get<uint64_t>() >= vocabulary) return std::nullopt;
+  return value.get<Token>();
+}
 
 Result<GenerateOptions> read_options(const wire::Generate& message, Tokens vocabulary,
                                      uint32_t random_seed) {
@@ -191,8 +202,8 @@ Result<GenerateOptions> read_options(const wire::Generate& message, Tokens vocab
     read_prompt(fields, vocabulary, out);
     fields.flag("echo", out.echo);
   } else {
-    return Error{Code::Invalid,
-                 cat("'", message.kind.substr(0, 32), "' is neither 'chat' nor 'completion'")};
+    return Error{Code::Invalid, cat("'", utf8_repaired(message.kind.substr(0, 32)),
+                                    "' is neither 'chat' nor 'completion'")};
   }
   int64_t whole = 0;
   if (fields.integer("max_tokens", whole, 0, INT32_MAX)) {

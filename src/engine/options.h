@@ -28,6 +28,9 @@ struct GenerateOptions {
   Sampling sampling;
 };
 
+// The token that a JSON value names; nullopt when it is none of the vocabulary.
+std::optional<Token> token_id(const Json& value, Tokens vocabulary);
+
 // Invalid, with the field in `param`. `random_seed` is taken where the body names none.
 Result<GenerateOptions> read_options(const wire::Generate& message, Tokens vocabulary,
                                      uint32_t random_seed);

@@ -166,6 +166,7 @@ void LlamaModel::describe() {
   } else {
     facts_.piece_max = 0;  // these leave out parts of a text, so its length says nothing
   }
+  if (kind == LLAMA_VOCAB_TYPE_WPM) read_word_pieces();
   facts_.info = {{"architecture", architecture},
                  {"name", metadata(model, "general.name")},
                  {"parameters", llama_model_n_params(model)},
@@ -181,6 +182,18 @@ void LlamaModel::describe() {
                  {"has_template", template_.present()},
                  {"template_sha256", template_.present() ? sha256_hex(template_.source()) : ""},
                  {"licence", metadata(model, "general.license")}};
+}
+
+// Without both special tokens the engine's own way must do.
+void LlamaModel::read_word_pieces() {
+  WordPieces::Specials specials{llama_vocab_bos(vocab_), llama_vocab_sep(vocab_), 0};
+  if (specials.begin < 0 || specials.end < 0) return;
+  std::vector<std::string> texts;
+  for (Token token = 0; token < static_cast<Token>(facts_.vocabulary); token++) {
+    texts.emplace_back(llama_vocab_get_text(vocab_, token));
+    if (texts.back() == "[UNK]") specials.unknown = token;
+  }
+  word_pieces_.emplace(texts, specials);
 }
 
 Result<> LlamaModel::make_context(const wire::Load& load) {

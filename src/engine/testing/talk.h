@@ -1,0 +1,98 @@
+// Talk: a model with a batcher, and everything that came out of it, for tests. No processes, no
+// wire.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "engine/batcher.h"
+
+namespace lares::engine::testing {
+
+// What became of one request.
+struct Heard {
+  std::optional<wire::Started> started;
+  std::string text;
+  std::vector<std::string> pieces;  // the text of each Delta
+  Json logprobs = Json::array();
+  Tokens tokens = 0;  // as the Deltas counted them
+  std::vector<double> progress;
+  std::optional<wire::Done> done;
+  std::optional<Error> failed;
+  int ends = 0;
+  bool ended() const { return ends > 0; }
+};
+
+// A fake model by its options: {"window", "16"}, ...
+inline std::unique_ptr<Model> fake_model(Options options, wire::Load load, Pulse& pulse) {
+  const auto* const backend = Registered<Backend>::find("fake");
+  EXPECT_TRUE(backend->prepare(options));
+  EXPECT_TRUE(options.empty());
+  LoadOrder order;
+  order.load = std::move(load);
+  auto model = backend->load(order, pulse);
+  EXPECT_TRUE(model);
+  return *std::move(model);
+}
+
+class Talk {
+ public:
+  explicit Talk(Options options = {}, wire::Load load = {})
+      : Talk([&](Pulse& p) { return fake_model(std::move(options), std::move(load), p); }) {}
+  explicit Talk(const std::function<std::unique_ptr<Model>(Pulse&)>& make)
+      : model(make(pulse)),
+        batcher(
+            *model, pulse, clock, [this](uint64_t id, Batcher::Event e) { hear(id, std::move(e)); },
+            [this] { return seed++; }) {}
+
+  void complete(uint64_t id, Json prompt, Json more = Json::object()) {
+    more["prompt"] = std::move(prompt);
+    batcher.generate(id, {"completion", std::move(more)});
+  }
+  // One message of the person's.
+  void chat(uint64_t id, const std::string& content, Json more = Json::object()) {
+    more["messages"] = Json::array({{{"role", "user"}, {"content", content}}});
+    batcher.generate(id, {"chat", std::move(more)});
+  }
+  // Steps until there is nothing to do; false when that does not come.
+  bool run(int steps_max = 100'000) {
+    while (batcher.step()) {
+      if (--steps_max == 0) return false;
+    }
+    return true;
+  }
+  Heard& operator[](uint64_t id) { return heard[id]; }
+
+  Pulse pulse;
+  FakeClock clock;
+  std::unique_ptr<Model> model;
+  std::map<uint64_t, Heard> heard;
+  uint32_t seed = 1;
+  Batcher batcher;
+
+ private:
+  void hear(uint64_t id, Batcher::Event event) {
+    Heard& h = heard[id];
+    EXPECT_EQ(h.ends, 0) << "request " << id << " speaks after its end";
+    if (const auto* started = std::get_if<wire::Started>(&event)) {
+      EXPECT_FALSE(h.started) << "request " << id << " starts twice";
+      h.started = *started;
+    } else if (const auto* delta = std::get_if<wire::Delta>(&event)) {
+      h.text += delta->text;
+      h.pieces.push_back(delta->text);
+      h.tokens += delta->tokens;
+      for (const Json& one : delta->logprobs) h.logprobs.push_back(one);
+    } else if (const auto* done = std::get_if<wire::Done>(&event)) {
+      h.done = *done;
+      h.ends++;
+    } else if (const auto* failed = std::get_if<wire::Failed>(&event)) {
+      h.failed = failed->error;
+      h.ends++;
+    } else {
+      h.progress.push_back(std::get<wire::Progress>(event).fraction);
+    }
+  }
+};
+
+}  // namespace lares::engine::testing
