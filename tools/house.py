@@ -72,12 +72,14 @@ def programs(folder=None):
 
 
 class House(Served):
-    """laresd on a home of its own, with the given model files linked into its model folder.
+    """laresd on a home of its own, with the given model files linked into its model folder; with --engine=fake,
+    `fake_models` are files of that name that nobody reads.
 
     What it logs is in self.log; self.home is gone after stop(). `keep_home` starts on an earlier one's home.
     """
 
-    def __init__(self, models=(), arguments=(), settings="", environment=None, bin_folder=None, keep_home=None):
+    def __init__(self, models=(), arguments=(), settings="", environment=None, bin_folder=None, keep_home=None,
+                 fake_models=("fake",)):
         self.bin = programs(bin_folder)
         self.home = pathlib.Path(keep_home or tempfile.mkdtemp(prefix="lares-home-"))
         folder = self.home / "share" / "models"
@@ -89,6 +91,9 @@ class House(Served):
             link = folder / pathlib.Path(model).name.lower()
             if not link.exists():
                 link.symlink_to(pathlib.Path(model).resolve())
+        if "--engine=fake" in arguments:
+            for name in fake_models:
+                (folder / f"{name}.gguf").write_bytes(b"GGUF")
         self.environment = {**os.environ, "LARES_HOME": str(self.home), **(environment or {})}
         port_file = self.home / "run" / "port"
         port_file.unlink(missing_ok=True)

@@ -220,7 +220,7 @@ class Clients(WithHouse):
             until, status = time.monotonic() + 15, 0
             while status != 200 and time.monotonic() < until:
                 try:
-                    stream = Stream(self.port, chat("count for me", max_tokens=20))
+                    stream = Stream(self.port, chat("count: 100", max_tokens=20))
                     status = stream.r.status
                 except OSError:
                     time.sleep(0.2)
@@ -235,7 +235,7 @@ class Clients(WithHouse):
     def test_a_client_that_never_reads_ends_alone(self):
         lazy = socket.create_connection(("127.0.0.1", self.port))
         lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        body = json.dumps({"stream": True, **chat("x", max_tokens=4000)}).encode()
+        body = json.dumps({"stream": True, **chat("count: 2000", max_tokens=4000)}).encode()
         lazy.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost:%d\r\nContent-Type: application/json\r\n"
                      b"Content-Length: %d\r\n\r\n" % (self.port, len(body)) + body)
         self.assert_serves()
@@ -243,7 +243,7 @@ class Clients(WithHouse):
         self.until_idle()
 
     def test_a_client_that_leaves_stops_its_computation(self):
-        stream = Stream(self.port, chat("a long story", max_tokens=4000))
+        stream = Stream(self.port, chat("count: 2000", max_tokens=4000))
         next(iter(stream.events()))
         left = time.monotonic()
         stream.close()
@@ -280,32 +280,25 @@ class Deaths(unittest.TestCase):
 
     SIGNALS = [s for s in range(1, 65) if s not in (32, 33)]  # those two belong to the C library
 
-    def worker(self, house):
-        for pid, name in house.pids().items():
-            if name.startswith("lares-worker"):
-                return pid
-        return None
+    def worker(self, house, model):
+        return next(row["pid"] for row in owner(house, "GET", "/lares/v1/ps") if row["model"] == model)
 
     def fatal(self, number):
         """Signals that a process may get and live: ignored or stopped-and-continued by default."""
         return number not in (signal.SIGCHLD, signal.SIGURG, signal.SIGWINCH, signal.SIGCONT)
 
     def test_every_signal_in_mid_answer_is_a_typed_error_within_two_seconds(self):
-        with House(arguments=SLOW) as house:
+        # a model whose worker dies three times in a minute rests; so each signal gets its own
+        with House(arguments=SLOW, fake_models=[f"fake-{n}" for n in self.SIGNALS],
+                   settings="[models]\npreload = false\n") as house:
             for number in self.SIGNALS:
                 with self.subTest(signal=number):
-                    until = time.monotonic() + 20
-                    stream = None
-                    while time.monotonic() < until:
-                        stream = Stream(house.port, chat("go on", max_tokens=2000))
-                        if stream.r.status == 200:
-                            break
-                        time.sleep(0.3)  # three deaths in a minute: the model rests, and says so
+                    stream = Stream(house.port, chat("count: 2000", max_tokens=2000, model=f"fake-{number}"))
                     self.assertEqual(stream.r.status, 200)
                     events = stream.events()
                     next(events)
                     next(events)
-                    os.kill(self.worker(house), number)
+                    os.kill(self.worker(house, f"fake-{number}"), number)
                     sent = time.monotonic()
                     if not self.fatal(number):
                         next(events)
@@ -347,7 +340,7 @@ class Daemon(unittest.TestCase):
     def test_sigterm_ends_it_cleanly_and_it_starts_again(self):
         house = House(arguments=SLOW)
         try:
-            stream = Stream(house.port, chat("go on", max_tokens=2000))
+            stream = Stream(house.port, chat("count: 2000", max_tokens=2000))
             next(stream.events())
             workers = [p for p, name in house.pids().items() if name.startswith("lares-worker")]
             house.process.send_signal(signal.SIGTERM)
@@ -365,7 +358,7 @@ class Daemon(unittest.TestCase):
     def test_sigkill_leaves_no_worker_and_it_starts_again(self):
         house = House(arguments=SLOW)
         try:
-            stream = Stream(house.port, chat("go on", max_tokens=2000))
+            stream = Stream(house.port, chat("count: 2000", max_tokens=2000))
             next(stream.events())
             workers = [p for p, name in house.pids().items() if name.startswith("lares-worker")]
             self.assertTrue(workers)

@@ -56,7 +56,7 @@ def launchers():
 
 def environment():
     # paths relative to the checkout, so that another clone finds the same objects in ccache
-    return {**os.environ, "CCACHE_BASEDIR": str(ROOT), "LC_ALL": "C.UTF-8", "NINJA_STATUS": "@%f/%t@ ", "CLICOLOR_FORCE": "0"}
+    return {**os.environ, "CCACHE_BASEDIR": str(ROOT), "CCACHE_NOHASHDIR": "1", "LC_ALL": "C.UTF-8", "NINJA_STATUS": "@%f/%t@ ", "CLICOLOR_FORCE": "0"}
 
 
 def configure(folder, source, options, doing):
