@@ -127,7 +127,7 @@ class Clone:
                 "PIP_FIND_LINKS": str(self.index), "PIP_CONFIG_FILE": os.devnull, "CCACHE_DISABLE": "1", "TERM": "dumb", **more}
 
     def lares(self, *words, **more):
-        return subprocess.run([self.root / "lares", *words], env=self.environment(**more), capture_output=True, text=True,
+        return subprocess.run(["./lares", *words], cwd=self.root, env=self.environment(**more), capture_output=True, text=True,
                               stdin=subprocess.DEVNULL, timeout=PATIENCE_S)
 
     def bootstrap(self, *words, **more):
@@ -235,6 +235,16 @@ class FirstAnswer(Case):
         clone.root.rename(moved)
         clone.root = moved
         self.expect_answer(clone.lares("hello"))
+
+    def test_another_clone_finds_the_engine_built(self):
+        clone = self.clone()
+        self.expect_answer(clone.lares("hello"))
+        second = clone.folder / "second"
+        shutil.copytree(clone.root, second, ignore=shutil.ignore_patterns("build"))
+        clone.root = second
+        done = clone.lares("hello")
+        self.expect_answer(done)
+        self.assertNotIn("building the engine", done.stderr)
 
     def test_a_name_with_blanks_works(self):
         clone = self.clone()
@@ -458,8 +468,9 @@ class Interrupted(Case):
     def test_after_a_power_cut_the_last_objects_are_made_anew(self):
         clone = self.clone()
         self.expect_answer(clone.lares("hello"))
-        engine = next((clone.cache / "engine").iterdir())
+        engine = next(path for path in (clone.cache / "engine").iterdir() if not path.name.endswith(".cmake"))
         (engine / ".building").write_text("another boot\n")
+        (engine / ".built").unlink()
         library = engine / "lib" / "libllama.so"
         library.write_bytes(b"")  # what a file system may leave
         (clone.root / "build" / "release" / ".ready").unlink()

@@ -32,11 +32,23 @@ def engine_folder(source):
 
 
 def build_engine(tree, folder, variants):
-    """Builds the libraries and the variants named; a no-op of Ninja when they are there."""
+    """Builds the libraries and the variants named, unless the folder's stamp says that they are there."""
+    stamp = folder / ".built"
+    have = set(read_stamp(stamp).split()) if (folder / "lib" / "libllama.so").exists() else set()
+    if have and have.issuperset(variants):
+        return
     options = ["-DCMAKE_BUILD_TYPE=Release", f"-DLARES_LLAMA={tree}", *launchers()]
     need_room(folder, 0 if (folder / "lib" / "libllama.so").exists() else ENGINE_BYTES, "building the engine")
-    configure(folder, ROOT / "cmake" / "engine", options, "preparing the engine's build")
+    # a copy beside the engine, so that another clone with the same file finds it built and not moved
+    source = ENGINES / f"{folder.name}.cmake"
+    source.mkdir(parents=True, exist_ok=True)
+    recipe = (ROOT / "cmake" / "engine" / "CMakeLists.txt").read_text()
+    if read_stamp(source / "CMakeLists.txt") != recipe:
+        write_stamp(source / "CMakeLists.txt", recipe)
+    configure(folder, source, options, "preparing the engine's build")
     ninja(folder, ["engine", *[f"ggml-cpu-{name}" for name in variants]], f"building the engine ({', '.join(variants)})")
+    os.sync()  # the stamp must not be older on the disk than what it vouches for
+    write_stamp(stamp, " ".join(sorted(have.union(variants))) + "\n")
 
 
 def configure_preset(preset, tree, boost, engine, tests):
@@ -172,7 +184,7 @@ def write_ready(engine, model, began, newest):
 def clean(engine, keep):
     """Removes other engines, and archives and trees that no pin names."""
     for path in ENGINES.iterdir() if ENGINES.is_dir() else ():
-        if path != engine:
+        if path.name.removesuffix(".cmake") != engine.name:
             remove(path)
     for path in [*fetch.DOWNLOADS.glob("*"), *fetch.SOURCES.glob("*")]:
         if path.name not in keep:
