@@ -8,3 +8,19 @@ foreach(part FirstAnswer Fetching NoRoom Interrupted Words Variants Screens Inst
   add_test(NAME bootstrap/${part} COMMAND python3 -B ${CMAKE_SOURCE_DIR}/tests/bootstrap/bootstrap_test.py ${part})
   set_tests_properties(bootstrap/${part} PROPERTIES TIMEOUT 900)
 endforeach()
+
+# lares_script_test(NAME SCRIPT [MODEL] [ARGUMENTS...]): a Python script over the built programs, which it finds by
+# LARES_BIN. MODEL: it needs LARES_TEST_MODELS too, and carries the label. Exit status 77 is "skipped", with its reason.
+function(lares_script_test name script)
+  cmake_parse_arguments(test "MODEL" "" "" ${ARGN})
+  add_test(NAME ${name} COMMAND ${LARES_TEST_PYTHON} -B ${CMAKE_SOURCE_DIR}/${script} ${test_UNPARSED_ARGUMENTS})
+  set_tests_properties(${name} PROPERTIES TIMEOUT 900 SKIP_RETURN_CODE 77
+    ENVIRONMENT "LARES_BIN=${CMAKE_BINARY_DIR}/bin;LARES_TEST_MODELS=${LARES_TEST_MODELS}")
+  if(test_MODEL)
+    set_tests_properties(${name} PROPERTIES LABELS model)
+  endif()
+endfunction()
+
+if(LARES_ENGINE)
+  lares_script_test(real/embeddings tests/real/embeddings_test.py MODEL)
+endif()

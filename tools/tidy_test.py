@@ -77,6 +77,11 @@ class Rules(unittest.TestCase):
         self.assertEqual(sorted(self.found(tidy.banned_code)),
                          [("src/base/a.cpp", 3), ("src/base/a.cpp", 4), ("src/base/a.cpp", 6), ("src/base/a_test.cpp", 1)])
 
+    def test_tests_of_real_processes_may_wait_and_helpers_may_do_as_tests_do(self):
+        self.write("src/host/worker_test.cpp", "std::this_thread::sleep_for(1ms);\n")
+        self.write("src/host/testing/child.cpp", "int n = atoi(text);\n#include <gtest/gtest.h>\n")
+        self.assertEqual(self.found(tidy.banned_code) + self.found(tidy.doors), [])
+
     def test_assertions_cannot_be_switched_off(self):
         self.write("CMakeLists.txt", 'string(REPLACE "-DNDEBUG" "" FLAGS "${FLAGS}")\n')
         self.write("cmake/x.cmake", "add_compile_definitions(NDEBUG)\n")

@@ -130,7 +130,7 @@ void sandbox(Report& report, const Programs& programs) {
     };
     report.line(cat("escape: ", text("name")), stopped,
                 cat(stopped ? "denied: " : "NOT denied: ", text("detail")),
-                stopped ? "" : "please report this with the output of `lares doctor --json`");
+                stopped ? "" : "report this with the output of `lares doctor --json`");
   }
   const bool all = denied == escapes.size() && denied >= kEscapesLeast;
   report.line("sandbox", all, cat(denied, " of ", escapes.size(), " ways out denied"));
@@ -161,8 +161,7 @@ Json examine(const DoctorFacts& facts, const Home& home, const Programs& program
   sandbox(report, programs);
   report.line(
       "clients", nullptr,
-      "programs of yours reach this daemon with base_url=http://127.0.0.1:PORT/v1 and any key; "
-      "`lares status` shows the port");
+      cat("programs of yours reach this daemon with base_url=", facts.address, "/v1 and any key"));
   return std::move(report).lines();
 }
 
