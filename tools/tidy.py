@@ -138,7 +138,7 @@ class Tree:
         return enumerate(self.text(name).split("\n"), 1)
 
     def is_text(self, name):
-        if name.startswith(VERBATIM):
+        if name.startswith(VERBATIM) and not name.endswith(".py"):
             return False
         return name.endswith(TEXT) or "." not in os.path.basename(name)
 
