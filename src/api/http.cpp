@@ -75,6 +75,13 @@ std::string date_now() {
   return text;
 }
 
+bool line_feed_alone(std::string_view text) {
+  for (size_t at = text.find('\n'); at != std::string_view::npos; at = text.find('\n', at + 1)) {
+    if (at == 0 || text[at - 1] != '\r') return true;
+  }
+  return false;
+}
+
 enum class Framing { Length, Chunks, Close };
 
 std::string head_of(const Start& start, Framing framing, size_t length, bool keep_alive) {
@@ -166,6 +173,9 @@ struct HttpServer::Impl {
 
 namespace {
 
+// Coroutines take references to what their caller's frame holds: GCC 12 loses parameters of class
+// type that are passed by value.
+//
 // Serves one client. A single coroutine, serve(), that waits for one thing only, the bell;
 // readability, writability, the deadline, an answer's bytes and the end of the server ring it and
 // leave a flag.
@@ -214,9 +224,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   awaitable<std::optional<Head>> read_head(bool first);
   awaitable<bool> read_body(Admitted& admitted, std::string_view head);
-  awaitable<bool> answer(Admitted admitted);
+  awaitable<bool> answer(Admitted& admitted);
   awaitable<bool> send_answer(const Admitted& admitted, bool keep_alive);
-  awaitable<void> refuse(Refusal refusal);
+  awaitable<void> refuse(const Refusal& refusal);
   awaitable<bool> tell(const Refusal& refusal, bool keep_alive);
   awaitable<void> linger();
   void log_answer(const Admitted& admitted, std::string_view end) const;
@@ -340,7 +350,7 @@ awaitable<void> Connection::serve(std::shared_ptr<Connection> self) {
       const bool stay =
           bodiless && !asks_close && (refusal->status == 404 || refusal->status == 405);
       if (!stay) {
-        co_await self->refuse(std::move(*refusal));
+        co_await self->refuse(*refusal);
         break;
       }
       if (!co_await self->tell(*refusal, true)) break;
@@ -351,7 +361,7 @@ awaitable<void> Connection::serve(std::shared_ptr<Connection> self) {
         self->authenticated_ || admitted.request.who.right != consent::Right::None;
     self->server_.request_count++;
     if (!co_await self->read_body(admitted, self->head_)) break;
-    if (!co_await self->answer(std::move(admitted))) break;
+    if (!co_await self->answer(admitted)) break;
   }
 }
 
@@ -398,7 +408,7 @@ awaitable<std::optional<Head>> Connection::read_head(bool first) {
     if (!line_end_may_follow) {
       auto end = head_end(in_, search, limits);
       if (auto* refusal = std::get_if<Refusal>(&end)) {
-        co_await refuse(std::move(*refusal));
+        co_await refuse(*refusal);
         co_return std::nullopt;
       }
       if (const size_t size = std::get<size_t>(end)) {
@@ -407,7 +417,7 @@ awaitable<std::optional<Head>> Connection::read_head(bool first) {
         due_never();
         auto head = parse_head(head_);
         if (auto* refusal = std::get_if<Refusal>(&head)) {
-          co_await refuse(std::move(*refusal));
+          co_await refuse(*refusal);
           co_return std::nullopt;
         }
         co_return std::move(std::get<Head>(head));
@@ -419,7 +429,7 @@ awaitable<std::optional<Head>> Connection::read_head(bool first) {
         Refusal late{.status = 408,
                      .message = cat("reading the head: it did not come to its end in ",
                                     limits.head_time.count(), " ms; send it at once")};
-        co_await refuse(std::move(late));
+        co_await refuse(late);
       }
       co_return std::nullopt;
     }
@@ -448,7 +458,7 @@ awaitable<bool> Connection::read_body(Admitted& admitted, std::string_view head)
                       .message = cat("reading the head: ",
                                      error ? error.message() : "it can be read in two ways"),
                       .shape = admitted.endpoint->shape};
-    co_await refuse(std::move(malformed));
+    co_await refuse(malformed);
     co_return false;
   }
 
@@ -486,14 +496,17 @@ awaitable<bool> Connection::read_body(Admitted& admitted, std::string_view head)
       held.grow_to(parser.get().body().size());
     }
     if (error == http::error::need_more) error = {};
+    // what is left untaken is the head of a chunk, or the fields behind the last: lines
     if (error == http::error::body_limit || wire_bytes > 2 * limits.body.n + limits.head.n) {
       refusal = Refusal{.status = 413,
                         .message = cat("reading the body: over ", limits.body,
                                        ", the most that a request may have")};
     } else if (error) {
       refusal = Refusal{.status = 400, .message = cat("reading the body: ", error.message())};
+    } else if (taken == 0 && line_feed_alone(in_)) {
+      refusal = Refusal{.status = 400,
+                        .message = "reading the body: a line feed without its carriage return"};
     } else if (taken == 0 && in_.size() > limits.line.n) {
-      // only the head of a chunk and the fields behind the last are not taken piece by piece
       refusal = Refusal{
           .status = 431,
           .message = cat("reading the body: the head of a chunk is longer than ", limits.line)};
@@ -514,7 +527,7 @@ awaitable<bool> Connection::read_body(Admitted& admitted, std::string_view head)
   due_never();
   if (refusal) {
     refusal->shape = admitted.endpoint->shape;
-    co_await refuse(*std::move(refusal));
+    co_await refuse(*refusal);
     co_return false;
   }
   admitted.request.body = std::move(parser.get().body());
@@ -522,7 +535,7 @@ awaitable<bool> Connection::read_body(Admitted& admitted, std::string_view head)
 }
 
 // Runs the handler and sends what it answers. True: another request may follow.
-awaitable<bool> Connection::answer(Admitted admitted) {
+awaitable<bool> Connection::answer(Admitted& admitted) {
   enter(Phase::Answer);
   bytes_out_ = 0;
   status_ = 0;
@@ -631,13 +644,15 @@ awaitable<bool> Connection::tell(const Refusal& refusal, bool keep_alive) {
 }
 
 // Says no and parts.
-awaitable<void> Connection::refuse(Refusal refusal) {
+awaitable<void> Connection::refuse(const Refusal& refusal) {
   enter(Phase::Refuse);
   if (refusal.failed_token && server_.guessing()) {
     due_in(server_.limits.auth_delay);
     while (!timed_out_ && !dropped_ && !failed_) co_await wait();
   }
-  if (co_await tell(refusal, false)) co_await linger();
+  const bool told = co_await tell(refusal, false);
+  if (!told) co_return;
+  co_await linger();
 }
 
 // Closing on bytes that were not read makes the kernel send a reset, and the client loses the
@@ -658,7 +673,7 @@ awaitable<void> Connection::linger() {
 awaitable<void> Connection::turn_away(std::shared_ptr<Connection> self) {
   Refusal refusal{.status = 503,
                   .message = "connecting: too many connections are open; close some, or try again"};
-  co_await self->refuse(std::move(refusal));
+  co_await self->refuse(refusal);
 }
 
 // The loop of accepting throws only when there is no memory left for it, and nobody could be

@@ -20,9 +20,12 @@
 namespace lares::api {
 namespace {
 
-constexpr uint8_t kEstablished = 1;  // TCP_ESTABLISHED of the kernel
-constexpr std::string_view kEstablishedHex = "01";
 constexpr std::string_view kListenHex = "0A";
+
+// Whether a socket in that state can be the near end of a connection that somebody holds:
+// established, or half closed by its holder (the kernel's TCP_FIN_WAIT1 and 2). An orphan in these
+// has no inode.
+constexpr bool is_connected(unsigned state) { return state == 1 || state == 4 || state == 5; }
 
 // In a user namespace every user that is not mapped shows as the overflow user, so that one proves
 // nothing there.
@@ -106,6 +109,12 @@ std::optional<Line> parsed_line(std::string_view text) {
   return line;
 }
 
+unsigned state_of(const Line& line) {
+  unsigned state = 0;
+  std::from_chars(line.state.data(), line.state.data() + line.state.size(), state, 16);
+  return state;
+}
+
 template <class F>
 void each_line(std::string_view table, F use) {
   while (!table.empty()) {
@@ -142,7 +151,7 @@ std::optional<uint32_t> uid_in_table(std::string_view table, const LoopbackEnd& 
                         std::pair{end_in_table(peer, true), end_in_table(own, true)}};
   each_line(table, [&](const Line& line) {
     for (const auto& [local, remote] : ends) {
-      if (line.local == local && line.remote == remote && line.state == kEstablishedHex &&
+      if (line.local == local && line.remote == remote && is_connected(state_of(line)) &&
           line.inode != 0)
         found = line.uid;
     }
@@ -190,7 +199,7 @@ std::optional<uint32_t> uid_by_netlink(const LoopbackEnd& peer, const LoopbackEn
   std::memcpy(&found, answer.data() + NLMSG_HDRLEN, sizeof found);
   // where the connection is gone the kernel may answer with a listener, or with an orphan whose uid
   // reads 0
-  if (found.idiag_state != kEstablished || found.idiag_inode == 0 ||
+  if (!is_connected(found.idiag_state) || found.idiag_inode == 0 ||
       found.id.idiag_sport != htons(peer.port) || found.id.idiag_dport != htons(own.port))
     return std::nullopt;
   return believed(found.idiag_uid);

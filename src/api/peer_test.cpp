@@ -114,6 +114,14 @@ TEST(Peer, AClosedSocketBelongsToNobody) {
   EXPECT_EQ(uid_by_proc(pair.peer, pair.own), std::nullopt);
 }
 
+TEST(Peer, AHalfClosedSocketIsStillItsHolders) {
+  Pair pair(false);
+  ASSERT_TRUE(pair.ok);
+  ::shutdown(pair.client.get(), SHUT_WR);
+  EXPECT_EQ(uid_by_proc(pair.peer, pair.own), ::geteuid());
+  EXPECT_EQ(uid_of_peer(pair.peer, pair.own), ::geteuid());
+}
+
 TEST(Peer, AListenerOnThePeersPortIsNotThePeer) {
   Pair pair(false);
   ASSERT_TRUE(pair.ok);
