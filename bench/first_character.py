@@ -42,7 +42,7 @@ def main():
         shutil.copy2(model, home / "share" / "models" / model.name)
         environment = {**os.environ, "LARES_HOME": str(home)}
         (home / "config").mkdir(mode=0o700)
-        (home / "config" / "lares.toml").write_text("[server]\nport = 0\n")
+        (home / "config" / "lares.toml").write_text("[api]\nport = 0\n")
         lares = [str(bin_folder / "lares")]
         first_byte_s([*lares, "hi"], environment)  # first start: probes the CPU variants, once in a machine's life
         warm, cold = [], []

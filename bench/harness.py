@@ -138,6 +138,6 @@ class Server(Served):
 class Lares(House):
     """Our daemon, the release build, with the client that times it."""
 
-    def __init__(self, models=(), arguments=(), settings="", environment=None):
-        super().__init__(models=models, arguments=arguments, settings=settings, environment=environment)
+    def __init__(self, models=(), arguments=(), settings="", **more):
+        super().__init__(models=models, arguments=arguments, settings=settings, **more)
         self.endpoint = Endpoint(self.port)

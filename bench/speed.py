@@ -57,7 +57,7 @@ def main():
     harness.wait_for_quiet()
     run = harness.Run("speed" + (f" ({args.variant})" if args.variant else ""))
     print(f"model: {os.path.basename(str(model))}, {args.threads} threads, {args.rounds} rounds, history {args.history}")
-    settings = f'[engine]\nthreads = {args.threads}\n' + (f'variant = "{args.variant}"\n' if args.variant else "")
+    settings = f'[models]\nthreads = {args.threads}\n' + (f'[engine]\nvariant = "{args.variant}"\n' if args.variant else "")
     sides = {"lares": harness.Lares([model], settings=settings)}
     try:
         if args.peer:

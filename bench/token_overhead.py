@@ -72,7 +72,7 @@ def main():
     args = ap.parse_args()
     harness.wait_for_quiet()
     run = harness.Run("token_overhead")
-    with harness.Lares(arguments=["--engine=fake", f"--fake=tokens-per-s={TOKENS_PER_S}", "--fake=models=8"]) as lares:
+    with harness.Lares(arguments=["--engine=fake", f"--fake=tokens-per-s={TOKENS_PER_S}"], fake_models=[f"fake-{i}" for i in range(8)]) as lares:
         for i in range(8):
             lares.endpoint.turn([{"role": "user", "content": "hi"}], 2, model=f"fake-{i}")
         sockets = [open_stream(lares.port, i) for i in range(args.streams)]
