@@ -136,7 +136,7 @@ void processes(Attempts& tried) {
   if (old_fork == 0) ::_exit(0);
   tried.add("fork by its old call", old_fork);
 #endif
-  const pid_t shared = ::vfork();
+  const pid_t shared = ::vfork();  // NOLINT(clang-analyzer-*,bugprone-unsafe-functions)
   if (shared == 0) ::_exit(0);
   tried.add("vfork", shared);
 #ifdef SYS_clone3

@@ -2,6 +2,7 @@
 // whatever comes. One thread.
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <functional>
 #include <string>
@@ -20,12 +21,12 @@ class LastLines {
 
   // Calls `on_line` for each line that is complete, cleaned.
   void feed(std::string_view bytes, const std::function<void(const std::string&)>& on_line) {
-    for (const char c : bytes) {
-      if (c == '\n') {
-        end_line(on_line);
-      } else if (open_.size() < kLogLineMax) {
-        open_ += c;
-      }
+    while (!bytes.empty()) {
+      const size_t end = bytes.find('\n');
+      open_ += bytes.substr(0, std::min(end, kLogLineMax - open_.size()));
+      if (end == std::string_view::npos) return;
+      end_line(on_line);
+      bytes.remove_prefix(end + 1);
     }
   }
   // The last line may lack its end: a process that died in the middle of it.

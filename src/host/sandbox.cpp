@@ -93,11 +93,13 @@ void on_forbidden_call(int, siginfo_t* info, void* context) {
   long answer = -EPERM;
 #if defined(__x86_64__)
   const auto fd = machine.gregs[REG_RDI];
+  // registers are numbers; NOLINTNEXTLINE(performance-no-int-to-ptr)
   const auto* path = reinterpret_cast<const char*>(machine.gregs[REG_RSI]);
   const auto out = machine.gregs[REG_RDX];
   const auto flags = machine.gregs[REG_R10];
 #elif defined(__aarch64__)
   const auto fd = machine.regs[0];
+  // NOLINTNEXTLINE(performance-no-int-to-ptr)
   const auto* path = reinterpret_cast<const char*>(machine.regs[1]);
   const auto out = machine.regs[2];
   const auto flags = machine.regs[3];
@@ -209,12 +211,13 @@ Result<> load_seccomp() {
     filter.allow("arch_prctl", {SCMP_A0(SCMP_CMP_EQ, static_cast<uint64_t>(code))});
 #endif
 
-  if (const int refused = filter.load(); refused != 0)
+  if (const int refused = filter.load(); refused != 0) {
     return Error{
         Code::Unsupported,
         cat(doing, ": ", error_name(refused),
             "; a worker runs only under seccomp: use a kernel with CONFIG_SECCOMP_FILTER, or "
             "a container that allows it")};
+  }
   return Unit{};
 }
 

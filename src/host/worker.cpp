@@ -423,7 +423,7 @@ class Reader {
       }
       hand_over();
       read_logs();
-      return finish(*end);
+      return finish(end);
     }
     if (told_by_ && now() >= *told_by_ && !told_) {
       finishing_ = true;
@@ -544,9 +544,9 @@ class WorkerProcess final : public Worker {
     end_process();
   }
 
-  void condemn(Error why) override {
+  void condemn(const Error& why) override {
     const std::lock_guard lock(shared_->mutex);
-    if (!shared_->condemned) shared_->condemned = std::move(why);
+    if (!shared_->condemned) shared_->condemned = why;
     end_process();
   }
 

@@ -57,7 +57,7 @@ inline constexpr size_t kOutMax = 64u << 20;      // bytes that wait for a worke
 // Of what a worker sent and the run loop has not taken yet: above it the worker is not read.
 inline constexpr size_t kEventsWaitingMax = 1024;
 inline constexpr size_t kBytesWaitingMax = 32u << 20;
-inline constexpr size_t kLogBytesPerSecondMax = 4u << 20;
+inline constexpr size_t kLogBytesPerSecondMax = 1u << 20;
 // From SIGKILL until the end is told even though the process is still there (it waits for a disk).
 inline constexpr milliseconds kReapMax{400};
 
@@ -76,7 +76,7 @@ class Worker {
   virtual void stop() = 0;  // Shutdown, then SIGKILL after the grace
   virtual void kill() = 0;  // SIGKILL now
   // SIGKILL now, because of something that only the owner could see; `why` becomes WorkerEnded's.
-  virtual void condemn(Error why) {
+  virtual void condemn(const Error& why) {
     static_cast<void>(why);
     kill();
   }

@@ -20,7 +20,7 @@ using wire::Type;
 // The end of a misdeed must be told by then. Two seconds are promised; the rest is for a loaded
 // machine.
 constexpr milliseconds kPromised{2000};
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr milliseconds kSpare{10'000};
 #else
 constexpr milliseconds kSpare{1500};
@@ -343,11 +343,12 @@ TEST(Worker, MayBeDestroyedWhileItTells) {
   std::unique_ptr<Worker> worker;
   int told = 0;
   const auto kept = std::make_shared<int>(1);
-  worker = *Worker::spawn({child_program(), {}, Fd(), "small"}, loop, log, [&, kept](WorkerEvent) {
-    told += *kept;
-    worker.reset();
-    told += *kept;  // the function outlives its own worker
-  });
+  worker = *Worker::spawn({child_program(), {}, Fd(), "small"}, loop, log,
+                          [&, kept](const WorkerEvent&) {
+                            told += *kept;
+                            worker.reset();
+                            told += *kept;  // the function outlives its own worker
+                          });
   ASSERT_TRUE(run_until(loop, [&] { return told == 2; }));
   EXPECT_EQ(kept.use_count(), 1);
   EXPECT_TRUE(no_child_is_left());
