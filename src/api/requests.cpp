@@ -24,18 +24,15 @@ std::string spelled(double number) {
 std::string shown(const Json& value) {
   if (value.is_array()) return cat("an array of ", value.size());
   if (value.is_object()) return cat("an object of ", value.size());
-  if (value.is_string()) {
-    const auto& text = value.get_ref<const std::string&>();
-    if (text.size() > 16) return cat("a string of ", text.size(), " bytes");
-    return cat("the string ", dump(value));
-  }
+  if (value.is_string() && value.get_ref<const std::string&>().size() > 16)
+    return cat("a string of ", value.get_ref<const std::string&>().size(), " bytes");
   return dump(value);
 }
 
-std::string quoted_words(std::string_view words) {
+std::string quoted_words(std::string_view words, std::string_view between = ", ") {
   std::string out;
   for (const std::string& word : split(words, '|')) {
-    if (!out.empty()) out += ", ";
+    if (!out.empty()) out += between;
     out += cat("'", word, "'");
   }
   return out;
@@ -66,8 +63,11 @@ std::string allowed(const RequestField& field) {
   return "left out";
 }
 
+constexpr std::string_view kMissing = "missing";
+
 Error wrong(std::string_view path, std::string_view is, std::string_view must) {
-  return {Code::Invalid, cat("reading the request: '", path, "' is ", is, ", but must be ", must),
+  const std::string_view turn = is == kMissing ? "; it must be " : ", but must be ";
+  return {Code::Invalid, cat("reading the request: '", path, "' is ", is, turn, must),
           std::string(path)};
 }
 
@@ -123,6 +123,17 @@ Json normal_tokens(const Json& array) {
   return out;
 }
 
+// The first of an array's items that is no token id, or the end.
+size_t first_no_token(const Json& array) {
+  size_t i = 0;
+  while (i < array.size() && token_id(array[i])) i++;
+  return i;
+}
+
+Error no_token(std::string_view path, const Json& array, size_t i) {
+  return wrong(cat(path, "[", i, "]"), shown(array[i]), cat("a token id from 0 to ", kTokenIdMax));
+}
+
 // An array of prompts, each a string or an array of token ids.
 Result<Json> prompts(const RequestField& field, std::string_view path, Json& value) {
   const auto one = [](Json& item) -> Json {
@@ -130,15 +141,20 @@ Result<Json> prompts(const RequestField& field, std::string_view path, Json& val
   };
   if (value.is_string() || token_array(value)) return Json::array({one(value)});
   if (!value.is_array() || value.empty()) return wrong(path, shown(value), allowed(field));
-  if (static_cast<double>(value.size()) > field.most)
+  if (value[0].is_number()) return no_token(path, value, first_no_token(value));
+  if (static_cast<double>(value.size()) > field.most) {
     return wrong(path, shown(value), allowed(field));
+  }
   Json out = Json::array();
   for (size_t i = 0; i < value.size(); i++) {
-    if (!value[i].is_string() && !token_array(value[i]))
-      return wrong(cat(path, "[", i, "]"), shown(value[i]),
-                   value[i].is_number() ? cat("a token id from 0 to ", kTokenIdMax)
-                                        : "a string or an array of token ids");
-    out.push_back(one(value[i]));
+    Json& item = value[i];
+    const std::string at = cat(path, "[", i, "]");
+    if (!item.is_string() && !token_array(item)) {
+      if (!item.is_array() || item.empty())
+        return wrong(at, shown(item), "a string or an array of token ids");
+      return no_token(at, item, first_no_token(item));
+    }
+    out.push_back(one(item));
   }
   return out;
 }
@@ -195,8 +211,8 @@ Result<Json> content_text(const std::string& path, Json& content) {
     if (type == "text" || type == "refusal") {
       const auto found = part.find(type);
       if (found == part.end() || !found->is_string())
-        return wrong(cat(at, ".", type), found == part.end() ? "missing" : shown(*found),
-                     "a string");
+        return wrong(cat(at, ".", type),
+                     found == part.end() ? std::string(kMissing) : shown(*found), "a string");
       if (!text.empty()) text += '\n';
       text += found->get_ref<const std::string&>();
     } else if (type == "image_url" || type == "input_audio" || type == "file" ||
@@ -222,7 +238,8 @@ Result<Json> tool_calls(const std::string& path, const Json& calls) {
     for (const char* name : {"name", "arguments"}) {
       if (!function.contains(name) || !function[name].is_string())
         return wrong(cat(at, ".function.", name),
-                     function.contains(name) ? shown(function[name]) : "missing", "a string");
+                     function.contains(name) ? shown(function[name]) : std::string(kMissing),
+                     "a string");
     }
     Json one = {{"type", "function"},
                 {"function", {{"name", function["name"]}, {"arguments", function["arguments"]}}}};
@@ -236,14 +253,14 @@ Result<Json> message(const std::string& path, Json& message) {
   if (!message.is_object()) return wrong(path, shown(message), "an object with a 'role'");
   const auto role = message.find("role");
   if (role == message.end() || !has_word(kRoles, *role))
-    return wrong(cat(path, ".role"), role == message.end() ? "missing" : shown(*role),
+    return wrong(cat(path, ".role"), role == message.end() ? std::string(kMissing) : shown(*role),
                  cat("one of ", quoted_words(kRoles)));
   Json out = Json::object();
   // templates know one of the two names
   out["role"] = *role == "developer" ? Json("system") : *role;
   const auto content = message.find("content");
   if (content == message.end() && *role != "assistant")
-    return wrong(cat(path, ".content"), "missing", "a string, an array of text parts, or null");
+    return wrong(cat(path, ".content"), kMissing, "a string, an array of text parts, or null");
   Json none;
   TRY_AS(out["content"],
          content_text(cat(path, ".content"), content == message.end() ? none : *content));
@@ -317,9 +334,9 @@ Result<Json> checked(const RequestField& field, std::string_view path, Json& val
       break;
     case K::NotYet:
       if (harmless(field, value)) return Json();
+      if (field.words.empty()) return not_yet(path, "is given", "leave it out");
       return not_yet(path, value.is_string() ? cat("is ", shown(value)) : "is given",
-                     field.words.empty() ? "leave it out"
-                                         : cat("leave it out or send ", quoted_words(field.words)));
+                     cat("leave it out or send ", quoted_words(field.words, " or ")));
   }
   return wrong(path, shown(value), allowed(field));
 }
@@ -332,7 +349,7 @@ Result<Json> read_fields(Table table, Json& body, std::string_view prefix = "") 
     const std::string path = cat(prefix, field.name);
     const auto found = body.find(field.name);
     if (found == body.end() || found->is_null()) {
-      if (field.required) return wrong(path, "missing", allowed(field));
+      if (field.required) return wrong(path, kMissing, allowed(field));
       continue;
     }
     TRY_AS(Json value, checked(field, path, *found));

@@ -298,7 +298,7 @@ TEST(Messages, EveryFaultNamesItsPlace) {
   }
   EXPECT_EQ(
       chat_error("{}").message,
-      "reading the request: 'messages' is missing, but must be an array of 1 to 10000 messages");
+      "reading the request: 'messages' is missing; it must be an array of 1 to 10000 messages");
 }
 
 TEST(Messages, PicturesAndSoundAreRefusedByName) {
@@ -335,10 +335,11 @@ TEST(Prompts, BadOnesNameTheirPlace) {
            BadMessage{"7", "prompt"},
            BadMessage{"{}", "prompt"},
            BadMessage{"[[]]", "prompt[0]"},
-           BadMessage{"[1,-2]", "prompt[0]"},
+           BadMessage{"[1,-2]", "prompt[1]"},
            BadMessage{R"(["a",1])", "prompt[1]"},
-           BadMessage{"[[1],[2147483648]]", "prompt[1]"},
-           BadMessage{"[[1.5]]", "prompt[0]"},
+           BadMessage{"[[1],[2147483648]]", "prompt[1][0]"},
+           BadMessage{"[[1,1.5]]", "prompt[0][1]"},
+           BadMessage{R"([1,"a"])", "prompt[1]"},
        })
     EXPECT_EQ(completion_error(cat("{\"prompt\":", prompt, "}")).param, param) << prompt;
   EXPECT_EQ(completion_error("{}").param, "prompt");
@@ -376,7 +377,7 @@ TEST(Inputs, AtMost2048AndOnlyTwoFormats) {
   const Error e = embedding_error(embedding("encoding_format", R"("int8")"));
   EXPECT_EQ(e.param, "encoding_format");
   EXPECT_EQ(e.message,
-            "reading the request: 'encoding_format' is the string \"int8\", but must be one of "
+            "reading the request: 'encoding_format' is \"int8\", but must be one of "
             "'float', 'base64'");
 }
 

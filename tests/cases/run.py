@@ -18,7 +18,7 @@ A case file:
     ====                                     optional: another exchange follows
 
 In a body "<<N>>" stands for N letters x, for what is too long to write down. What differs from run to run is
-written as <id>, <n>, <why>, <home>, <port> and <version>. Standard library only.
+written as <id>, <n>, <why>, <state>, <home>, <port> and <version>. Standard library only.
 """
 
 import difflib
@@ -38,7 +38,8 @@ ARGUMENTS = ["--engine=fake"]
 SHOWN = ("Content-Type", "Allow", "Retry-After", "X-Lares-Place", "WWW-Authenticate")
 # Numbers that a clock, a machine or the order of the cases decides.
 VARYING = re.compile(r"^(created|pid|uptime_s|added_unix|.*_ms|.*_per_second|.*_per_s|cache_n|prompt_n|cached_tokens|"
-                     r"prompt_tokens_reused|requests|memory_bytes|budget_bytes|used_bytes)$")
+                     r"prompt_tokens_reused|requests|memory_bytes|memory_budget_bytes|needs_bytes|up_s|resident)$")
+STATES = ("absent", "starting", "ready", "warm", "hot")  # of a model: other cases may have started it
 IDS = re.compile(r"\b(chatcmpl|cmpl|r)-[0-9a-f]{16}\b")
 HEADER = re.compile(r"^([A-Za-z][A-Za-z0-9-]*): (.*)$")
 
@@ -122,6 +123,10 @@ class Mask:
             return ["<why>"]
         if isinstance(value, list):
             return [self.value(item) for item in value]
+        if key in ("state", "value") and value in STATES:
+            return "<state>"
+        if isinstance(value, float) and not VARYING.match(key):
+            return round(value, 4)  # the last digits are the machine's
         if isinstance(value, str):
             return "<version>" if key == "version" else self.string(value)
         if isinstance(value, (int, float)) and not isinstance(value, bool) and VARYING.match(key):

@@ -37,8 +37,9 @@ def setUpModule():
     if FAKE:
         HOUSE = House(arguments=["--engine=fake", "--fake=models=2"])
     else:
-        HOUSE = House(models=[default_model()])
-    EMBEDDER = next((m.id for m in client().models.list() if "embedding" in (m.capabilities or [])), None)
+        HOUSE = House(models=[default_model(), *default_model().parent.glob("*minilm*.gguf")])
+    with client() as c:
+        EMBEDDER = next((m.id for m in c.models.list() if "embedding" in m.capabilities), None)
 
 
 def tearDownModule():
@@ -137,8 +138,7 @@ class Chat(unittest.TestCase):
     def test_logprobs(self):
         answer = chat(logprobs=True, top_logprobs=3, temperature=0)
         content = answer.choices[0].logprobs.content
-        self.assertEqual(len(content), answer.usage.completion_tokens if answer.choices[0].finish_reason == "length"
-                         else len(content))
+        self.assertGreater(len(content), 0)
         self.assertEqual(b"".join(bytes(entry.bytes) for entry in content).decode(errors="replace")[:len(text(answer))],
                          text(answer))
         for entry in content:
@@ -219,7 +219,7 @@ class ChatStreams(unittest.TestCase):
         self.assertGreater(len(entries), 0)
 
     def test_the_clients_own_accumulator_takes_it(self):
-        with client().chat.completions.stream(model="default", messages=HELLO, max_tokens=8) as stream:
+        with client().chat.completions.stream(model="default", messages=HELLO, max_tokens=200, stop=[" ", "."]) as stream:
             kinds = {event.type for event in stream}
             final = stream.get_final_completion()
         self.assertIn("content.delta", kinds)
@@ -321,8 +321,9 @@ class Embeddings(unittest.TestCase):
     def test_order_usage_and_token_ids(self):
         answer = self.embed(["b", "a", "b"], encoding_format="float")
         self.assertEqual([entry.index for entry in answer.data], [0, 1, 2])
-        self.assertEqual(answer.data[0].embedding, answer.data[2].embedding)
-        self.assertNotEqual(answer.data[0].embedding, answer.data[1].embedding)
+        first, other, again = (entry.embedding for entry in answer.data)
+        self.assertGreater(math.fsum(x * y for x, y in zip(first, again)), 0.99999)
+        self.assertLess(math.fsum(x * y for x, y in zip(first, other)), 0.999)
         self.assertGreater(answer.usage.prompt_tokens, 0)
         self.assertEqual(len(self.embed([[5, 6], [7]]).data), 2)
 

@@ -11,8 +11,8 @@
 namespace lares::api {
 namespace {
 
-constexpr int kReceiptsShown = 20;
-constexpr int kReceiptsShownMax = 1'000;
+constexpr unsigned kReceiptsShown = 20;
+constexpr unsigned kReceiptsShownMax = 1'000;
 constexpr size_t kFileNameMax = 4'096;
 
 using consent::Right;
@@ -94,7 +94,7 @@ void remove(const Request& request, std::shared_ptr<Responder> responder, Servic
 }
 
 void receipts(const Request& request, std::shared_ptr<Responder> responder, Service& service) {
-  int limit = kReceiptsShown;
+  unsigned limit = kReceiptsShown;
   if (const auto found = request.query.find("limit"); found != request.query.end()) {
     const std::string& text = found->second;
     const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), limit);
