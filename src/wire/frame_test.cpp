@@ -73,7 +73,7 @@ TEST(Frame, ALongStreamOfFramesNeverAlignedWithItsPiecesComesOutRight) {
   EXPECT_EQ(next, 2000u);
 }
 
-Error refused(std::string bytes) {
+Error refused(const std::string& bytes) {
   Decoder decoder;
   decoder.feed(bytes);
   auto next = decoder.next();
