@@ -6,7 +6,7 @@ set(LARES_TEST_MODELS "" CACHE PATH "the folder of models for the tests labelled
 
 foreach(part FirstAnswer Fetching NoRoom Interrupted Words Variants Screens Installing)
   add_test(NAME bootstrap/${part} COMMAND python3 -B ${CMAKE_SOURCE_DIR}/tests/bootstrap/bootstrap_test.py ${part})
-  set_tests_properties(bootstrap/${part} PROPERTIES TIMEOUT 900)
+  set_tests_properties(bootstrap/${part} PROPERTIES TIMEOUT 900 LABELS bootstrap)
 endforeach()
 
 # lares_script_test(NAME SCRIPT [MODEL] [ARGUMENTS...]): a Python script over the built programs, which it finds by

@@ -237,8 +237,9 @@ TEST(Completion, KnowsEveryVerbForEveryShell) {
     ASSERT_TRUE(script);
     for (const Verb* verb : verbs) {
       for (const std::string& word : split(verb->name, ' ')) {
-        if (verb->name != "ask")
+        if (verb->name != "ask") {
           EXPECT_NE(script->find(word), std::string::npos) << shell << " " << word;
+        }
       }
     }
     EXPECT_NE(script->find("lares models list --names"), std::string::npos) << shell;
