@@ -35,6 +35,7 @@ sys.path.insert(0, str(FOLDER.parents[1] / "tools"))
 from house import House  # noqa: E402
 
 ARGUMENTS = ["--engine=fake"]
+MODELS = ("fake-0", "fake-embedder")
 SHOWN = ("Content-Type", "Allow", "Retry-After", "X-Lares-Place", "WWW-Authenticate")
 # Numbers that a clock, a machine or the order of the cases decides.
 VARYING = re.compile(r"^(created|pid|uptime_s|added_unix|.*_ms|.*_per_second|.*_per_s|cache_n|prompt_n|cached_tokens|"
@@ -222,7 +223,7 @@ def main(arguments):
     paths = [path for path in sorted(FOLDER.glob("*.case")) if not names or path.stem in names]
     if not paths:
         sys.exit(f"no case of that name in {FOLDER}")
-    with House(arguments=ARGUMENTS) as house:
+    with House(arguments=ARGUMENTS, fake_models=MODELS) as house:
         failed = [path.name for path in paths if not run_case(path, house, update, verbose)]
         if house.process.poll() is not None:
             failed.append(f"laresd ended with {house.process.returncode}")

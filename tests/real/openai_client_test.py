@@ -35,7 +35,7 @@ def setUpModule():
     global HOUSE, EMBEDDER
     # the whole set-up of an app: a base URL, and any key because the package wants one
     if FAKE:
-        HOUSE = House(arguments=["--engine=fake", "--fake=models=2"])
+        HOUSE = House(arguments=["--engine=fake"], fake_models=("fake-0", "fake-embedder"))
     else:
         HOUSE = House(models=[default_model(), *default_model().parent.glob("*minilm*.gguf")])
     with client() as c:
