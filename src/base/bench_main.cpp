@@ -24,6 +24,7 @@ int main(int count, char** arguments) {
                 static_cast<unsigned long long>(bench.hash()));
     ran++;
   }
-  if (ran == 0) std::fprintf(stderr, "no benchmark has '%s' in its name\n", std::string(only).c_str());
+  if (ran == 0)
+    std::fprintf(stderr, "no benchmark has '%s' in its name\n", std::string(only).c_str());
   return ran == 0 ? 3 : 0;
 }
