@@ -9,6 +9,7 @@ says so and exits with 77, which ctest shows as skipped.
 """
 
 import base64
+import logging
 import math
 import pathlib
 import struct
@@ -403,4 +404,5 @@ if __name__ == "__main__":
         except SystemExit as missing:
             print(f"skipped: {missing}", file=sys.stderr)
             sys.exit(77)
-    unittest.main(argv=[sys.argv[0], *words])
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # its debug mode reports every slow step
+    unittest.main(argv=[sys.argv[0], *words], warnings="ignore")
