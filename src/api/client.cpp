@@ -77,6 +77,7 @@ Client::Answer head_of(const Parser& parser) {
 
 Code code_of_status(int status) {
   switch (status) {
+    case 400: return Code::Invalid;  // others share it, and are told by their code
     case 401: return Code::Denied;
     case 405: return Code::NotFound;
     case 408: return Code::Timeout;

@@ -214,7 +214,10 @@ class Connection : public std::enable_shared_from_this<Connection> {
   }
   awaitable<void> wait();
   void due_in(milliseconds time);
-  void due_never() { deadline_ = SteadyTime::max(); }
+  void due_never() {
+    timed_out_ = false;
+    deadline_ = SteadyTime::max();
+  }
   void arm();
   void read_soon(size_t room);
   awaitable<bool> send(std::string_view bytes);
@@ -307,7 +310,6 @@ void Connection::read_soon(size_t room) {
 // write_idle.
 awaitable<bool> Connection::send(std::string_view bytes) {
   due_never();
-  timed_out_ = false;
   while (!bytes.empty()) {
     if (client_left() || timed_out_ || (exchange_ && exchange_->overflowed())) co_return false;
     const ssize_t put =
@@ -394,6 +396,7 @@ awaitable<std::optional<Head>> Connection::read_head(bool first) {
   const Limits& limits = server_.limits;
   HeadSearch search;
   bool begun = false;
+  head_.clear();
   enter(Phase::Idle);
   due_in(first ? limits.head_time : limits.keep_alive);
   for (;;) {
@@ -566,7 +569,8 @@ awaitable<bool> Connection::answer(Admitted& admitted) {
   exchange_ = nullptr;
   due_never();
   log_answer(admitted, whole ? "whole" : "cut short");
-  co_return whole&& admitted.keep_alive && !server_.stopping;
+  const bool stays = admitted.keep_alive && !server_.stopping;
+  co_return whole ? stays : false;
 }
 
 awaitable<bool> Connection::send_answer(const Admitted& admitted, bool keep_alive) {
@@ -596,7 +600,7 @@ awaitable<bool> Connection::send_answer(const Admitted& admitted, bool keep_aliv
       } else {
         const bool sent = co_await send(wire);
         exchange_->leave();  // nobody will read a stream's rest
-        co_return sent&& framing != Framing::Close;
+        co_return sent ? framing != Framing::Close : false;
       }
     } else {
       if (!part.bytes.empty())
@@ -767,13 +771,17 @@ bool HttpServer::Impl::make_room(const Caller& caller) {
            other.caller.uid == caller.uid;
   };
   size_t count = 0;
+  size_t of_this_user = 0;  // strangers with a token among them
   std::shared_ptr<Connection> oldest;
   for (const auto& other : connections) {
+    of_this_user += other->phase != Phase::Refuse && other->caller.transport == caller.transport &&
+                    other->caller.uid == caller.uid;
     if (!alike(*other)) continue;
     count++;
     const bool waits = other->phase == Phase::Idle || other->phase == Phase::Head;
     if (waits && (!oldest || other->since < oldest->since)) oldest = other;
   }
+  if (stranger && of_this_user >= limits.connections_per_uid) return false;
   if (count < (stranger ? limits.unauthenticated : limits.connections_per_uid)) return true;
   if (!oldest || steady_clock::now() - oldest->since < kSettled) return false;
   oldest->phase = Phase::Refuse;  // counts no more
