@@ -31,6 +31,7 @@ constexpr size_t kReadAtOnce = 64u << 10;
 constexpr int kReadsInARow = 16;       // then logs, orders and the watchdog have their turn
 constexpr size_t kBatchMax = 64;       // events for one task of the run loop
 constexpr size_t kLinesInMessage = 3;  // of kLogLinesKept: a message is read by a person
+static_assert(kEventsWaitingMax > kDeltasPerSecondMax);
 constexpr milliseconds kTick{250};
 constexpr milliseconds kTickBlind{50};  // where no pidfd tells of an end
 constexpr milliseconds kLoopFullRetry{10};

@@ -54,8 +54,10 @@ inline constexpr size_t kLogLinesKept = 20;
 inline constexpr milliseconds kSilenceMax{1500};  // without a Beat, or busy without progress
 inline constexpr milliseconds kStopGrace{1000};   // from Shutdown to SIGKILL
 inline constexpr size_t kOutMax = 64u << 20;      // bytes that wait for a worker to read them
-// Of what a worker sent and the run loop has not taken yet: above it the worker is not read.
-inline constexpr size_t kEventsWaitingMax = 1024;
+// Of what a worker sent and the run loop has not taken yet: above it the worker is not read. More
+// than one request may send in a second (conduct.h), so that a flood shows however slow the loop
+// is.
+inline constexpr size_t kEventsWaitingMax = 20'000;
 inline constexpr size_t kBytesWaitingMax = 32u << 20;
 inline constexpr size_t kLogBytesPerSecondMax = 1u << 20;
 // From SIGKILL until the end is told even though the process is still there (it waits for a disk).
