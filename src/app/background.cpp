@@ -4,13 +4,15 @@ namespace lares::app {
 
 Background::Background() : thread_([this] { run(); }) {}
 
-Background::~Background() {
+Background::~Background() { end(); }
+
+void Background::end() {
   {
     const std::lock_guard lock(mutex_);
     ending_ = true;
   }
   wake_.notify_one();
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 bool Background::post(Task task) {

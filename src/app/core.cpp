@@ -363,11 +363,11 @@ bool Core::hand_part(const ModelId& model, api::WorkId id) {
       doing.receipt.why.push_back(std::move(why));
     }
     doing.receipt.queue_ms = before - doing.receipt.load_ms;
-    doing.receipt.why.push_back(doing.ahead == 0 && doing.receipt.queue_ms < 2
-                                    ? "queue: did not wait"
-                                    : cat("queue: waited ", doing.receipt.queue_ms, " ms behind ",
-                                          doing.ahead,
-                                          doing.ahead == 1 ? " request" : " requests"));
+    doing.receipt.why.push_back(
+        doing.ahead == 0 && doing.receipt.queue_ms < 2 ? "queue: did not wait"
+        : doing.ahead == 0 ? cat("queue: waited ", doing.receipt.queue_ms, " ms")
+                           : cat("queue: waited ", doing.receipt.queue_ms, " ms behind ",
+                                 doing.ahead, doing.ahead == 1 ? " request" : " requests"));
   }
   wire::Frame frame{static_cast<uint8_t>(doing.type), next_wire_id_++, {}};
   const bool last = choice + 1 == doing.work.choices;
@@ -520,6 +520,7 @@ void Core::on_done(api::WorkId id, Doing& doing, unsigned choice, wire::Done don
 void Core::set_engine(Result<EngineChoice> engine) {
   residents_.set_engine(std::move(engine));
   preload();
+  loop_.after(kLookAfter, [this] { look_inside(); });
 }
 
 void Core::set_address(std::string address) {
@@ -532,6 +533,37 @@ void Core::preload() {
   if (!model) return;
   if (auto coming = residents_.ensure(**model); !coming)
     log_.warn("the default model was not loaded in advance", {{"why", coming.error().message}});
+}
+
+// Files that were put into the folder by hand are known by their names only. One after another they
+// are read, each in a worker that is thrown away.
+void Core::look_inside() {
+  if (stopping_) return;
+  for (const inventory::Model& model : models_.all()) {
+    if (!model.info.empty() || looked_inside_.contains(model.id)) continue;
+    if (residents_.seen(model.id).state != Residents::State::Absent)
+      continue;  // it tells by itself
+    looked_inside_.insert(model.id);
+    auto file = inventory::Models::open_file(model);
+    if (!file) continue;  // whoever asks for it will hear
+    residents_.inspect(*std::move(file), model.id, model.use,
+                       [this, id = model.id](const Result<Json>& info) {
+                         if (!info && info.error().code == Code::Busy) {
+                           looked_inside_.erase(id);
+                           loop_.after(kLookAfter, [this] { look_inside(); });
+                           return;
+                         }
+                         if (!info) {
+                           log_.warn("a model's file cannot be used",
+                                     {{"model", id}, {"why", info.error().message}});
+                         } else if (auto kept = models_.set_info(id, *info); !kept) {
+                           log_.warn("what a model says of itself could not be kept",
+                                     {{"model", id}, {"why", kept.error().message}});
+                         }
+                         look_inside();
+                       });
+    return;
+  }
 }
 
 void Core::shut_down(std::function<void()> done) {

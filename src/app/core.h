@@ -35,6 +35,7 @@ struct DoctorFacts {
   std::optional<Result<EngineChoice>> engine;
   Bytes budget;
   Bytes used;
+  std::string address;  // "http://127.0.0.1:5273"
 };
 
 class Core final : public api::Service, Residents::Owner {
@@ -44,6 +45,7 @@ class Core final : public api::Service, Residents::Owner {
   static constexpr milliseconds kRoomWaitMax{120'000};  // then its requests end with NoRoom
   static constexpr milliseconds kCancelMax{
       10'000};  // a worker that ignores Cancel for so long is ended
+  static constexpr milliseconds kLookAfter{3'000};  // when nobody is in a hurry any more
   static constexpr int64_t kDeadlineMaxMs = 24 * 3'600'000;
   static constexpr size_t kAskedReceiptsMax = 1'000;
 
@@ -116,6 +118,7 @@ class Core final : public api::Service, Residents::Owner {
   void on_delta(Doing& doing, unsigned choice, wire::Delta delta);
   void on_done(api::WorkId id, Doing& doing, unsigned choice, wire::Done done);
   void preload();
+  void look_inside();
 
   // app/questions.cpp
   using Answer = void (Core::*)(const Json& arguments, const api::Reply& reply);
@@ -154,7 +157,8 @@ class Core final : public api::Service, Residents::Owner {
   ModelId blocked_;                 // the model that waits for room, "" for none
   SteadyTime blocked_since_{};
   Loop::TimerId blocked_timer_ = 0;
-  std::set<ModelId> draining_;  // get no new parts, so that blocked_ has room
+  std::set<ModelId> draining_;       // get no new parts, so that blocked_ has room
+  std::set<ModelId> looked_inside_;  // whether or not it told something
   bool pump_scheduled_ = false;
   bool stopping_ = false;
   const SteadyTime begun_;

@@ -550,6 +550,48 @@ TEST_F(CoreTest, AddingWhatIsNoModelSaysWhatItIs) {
   EXPECT_EQ(house.ask("models.add", {{"file", file.string()}}).error().message, "signal 6");
 }
 
+TEST_F(CoreTest, FilesThatWerePutIntoTheFolderAreLookedIntoLater) {
+  testing::Folder folder;
+  for (const char* name : {"one.gguf", "two.gguf", "broken.gguf"})
+    ASSERT_TRUE(write_file(folder.path() / name, "GGUF????"));
+  FakeClock clock;
+  Loop loop(clock);
+  Log log = Log::silent();
+  Background slow;
+  auto models = inventory::Models::open(folder.path(), log);
+  auto receipts = route::Receipts::open(folder.path(), [](Task) { return true; }, log);
+  std::vector<std::string> looked;
+  const auto spawn = [&](host::WorkerSpec spec,
+                         host::Worker::OnEvent on_event) -> Result<std::unique_ptr<host::Worker>> {
+    looked.push_back(spec.name);
+    auto worker = std::make_unique<FakeWorker>(std::move(spec), loop, std::move(on_event));
+    worker->hello();
+    if (worker->name == "broken") {
+      worker->die({Code::Corrupt, "it ends early"});
+    } else {
+      worker->loaded({}, {{"pooling", "mean"}});
+    }
+    return std::unique_ptr<host::Worker>(std::move(worker));
+  };
+  Core core(loop, log, *std::move(models), *std::move(receipts), slow, spawn,
+            {{GiB(1), GiB(1), {}, 0}, "", false}, {});
+  core.set_engine(EngineChoice{"lares-worker", {}, {}, "none", true});
+  const auto settle = [&] {
+    while (loop.run_one()) {
+    }
+  };
+  settle();
+  EXPECT_TRUE(looked.empty());
+  clock.advance(Core::kLookAfter);
+  settle();
+  EXPECT_EQ(looked, (std::vector<std::string>{"broken", "one", "two"}));
+  core.ask("models.list", Json::object(), [](const Result<Json>& list) {
+    EXPECT_EQ((*list)[0]["use"], "chat");
+    EXPECT_EQ((*list)[1]["use"], "embedding");
+  });
+  settle();
+}
+
 TEST_F(CoreTest, RemovingAModelStopsItAndNeedsItsWholeName) {
   load("alpha");
   EXPECT_FALSE(house.ask("models.rm", {{"name", "alp"}}));

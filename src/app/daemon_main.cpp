@@ -6,10 +6,12 @@
 // outbound socket, links no engine and parses no foreign format.
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <charconv>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -29,11 +31,16 @@ namespace lares::app {
 namespace {
 
 constexpr rlim_t kDescriptorsWanted = 16'384;
+constexpr milliseconds kEndMax{5'000};    // then it ends although a worker is still there
+constexpr milliseconds kFlushMax{1'000};  // for the last bytes of answers to leave
+constexpr unsigned kFakesMax = 64;
 
 struct Arguments {
   std::vector<std::pair<std::string, std::string>> settings;  // --NAME=VALUE of the table
   bool fake = false;
+  unsigned fake_models = 1;
   std::vector<std::string> fake_options;  // passed to the fake engine's workers
+  bool self_test = false;
   bool help = false;
   bool version = false;
 };
@@ -46,8 +53,11 @@ void print_help() {
       "\n"
       "  --port N        the same as --api.port=N; 0 chooses a free one and writes it to the file "
       "'port'\n"
-      "  --engine=fake   answers without any model, for tests; --fake=OPTION[=VALUE] goes to its "
-      "workers\n"
+      "  --log-level L   the same as --log.level=L\n"
+      "  --self-test     examines this machine as `lares doctor` does, prints it and ends\n"
+      "  --foreground    stays in the foreground, as it always does\n"
+      "  --engine=fake   answers without any model, for tests; --fake=models=N lists N of them,\n"
+      "                  --fake=OPTION[=VALUE] goes to their workers\n"
       "  --help, --version\n"
       "\n"
       "Settings, here or in lares.toml:\n%s\n"
@@ -68,8 +78,20 @@ Result<Arguments> read_arguments(int count, char** given) {
     const size_t equals = word.find('=');
     std::string name(word.substr(0, equals));
     std::string value(equals == std::string_view::npos ? "" : word.substr(equals + 1));
+    // --port 5273 and --log-level debug, as people write them
+    const auto word_after = [&]() -> Result<> {
+      if (equals != std::string_view::npos) return Unit{};
+      if (i + 1 == count)
+        return Error{Code::Invalid, cat("--", name, " needs a value; see laresd --help")};
+      value = given[++i];
+      return Unit{};
+    };
     if (name == "help") {
       arguments.help = true;
+    } else if (name == "self-test") {
+      arguments.self_test = true;
+    } else if (name == "foreground") {
+      continue;
     } else if (name == "version") {
       arguments.version = true;
     } else if (name == "engine") {
@@ -77,17 +99,20 @@ Result<Arguments> read_arguments(int count, char** given) {
         return Error{Code::Invalid,
                      cat("--engine is '", utf8_repaired(value), "'; it is llama or fake")};
       arguments.fake = value == "fake";
+    } else if (name == "fake" && value.starts_with("models=")) {
+      const std::string number = value.substr(7);
+      const auto [end, wrong] =
+          std::from_chars(number.data(), number.data() + number.size(), arguments.fake_models);
+      if (wrong != std::errc() || end != number.data() + number.size() ||
+          arguments.fake_models > kFakesMax)
+        return Error{Code::Invalid, cat("--fake=models is '", utf8_repaired(number),
+                                        "'; it takes 0 to ", kFakesMax)};
     } else if (name == "fake") {
       arguments.fake_options.push_back("--" + value);
     } else {
-      if (name == "port") {
-        name = "api.port";
-        if (equals == std::string_view::npos) {
-          if (i + 1 == count)
-            return Error{Code::Invalid,
-                         "--port needs a number: --port 5273, or 0 for any free one"};
-          value = given[++i];
-        }
+      if (name == "port" || name == "log-level") {
+        TRY(word_after());
+        name = name == "port" ? "api.port" : "log.level";
       } else if (equals == std::string_view::npos) {
         return Error{Code::Invalid, cat("--", utf8_repaired(name), " needs a value: --",
                                         utf8_repaired(name), "=...; see laresd --help")};
@@ -105,9 +130,10 @@ Level level_named(std::string_view name) {
   return Level::Info;
 }
 
-// Holds the home for this process; the file says who has it.
-Result<Fd> lock_home(const Home& home) {
-  const std::filesystem::path file = home.run / "lock";
+// Holds a folder for this process; the file says who has it. Both the run folder (sockets) and the
+// data folder (stores) are held: with XDG they can belong together in different ways.
+Result<Fd> lock_folder(const std::filesystem::path& folder, const Home& home) {
+  const std::filesystem::path file = folder / "lock";
   Fd fd(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!fd) return system_error(cat("opening '", file.string(), "'"), errno);
   if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
@@ -131,6 +157,9 @@ void set_limits() {
   std::signal(SIGPIPE, SIG_IGN);
   const rlimit no_core{0, 0};
   (void)::setrlimit(RLIMIT_CORE, &no_core);  // a core dump would hold what people wrote
+#ifndef __SANITIZE_ADDRESS__                 // whose leak checker must trace us
+  (void)::prctl(PR_SET_DUMPABLE, 0);         // and so would a debugger of another program
+#endif
   rlimit files{};
   if (::getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < kDescriptorsWanted) {
     files.rlim_cur = files.rlim_max == RLIM_INFINITY ? kDescriptorsWanted
@@ -180,18 +209,91 @@ EngineChoice fake_engine(const Programs& programs, const Arguments& arguments) {
   return choice;
 }
 
-Result<> serve(const Arguments& arguments, Signals& signals) {
-  TRY_AS(const Home home, home_from_environment());
-  TRY(make(home));
+// Files that stand for the fake engine's models. Never among real ones.
+Result<> list_fakes(const Home& home, unsigned count) {
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(home.models(), ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (name.ends_with(".gguf") && !name.starts_with("fake")) return Unit{};
+  }
+  const auto place = [&](const std::string& name) -> Result<> {
+    const std::filesystem::path file = home.models() / (name + ".gguf");
+    if (std::filesystem::exists(file, ignored)) return Unit{};
+    return write_file(file, std::string_view("GGUF\3\0\0\0", 8));
+  };
+  for (unsigned i = 0; i < count; i++) TRY(place(cat("fake-", i)));
+  return place("fake-embedder");
+}
+
+// The folders, made and ours. A store that a newer Lares wrote is left as it is.
+Result<Home> open_home() {
+  TRY_AS(Home home, home_from_environment());
+  std::error_code ignored;
+  if (std::filesystem::exists(home.data / "version", ignored))
+    TRY(store::check_data_format(home.data));
+  if (auto made = make(home); !made) {
+    Error error = std::move(made).error();
+    if (error.code == Code::Io || error.code == Code::Denied)
+      error.message += "; set LARES_HOME to a folder that you can write to";
+    return error;
+  }
+  return home;
+}
+
+Result<Settings> all_settings(const Home& home, const Arguments& arguments) {
   TRY_AS(Settings settings, read_settings(home.config / "lares.toml"));
   for (const auto& [name, value] : arguments.settings)
     TRY(set(settings, name, value, "the command line"));
+  return settings;
+}
+
+// Prints what doctor finds. Denied when something does not hold.
+Result<> self_test(const Arguments& arguments) {
+  TRY_AS(const Home home, open_home());
+  TRY_AS(const Settings settings, all_settings(home, arguments));
+  Log log = Log::silent();
+  TRY_AS(const inventory::Models models, inventory::Models::open(home.models(), log));
+  const Programs parts = programs();
+  DoctorFacts facts{models.all(),           {}, std::nullopt,
+                    settings.memory_budget, {}, "http://127.0.0.1:PORT"};
+  if (facts.budget.n == 0) facts.budget = Bytes{inventory::memory().total.n / 2};
+  if (arguments.fake) {
+    facts.engine = fake_engine(parts, arguments);
+  } else if (auto variants = choose_variant(parts, home, settings.engine_variant, log)) {
+    facts.engine = engine_choice(parts, *variants);
+  } else {
+    facts.engine = std::move(variants).error();
+  }
+  size_t wrong = 0;
+  for (const Json& line : examine(facts, home, parts)) {
+    const bool bad = line["ok"] == Json(false);
+    wrong += bad;
+    std::printf("%s %s: %s\n",
+                bad                    ? "WRONG"
+                : line["ok"].is_null() ? "     "
+                                       : "ok   ",
+                line["check"].get<std::string>().c_str(),
+                line["detail"].get<std::string>().c_str());
+  }
+  if (wrong > 0)
+    return Error{Code::Unsupported,
+                 cat(wrong, wrong == 1 ? " check does not hold" : " checks do not hold",
+                     "; `lares doctor` says what to do")};
+  return Unit{};
+}
+
+Result<> serve(const Arguments& arguments, Signals& signals) {
+  TRY_AS(const Home home, open_home());
+  TRY_AS(Settings settings, all_settings(home, arguments));
   Log log("laresd", level_named(settings.log_level));
-  TRY_AS(const Fd lock, lock_home(home));
+  TRY_AS(const Fd run_lock, lock_folder(home.run, home));
+  TRY_AS(const Fd data_lock, lock_folder(home.data, home));
   TRY(store::check_data_format(home.data));
+  if (arguments.fake) TRY(list_fakes(home, arguments.fake_models));
   TRY_AS(consent::Tokens tokens, consent::Tokens::open(home.config));
   TRY_AS(inventory::Models models, inventory::Models::open(home.models(), log));
 
+  const Programs parts = programs();
   const SystemClock clock;
   Loop loop(clock);
   Background slow;  // questions, probes
@@ -200,7 +302,6 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
       route::Receipts receipts,
       route::Receipts::open(home.data, [&](Task task) { return disk.post(std::move(task)); }, log));
 
-  const Programs parts = programs();
   const inventory::Memory memory = inventory::memory();
   Core::Options options;
   options.residents.budget =
@@ -235,17 +336,16 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
     if (std::exchange(stopping, true)) return;
     log.info("ending");
     core.shut_down([&] { loop.stop(); });
+    loop.after(kEndMax, [&] { loop.stop(); });
   };
+  // What runs in the background refers to the core and to what stands above it.
+  struct EndFirst {
+    Background& background;
+    ~EndFirst() { background.end(); }
+  };
+  const EndFirst slow_ends_first{slow};
 
-  const std::filesystem::path port_file = home.run / "port";
-  TRY_AS(auto server, api::HttpServer::open({.socket = home.socket(),
-                                             .port = static_cast<uint16_t>(settings.api_port),
-                                             .tokens = std::move(tokens)},
-                                            core, log));
-  TRY(write_file(port_file, cat(server->port(), "\n")));
-  core.set_address(cat("http://127.0.0.1:", server->port()));
-  signals.start([&](int) { loop.post_end([&] { stop(); }); });
-
+  // Begun before the door is opened: the first worker should start as soon as it can.
   if (arguments.fake) {
     core.set_engine(fake_engine(parts, arguments));
   } else {
@@ -262,10 +362,20 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
     });
     assert(posted);
   }
+
+  const std::filesystem::path port_file = home.run / "port";
+  TRY_AS(auto server, api::HttpServer::open({.socket = home.socket(),
+                                             .port = static_cast<uint16_t>(settings.api_port),
+                                             .tokens = std::move(tokens)},
+                                            core, log));
+  TRY(write_file(port_file, cat(server->port(), "\n")));
+  core.set_address(cat("http://127.0.0.1:", server->port()));
+  signals.start([&](int) { loop.post_end([&] { stop(); }); });
+
   log.info("serving", {{"port", server->port()}, {"version", LARES_VERSION}});
   loop.run();
 
-  server->stop();
+  server->stop(kFlushMax);
   std::error_code ignored;
   std::filesystem::remove(port_file, ignored);
   std::filesystem::remove(home.socket(), ignored);
@@ -293,6 +403,10 @@ int main(int count, char** given) {
     return 0;
   }
   app::set_limits();
+  if (arguments->self_test) {
+    auto tested = app::self_test(*arguments);
+    return tested ? 0 : complain(tested.error());
+  }
   app::Signals signals;
   auto served = app::serve(*arguments, signals);
   return served ? 0 : complain(served.error());

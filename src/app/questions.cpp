@@ -113,7 +113,7 @@ void Core::models_add(const Json& arguments, const api::Reply& reply) {
     auto opened = std::make_shared<Result<Fd>>(inventory::Models::open_file(candidate));
     loop_.post_end([this, file, id, reply, opened] {
       if (!*opened) return reply(opened->error());
-      residents_.inspect(*std::move(*opened), file.filename().string(),
+      residents_.inspect(*std::move(*opened), file.filename().string(), inventory::Use::Chat,
                          [this, file, id, reply](Result<Json> info) {
                            if (!info) return reply(std::move(info).error());
                            const auto added = models_.add(file, id, *std::move(info));
@@ -203,7 +203,8 @@ void Core::doctor(const Json&, const api::Reply& reply) {
                     {},
                     residents_.engine(),
                     residents_.residency().budget(),
-                    residents_.residency().used()};
+                    residents_.residency().used(),
+                    surroundings_.status.value("address", "")};
   for (const ModelId& id : residents_.present())
     facts.workers.emplace_back(id, residents_.seen(id).hello);
   in_background(

@@ -395,7 +395,8 @@ void Residents::bury(std::unique_ptr<host::Worker> worker) {
   if (buried_.size() == 1) loop_.post_end([this] { buried_.clear(); });
 }
 
-void Residents::inspect(Fd file, const std::string& name, std::function<void(Result<Json>)> done) {
+void Residents::inspect(Fd file, const std::string& name, inventory::Use use,
+                        std::function<void(Result<Json>)> done) {
   const std::string doing = cat("reading '", name, "'");
   if (all_stopped_) return done(Error{Code::Cancelled, "the daemon is stopping"});
   if (!engine_)
@@ -407,6 +408,9 @@ void Residents::inspect(Fd file, const std::string& name, std::function<void(Res
                                       " files are being read already; retry when one is done")});
   const EngineChoice& engine = **engine_;
   host::WorkerSpec spec{engine.program, engine.arguments, {}, name};
+  if (use == inventory::Use::Embedding)
+    spec.arguments.insert(spec.arguments.end(), engine.embedder_arguments.begin(),
+                          engine.embedder_arguments.end());
   spec.arguments.push_back(cat("--name=", name));
   if (engine.hands_model) spec.model = std::move(file);
   const uint64_t id = next_inspection_++;

@@ -114,7 +114,9 @@ class Residents {
   void stop_all(std::function<void()> done);
 
   // Asks a file what it is, in a worker that is thrown away. `done` gets wire::Loaded::info.
-  void inspect(Fd file, const std::string& name, std::function<void(Result<Json>)> done);
+  // `use` is a guess.
+  void inspect(Fd file, const std::string& name, inventory::Use use,
+               std::function<void(Result<Json>)> done);
 
   struct Seen {  // for `lares ps`, receipts and doctor
     State state = State::Absent;

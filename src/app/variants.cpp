@@ -70,12 +70,14 @@ std::vector<Probed> read_probed(const Json& list) {
   return probed;
 }
 
-Probed probe(const Programs& programs, const std::string& name) {
+// `sure`: whether it would come out so again. A machine that is busy makes a probe late.
+Probed probe(const Programs& programs, const std::string& name, bool& sure) {
   Probed probed{name, false, "", 0, 0};
   const auto said = host::probe(programs.worker.string(),
                                 {cat("--probe=", variant_file(programs, name).string())});
   if (!said) {
     probed.why = said.error().message;
+    if (said.error().code == Code::Timeout || said.error().code == Code::Io) sure = false;
     return probed;
   }
   if (!said->is_object()) {
@@ -162,14 +164,16 @@ Result<Variants> choose_variant(const Programs& programs, const Home& home, cons
     }
   }
   Variants variants;
+  bool sure = true;
   for (const std::string& name : built) {
-    variants.probed.push_back(probe(programs, name));
+    variants.probed.push_back(probe(programs, name, sure));
     const Probed& latest = variants.probed.back();
     log.info("CPU variant probed", {{"variant", latest.variant},
                                     {"outcome", latest.ok ? std::string("right") : latest.why},
                                     {"prefill_gflops", latest.prefill_gflops},
                                     {"decode_gflops", latest.decode_gflops}});
   }
+  if (!sure) return chosen(std::move(variants), only);
   Json remembered = variants.to_json();
   remembered["key"] = key;
   if (auto written = write_file(file, dump(remembered) + "\n"); !written)

@@ -1,5 +1,5 @@
-// Receipts: what became of each request: where it ran, why, how long it waited, what left the device.
-// No content: no prompt, no reply. The last kReceiptsMax are kept, in memory and on disk.
+// Receipts: what became of each request: where it ran, why, how long it waited, what left the
+// device. No content: no prompt, no reply. The last kReceiptsMax are kept, in memory and on disk.
 // Owned by the run loop.
 #pragma once
 
@@ -23,12 +23,12 @@ struct Receipt {
   std::string model;
   std::string place = "local";
   std::vector<std::string> why;  // each gate and choice in one sentence, in order
-  std::string outcome;    // "stop", "length", "embedded", or the name of an error code
-  std::string error;      // the error's message, when there was one
+  std::string outcome;           // "stop", "length", "embedded", or the name of an error code
+  std::string error;             // the error's message, when there was one
   int64_t started_unix_ms = 0;
   int64_t queue_ms = 0;
   int64_t load_ms = 0;
-  int64_t ttft_ms = 0;    // arrival to first text
+  int64_t ttft_ms = 0;  // arrival to first text
   int64_t total_ms = 0;
   uint64_t prompt_tokens = 0;
   uint64_t prompt_tokens_reused = 0;

@@ -87,7 +87,7 @@ Result<int> run(Context& context, const Arguments& arguments) {
 constexpr Verb kVerb{
     .name = "doctor",
     .summary = "check this machine and say what to do about what is wrong",
-    .more = "Exits with 0 when everything that Lares needs is in order. A line with - only tells.",
+    .more = "Exits with 0 when no check failed, else with 1. A line with - only tells.",
     .options = kOptions,
     .words = {},
     .examples = kExamples,

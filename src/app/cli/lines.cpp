@@ -82,6 +82,8 @@ class TerminalLines final : public Lines {
     action.sa_handler = on_interrupt;  // without SA_RESTART: the read ends
     ::sigaction(SIGINT, &action, &before);
     int count = 0;
+    // before the prompt is shown: what is typed at it, Ctrl-D too, is a key from then on
+    el_set(editor_, EL_PREP_TERM, 1);
     const char* got = el_gets(editor_, &count);
     ::sigaction(SIGINT, &before, nullptr);
     if (interrupted != 0) {

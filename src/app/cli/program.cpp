@@ -62,6 +62,8 @@ std::string near_verb(std::string_view word, std::span<const Verb* const> verbs)
   for (const Verb* verb : verbs) {
     if (verb->name == "ask") continue;
     const std::string first = split(verb->name, ' ').front();
+    // "what" is no misspelt "chat": the first letter of a short word is rarely the slip
+    if (word.size() < kLong && lower(word).front() != first.front()) continue;
     if (const size_t count = slips(lower(word), first); count < best_slips) {
       best = first;
       best_slips = count;

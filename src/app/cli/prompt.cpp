@@ -28,6 +28,7 @@ Result<> check_text(std::string_view what, std::string_view text) {
       bad = middle;
     }
   }
+  good -= utf8_tail(text.substr(0, good));
   return Error{Code::Invalid, cat(doing, "it is not UTF-8 text at byte ", good,
                                   "; convert it first, as with iconv -f LATIN1 -t UTF-8")};
 }
@@ -66,7 +67,7 @@ std::string system_prompt(WallTime now) {
   const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
   std::tm local{};
   localtime_r(&seconds, &local);
-  return cat("You are Lares, a helpful assistant on this person's computer. Today is ",
+  return cat("You are a helpful AI assistant named Lares, on this person's computer. Today is ",
              kDays[static_cast<size_t>(local.tm_wday)], ", ", local.tm_mday, " ",
              kMonths[static_cast<size_t>(local.tm_mon)], " ", local.tm_year + 1900, ".");
 }

@@ -36,8 +36,8 @@ Result<int> run(Context& context, const Arguments& arguments) {
     const uint64_t pid = count_of(model, "pid");
     table.add({text_of(model, "model"), text_of(model, "state"), size_of(model, "memory_bytes"),
                cat(count_of(model, "requests")), cat(count_of(model, "waiting")),
-               duration_words(static_cast<int64_t>(count_of(model, "up_s")) * 1000),
-               text_of(model, "variant"), pid > 0 ? cat(pid) : ""});
+               seconds_words(count_of(model, "up_s")), text_of(model, "variant"),
+               pid > 0 ? cat(pid) : ""});
   }
   TRY(context.screen.out(table.print(table_width(context))));
   return 0;

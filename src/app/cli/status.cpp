@@ -12,9 +12,8 @@ constexpr Option kOptions[] = {kJson};
 std::string told(const Json& status) {
   Facts facts;
   const uint64_t pid = count_of(status, "pid");
-  facts.add("laresd",
-            cat(text_of(status, "version"), pid > 0 ? cat(", process ", pid) : "", ", up for ",
-                duration_words(static_cast<int64_t>(count_of(status, "uptime_s")) * 1000)));
+  facts.add("laresd", cat(text_of(status, "version"), pid > 0 ? cat(", process ", pid) : "",
+                          ", up for ", seconds_words(count_of(status, "uptime_s"))));
   facts.add("address", text_of(status, "address"));
   facts.add("socket", text_of(status, "socket"));
   facts.add("folder", text_of(status, "home"));

@@ -100,6 +100,10 @@ std::string duration_words(int64_t ms) {
   return cat(s / 86400, " d ", s / 3600 % 24, " h");
 }
 
+std::string seconds_words(uint64_t s) {
+  return s == 0 ? "0 s" : duration_words(static_cast<int64_t>(s) * 1000);
+}
+
 std::string counted(uint64_t n, std::string_view thing) {
   return cat(n, " ", thing, n == 1 ? "" : "s");
 }

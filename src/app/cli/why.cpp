@@ -43,6 +43,21 @@ std::string outcome_words(const Json& receipt) {
   return error.empty() ? outcome : cat(outcome, ": ", error);
 }
 
+// What a model measured; nothing where none came to work.
+void add_figures(Facts& facts, const Json& receipt) {
+  facts.add("first text", cat("after ", ms_words(receipt, "ttft_ms"), "; the whole took ",
+                              ms_words(receipt, "total_ms")));
+  const uint64_t prompt = count_of(receipt, "prompt_tokens");
+  const uint64_t reused = count_of(receipt, "prompt_tokens_reused");
+  const double prefill = number_of(receipt, "prefill_tokens_per_s");
+  facts.add("read", cat(counted(prompt, "token"),
+                        reused > 0 ? cat(", ", reused, " of them known from before") : "",
+                        prefill > 0 ? cat(", at ", rate_words(prefill), " tokens/s") : ""));
+  const double decode = number_of(receipt, "decode_tokens_per_s");
+  facts.add("wrote", cat(counted(count_of(receipt, "completion_tokens"), "token"),
+                         decode > 0 ? cat(", at ", rate_words(decode), " tokens/s") : ""));
+}
+
 std::string explained(const Json& receipt) {
   Facts facts;
   facts.add("request", text_of(receipt, "id"));
@@ -57,17 +72,7 @@ std::string explained(const Json& receipt) {
   facts.add("outcome", outcome_words(receipt));
   facts.add("waited", cat(ms_words(receipt, "queue_ms"), " in the queue, ",
                           ms_words(receipt, "load_ms"), " for the model to load"));
-  facts.add("first text", cat("after ", ms_words(receipt, "ttft_ms"), "; the whole took ",
-                              ms_words(receipt, "total_ms")));
-  const uint64_t prompt = count_of(receipt, "prompt_tokens");
-  const uint64_t reused = count_of(receipt, "prompt_tokens_reused");
-  const double prefill = number_of(receipt, "prefill_tokens_per_s");
-  facts.add("read", cat(counted(prompt, "token"),
-                        reused > 0 ? cat(", ", reused, " of them known from before") : "",
-                        prefill > 0 ? cat(", at ", rate_words(prefill), " tokens/s") : ""));
-  const double decode = number_of(receipt, "decode_tokens_per_s");
-  facts.add("wrote", cat(counted(count_of(receipt, "completion_tokens"), "token"),
-                         decode > 0 ? cat(", at ", rate_words(decode), " tokens/s") : ""));
+  if (count_of(receipt, "prompt_tokens") > 0) add_figures(facts, receipt);
   std::string out = facts.print();
   const Json& why = member_of(receipt, "why");
   if (why.is_array() && !why.empty()) {

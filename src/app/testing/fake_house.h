@@ -163,6 +163,8 @@ class House {
     build(*std::move(list));
   }
 
+  ~House() { slow.end(); }  // what it does refers to the core
+
   // Tells of a worker that was started; the test may answer at once.
   std::function<void(FakeWorker&)> on_spawn;
 

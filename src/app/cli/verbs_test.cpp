@@ -1,0 +1,441 @@
+// The verbs against a daemon that answers from a list: what a person sees, and the exit status.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "app/cli/chat.h"
+#include "app/cli/cli_testing.h"
+#include "app/cli/help.h"
+#include "base/file.h"
+
+namespace lares::app {
+namespace {
+
+using Words = std::vector<std::string>;
+
+class Verbs_ : public testing::Test {
+ protected:
+  Verbs_() {
+    folder_ = std::filesystem::path(testing::TempDir()) / cat("lares-cli-", random_hex(4));
+    std::filesystem::create_directories(folder_ / "share");
+    home_ = Home{folder_ / "config", folder_ / "share", folder_ / "cache", folder_ / "run"};
+  }
+  ~Verbs_() override { std::filesystem::remove_all(folder_); }
+
+  int run(const Words& words) { return run_program(words, screen_, daemon_, home_); }
+  const std::string& out() const { return screen_.written_out; }
+  const std::string& err() const { return screen_.written_err; }
+
+  std::filesystem::path folder_;
+  Result<Home> home_ = Home{};
+  FakeScreen screen_;
+  FakeDaemon daemon_;
+};
+
+using Asking = Verbs_;
+
+TEST_F(Asking, WritesTheAnswerAsItComesAndEndsItsLine) {
+  daemon_.will_say({"Hel", "lo", "!"});
+  EXPECT_EQ(run({"Say", "hello"}), 0);
+  EXPECT_EQ(out(), "Hello!\n");
+  EXPECT_EQ(err(), "");
+  const Json& body = daemon_.asked.front().body;
+  EXPECT_EQ(body["model"], "default");
+  EXPECT_EQ(body["stream"], true);
+  EXPECT_EQ(body["messages"][0]["role"], "system");
+  EXPECT_EQ(body["messages"][1]["content"], "Say hello");
+  EXPECT_FALSE(body.contains("temperature")) << "what was not asked for is not sent";
+}
+
+TEST_F(Asking, SendsWhatTheOptionsSay) {
+  daemon_.will_say({"x\n"});
+  EXPECT_EQ(
+      run({"-m", "tiny", "-s", "", "--temperature", "0", "--max-tokens", "5", "--seed", "7", "q"}),
+      0);
+  EXPECT_EQ(out(), "x\n") << "a line that is ended is not ended again";
+  const Json& body = daemon_.asked.front().body;
+  EXPECT_EQ(body["messages"].size(), 1U) << "an empty system prompt is none";
+  EXPECT_EQ(body["model"], "tiny");
+  EXPECT_EQ(body["temperature"], 0.0);
+  EXPECT_EQ(body["max_tokens"], 5);
+  EXPECT_EQ(body["seed"], 7);
+}
+
+TEST_F(Asking, PutsThePipeBelowTheQuestion) {
+  screen_.is_piped = true;
+  screen_.piped = "+ a line\n";
+  daemon_.will_say({"ok"});
+  EXPECT_EQ(run({"explain"}), 0);
+  EXPECT_EQ(daemon_.asked.front().body["messages"][1]["content"], "explain\n\n+ a line\n");
+}
+
+TEST_F(Asking, RefusesAPipeThatIsNoText) {
+  screen_.is_piped = true;
+  screen_.piped = std::string(
+      "\x7F"
+      "ELF\0",
+      5);
+  EXPECT_EQ(run({"explain"}), 2);
+  EXPECT_NE(err().find("only text"), std::string::npos) << err();
+  EXPECT_TRUE(daemon_.asked.empty());
+}
+
+TEST_F(Asking, NothingOfAModelsControlCharactersReachesTheScreen) {
+  daemon_.will_say({"a\x1b", "[2J\x07", "b\xC2\x9B", "c\r"});
+  EXPECT_EQ(run({"q"}), 0);
+  EXPECT_EQ(out(), "a[2Jbc\n");
+}
+
+TEST_F(Asking, AnErrorOfTheDaemonGivesItsExitStatus) {
+  for (size_t i = 0; i <= static_cast<size_t>(Code::Unsupported); i++) {
+    const CodeRow& kind = row(static_cast<Code>(i));
+    FakeScreen screen;
+    FakeDaemon daemon;
+    daemon.will(
+        "POST /v1/chat/completions",
+        {{"error", {{"message", "loading 'x': it\x1b is so"}, {"code", std::string(kind.name)}}}},
+        kind.http_status);
+    EXPECT_EQ(run_program(Words{"q"}, screen, daemon, home_), kind.exit_status) << kind.name;
+    EXPECT_EQ(screen.written_err, "lares: loading 'x': it is so\n");
+  }
+}
+
+TEST_F(Asking, AnErrorInTheMiddleKeepsWhatCameBeforeAndFails) {
+  daemon_.answers["POST /v1/chat/completions"].push_back(Daemon::Answer{
+      200,
+      "data: {\"choices\":[{\"delta\":{\"content\":\"half\"}}]}\n\n"
+      "data: {\"error\":{\"message\":\"the worker ended\",\"code\":\"worker_died\"}}\n\n"});
+  EXPECT_EQ(run({"q"}), 11);
+  EXPECT_EQ(out(), "half\n");
+  EXPECT_EQ(err(), "lares: the worker ended\n");
+}
+
+TEST_F(Asking, AnAnswerThatBreaksOffIsAnError) {
+  daemon_.answers["POST /v1/chat/completions"].push_back(
+      Daemon::Answer{200, "data: {\"choices\":[{\"delta\":{\"content\":\"half\"}}]}\n\n"});
+  EXPECT_EQ(run({"q"}), 12);
+  EXPECT_NE(err().find("broke off"), std::string::npos);
+}
+
+TEST_F(Asking, WhatIsNoAnswerIsNamed) {
+  for (const char* events :
+       {"data: {not json\n\n", "data: []\n\n", "data: {\"choices\":[3]}\n\n",
+        "data: {\"choices\":{}}\n\ndata: {\"lares\":7,\"usage\":\"x\",\"timings\":[]}\n\n"}) {
+    FakeScreen screen;
+    FakeDaemon daemon;
+    daemon.answers["POST /v1/chat/completions"].push_back(Daemon::Answer{200, events});
+    EXPECT_NE(run_program(Words{"q"}, screen, daemon, home_), 0) << events;
+    EXPECT_NE(screen.written_err, "") << events;
+  }
+}
+
+TEST_F(Asking, AFullDiskIsAnError) {
+  screen_.out_is_full = true;
+  daemon_.will_say({"Hello"});
+  EXPECT_EQ(run({"q"}), 5);
+  EXPECT_NE(err().find("standard output"), std::string::npos);
+}
+
+TEST_F(Asking, JsonIsTheWholeAnswer) {
+  daemon_.will("POST /v1/chat/completions",
+               {{"id", "chatcmpl-1"}, {"model", "m"}, {"choices", Json::array()}});
+  EXPECT_EQ(run({"--json", "q"}), 0);
+  EXPECT_EQ((*parse_json(out()))["id"], "chatcmpl-1");
+  EXPECT_EQ(daemon_.asked.front().body["stream"], false);
+}
+
+TEST_F(Asking, JsonOnATerminalIsAscii) {
+  screen_.terminal = true;
+  daemon_.will("POST /v1/chat/completions", {{"text", "\x1b\xC2\x9B\x7F\u00FC"}});
+  EXPECT_EQ(run({"--json", "q"}), 0);
+  for (const char c : out()) EXPECT_TRUE(c == '\n' || (c >= 0x20 && c < 0x7F));
+}
+
+TEST_F(Asking, TheFirstAnswerOfTheEmbeddedModelEndsWithOneLineOnce) {
+  const Json last = {{"model", "smollm2-135m-instruct.q4_1"},
+                     {"timings", {{"predicted_per_second", 100.0}}}};
+  daemon_.will("GET /lares/v1/models/smollm2-135m-instruct.q4_1", {{"size_bytes", 98'000'000}});
+  daemon_.will_say({"Hello"}, last);
+  EXPECT_EQ(run({"q"}), 0);
+  EXPECT_EQ(out(), "Hello\n") << "a pipe holds the answer alone";
+  EXPECT_NE(err().find("often wrong"), std::string::npos) << err();
+  EXPECT_EQ(std::count(err().begin(), err().end(), '\n'), 1);
+  screen_.written_err.clear();
+  daemon_.will_say({"Hello"}, last);
+  EXPECT_EQ(run({"q"}), 0);
+  EXPECT_EQ(err(), "");
+}
+
+TEST_F(Asking, NothingToAskIsUsage) {
+  EXPECT_EQ(run({""}), 2);
+  EXPECT_EQ(run({"--temperature", "hot", "q"}), 2);
+  EXPECT_EQ(run({"--nonsense", "q"}), 2);
+  EXPECT_TRUE(daemon_.asked.empty());
+}
+
+TEST_F(Verbs_, WithoutAHomeOnlyHelpWorks) {
+  home_ = Error{Code::Invalid, "looking for your folders: HOME is not set"};
+  EXPECT_EQ(run({"--help"}), 0);
+  EXPECT_EQ(run({"completion", "bash"}), 0);
+  EXPECT_EQ(run({"version"}), 0);
+  EXPECT_EQ(run({"ps"}), 2);
+  EXPECT_NE(err().find("HOME is not set"), std::string::npos);
+}
+
+TEST_F(Verbs_, ModelsListShowsWhatThereIs) {
+  daemon_.will("GET /lares/v1/models",
+               Json::array({{{"id", "smollm2"},
+                             {"default", true},
+                             {"size_bytes", 98'000'000},
+                             {"use", "chat"},
+                             {"state", "ready"},
+                             {"info", {{"quantization", "Q4_1"}, {"context_train", 8192}}}},
+                            {{"id", "evil\x1b[2J"}, {"use", "embedding"}, {"state", "absent"}},
+                            7}));
+  EXPECT_EQ(run({"models"}), 0);
+  EXPECT_EQ(out(),
+            "NAME         SIZE  FOR        STATE    FORMAT  CONTEXT\n"
+            "* smollm2  93 MiB  chat       ready    Q4_1       8192\n"
+            "  evil[2J          embedding  on disk\n"
+            "\n");
+  screen_.written_out.clear();
+  EXPECT_EQ(run({"models", "list", "--json"}), 0);
+  EXPECT_EQ((*parse_json(out())).size(), 3U);
+}
+
+TEST_F(Verbs_, CompletionsStartNoDaemon) {
+  daemon_.runs = false;
+  EXPECT_EQ(run({"models", "list", "--names"}), 0);
+  EXPECT_EQ(run({"ps"}), 0);
+  EXPECT_EQ(run({"status"}), 3);
+  EXPECT_EQ(run({"stop"}), 0);
+  EXPECT_TRUE(daemon_.asked.empty());
+}
+
+TEST_F(Verbs_, ModelsAddTakesAFileANumberOrAName) {
+  const Json found =
+      Json::array({{{"program", "Ollama"}, {"name", "llama3:8b"}, {"file", "/o/one"}},
+                   {{"program", "Jan"}, {"name", "phi"}, {"file", "/j/two"}},
+                   {{"program", "LM Studio"}, {"name", "phi"}, {"file", "/l/three"}}});
+  daemon_.will("GET /lares/v1/models-found", found);
+  daemon_.will("POST /lares/v1/models", {{"id", "added"}, {"use", "chat"}, {"size_bytes", 1}});
+  EXPECT_EQ(run({"models", "add", "2"}), 0);
+  EXPECT_EQ(daemon_.asked.back().body["file"], "/j/two");
+  EXPECT_EQ(run({"models", "add", "llama3:8b", "--name", "mine"}), 0);
+  EXPECT_EQ(daemon_.asked.back().body["file"], "/o/one");
+  EXPECT_EQ(daemon_.asked.back().body["name"], "mine");
+  EXPECT_EQ(run({"models", "add", "phi"}), 2) << "two have this name";
+  EXPECT_EQ(run({"models", "add", "4"}), 3);
+  EXPECT_EQ(run({"models", "add", "llama3"}), 3);
+  EXPECT_NE(err().find("did you mean 'llama3:8b'"), std::string::npos) << err();
+  std::ofstream(folder_ / "x.gguf") << "GGUF";
+  EXPECT_EQ(run({"models", "add", (folder_ / "share/../x.gguf").string()}), 0);
+  EXPECT_EQ(daemon_.asked.back().body["file"], (folder_ / "x.gguf").string());
+  EXPECT_EQ(run({"models", "add", "/nowhere/x.gguf"}), 3);
+}
+
+TEST_F(Verbs_, WhyExplainsAReceipt) {
+  const Json receipt = {{"id", "r-0123456789abcdef"},
+                        {"model", "m"},
+                        {"place", "local"},
+                        {"principal", "owner"},
+                        {"endpoint", "/v1/chat/completions"},
+                        {"outcome", "stop"},
+                        {"queue_ms", 0},
+                        {"load_ms", 120},
+                        {"ttft_ms", 250},
+                        {"total_ms", 2300},
+                        {"prompt_tokens", 40},
+                        {"prompt_tokens_reused", 30},
+                        {"completion_tokens", 20},
+                        {"decode_tokens_per_s", 98.7},
+                        {"why", {"place: local"}}};
+  daemon_.will("GET /lares/v1/why", receipt);
+  daemon_.will("GET /lares/v1/why/r-0123456789abcdef", receipt);
+  EXPECT_EQ(run({"why"}), 0);
+  for (const char* part :
+       {"on this machine; nothing left it", "40 tokens, 30 of them known from before",
+        "20 tokens, at 99 tokens/s", "after 250 ms", "- place: local"})
+    EXPECT_NE(out().find(part), std::string::npos) << part << "\n" << out();
+  EXPECT_EQ(run({"why", "r-0123456789abcdef"}), 0);
+  EXPECT_EQ(run({"why", "chatcmpl-0123456789abcdef"}), 0)
+      << "the id of an answer leads to its receipt";
+  EXPECT_EQ(run({"why", "me?"}), 2);
+}
+
+TEST_F(Verbs_, DoctorPassesFailsAndTells) {
+  daemon_.will("GET /lares/v1/doctor",
+               Json::array({{{"check", "engine"}, {"ok", true}, {"detail", "haswell"}},
+                            {{"check", "NPU"}, {"ok", nullptr}, {"detail", "not used"}}}));
+  EXPECT_EQ(run({"doctor"}), 0);
+  EXPECT_EQ(out(), "  pass  engine: haswell\n     -  NPU: not used\n1 check passed, 0 failed\n");
+  screen_.written_out.clear();
+  FakeDaemon bad;
+  bad.will(
+      "GET /lares/v1/doctor",
+      Json::array({{{"check", "disk"}, {"ok", false}, {"detail", "full"}, {"next", "make room"}}}));
+  EXPECT_EQ(run_program(Words{"doctor"}, screen_, bad, home_), 1);
+  EXPECT_NE(out().find("FAIL  disk: full\n        next: make room\n"), std::string::npos) << out();
+}
+
+TEST_F(Verbs_, DoctorSaysWhyADaemonDoesNotStart) {
+  EXPECT_EQ(run({"doctor"}), 7) << "nothing is prepared: offline";
+  EXPECT_NE(out().find("FAIL  daemon"), std::string::npos) << out();
+  EXPECT_NE(out().find("laresd.log"), std::string::npos) << out();
+}
+
+TEST_F(Verbs_, ConfigShowsOneOrAll) {
+  daemon_.will("GET /lares/v1/config", Json::array({{{"name", "api.port"},
+                                                     {"value", "5273"},
+                                                     {"source", "default"},
+                                                     {"says", "the port"}}}));
+  EXPECT_EQ(run({"config", "api.port"}), 0);
+  EXPECT_EQ(out(), "5273\n");
+  EXPECT_EQ(run({"config", "api.prot"}), 3);
+  EXPECT_NE(err().find("did you mean 'api.port'"), std::string::npos);
+}
+
+TEST_F(Verbs_, TokenIsShownOnlyWhenAsked) {
+  std::filesystem::create_directories(folder_ / "config");
+  std::ofstream(folder_ / "config/token") << "secret\n";
+  EXPECT_EQ(run({"token"}), 0);
+  EXPECT_EQ(out().find("secret"), std::string::npos);
+  screen_.written_out.clear();
+  EXPECT_EQ(run({"token", "--show"}), 0);
+  EXPECT_EQ(out(), "secret\n");
+}
+
+TEST_F(Verbs_, HelpNamesTheNearestVerb) {
+  EXPECT_EQ(run({"help", "models", "ad"}), 3);
+  EXPECT_NE(err().find("did you mean"), std::string::npos) << err();
+  EXPECT_EQ(run({"help", "models", "add"}), 0);
+  EXPECT_EQ(out(), verb_help(*Registered<Verb>::find("models add")));
+}
+
+// Chat over lines that a test gives it.
+class Typed final : public Lines {
+ public:
+  explicit Typed(Words lines) : lines_(std::move(lines)) {}
+  Got next(std::string_view, std::string& line) override {
+    if (at_ == lines_.size()) return Got::End;
+    line = lines_[at_++];
+    return line == "^C" ? Got::Interrupted : Got::Line;
+  }
+
+ private:
+  Words lines_;
+  size_t at_ = 0;
+};
+
+class Chatting : public Verbs_ {
+ protected:
+  int chat(const Words& typed) {
+    Typed lines(typed);
+    Context context{screen_, daemon_, *home_};
+    screen_.terminal = true;
+    const auto status = Conversation(context, lines, {}, "Be kind.").run();
+    EXPECT_TRUE(status);
+    return *status;
+  }
+  const Json& messages(size_t request) { return daemon_.asked[request].body["messages"]; }
+};
+
+TEST_F(Chatting, SendsTheWholeConversation) {
+  daemon_.will_say({"Hello!"});
+  daemon_.will_say({"Again hello!"});
+  EXPECT_EQ(chat({"Hi", "  ", "Once more"}), 0);
+  ASSERT_EQ(daemon_.asked.size(), 2U);
+  EXPECT_EQ(messages(1), Json::array({{{"role", "system"}, {"content", "Be kind."}},
+                                      {{"role", "user"}, {"content", "Hi"}},
+                                      {{"role", "assistant"}, {"content", "Hello!"}},
+                                      {{"role", "user"}, {"content", "Once more"}}}));
+}
+
+TEST_F(Chatting, LinesAreJoinedByBackslashesAndFences) {
+  daemon_.will_say({"ok"});
+  EXPECT_EQ(chat({"one\\", "two", "\"\"\"a", "", "b\"\"\"", "\"\"\"c\"\"\"", "^C", "\"\"\"lost",
+                  "^C", "//slash"}),
+            0);
+  ASSERT_EQ(daemon_.asked.size(), 4U);
+  EXPECT_EQ(messages(0).back()["content"], "one\ntwo");
+  EXPECT_EQ(messages(1).back()["content"], "a\n\nb");
+  EXPECT_EQ(messages(2).back()["content"], "c");
+  EXPECT_EQ(messages(3).back()["content"], "/slash");
+}
+
+TEST_F(Chatting, CommandsDoWhatHelpSays) {
+  daemon_.will_say({"ok"});
+  daemon_.will("GET /lares/v1/models/tiny", {{"id", "tiny-model"}});
+  EXPECT_EQ(chat({"Hi", "/model tiny", "/system Be brief.", "/new", "Ho", "/retry", "/halp",
+                  "/quit", "never"}),
+            0);
+  ASSERT_EQ(daemon_.asked.size(), 4U);
+  EXPECT_EQ(daemon_.asked[2].body["model"], "tiny-model");
+  EXPECT_EQ(messages(2), Json::array({{{"role", "system"}, {"content", "Be brief."}},
+                                      {{"role", "user"}, {"content", "Ho"}}}));
+  EXPECT_EQ(messages(3), messages(2)) << "the same question again";
+  EXPECT_NE(err().find("did you mean '/help'"), std::string::npos) << err();
+}
+
+TEST_F(Chatting, AnErrorLeavesTheConversationUsable) {
+  daemon_.will(
+      "POST /v1/chat/completions",
+      {{"error", {{"message", "9000 tokens, but the context holds 8192"}, {"code", nullptr}}}},
+      400);
+  daemon_.will_say({"ok"});
+  EXPECT_EQ(chat({"long", "short"}), 0);
+  EXPECT_NE(err().find("9000 tokens"), std::string::npos);
+  EXPECT_EQ(messages(1).size(), 2U) << "the question without an answer is gone";
+}
+
+TEST_F(Chatting, SaveNeverOverwrites) {
+  daemon_.will_say({"Hello!"});
+  const std::string file = (folder_ / "chat.md").string();
+  EXPECT_EQ(chat({"Hi", "/save " + file, "/save " + file, "/save"}), 0);
+  EXPECT_EQ(*read_file(file), "## You\n\nHi\n\n## Lares\n\nHello!\n\n");
+  EXPECT_NE(err().find("exists already"), std::string::npos);
+}
+
+TEST_F(Chatting, APipeEndsAtTheFirstError) {
+  Typed lines({"a", "b"});
+  Context context{screen_, daemon_, *home_};
+  daemon_.will("POST /v1/chat/completions", {{"error", {{"message", "no"}, {"code", "busy"}}}},
+               429);
+  EXPECT_EQ(*Conversation(context, lines, {}, "").run(), 6);
+  EXPECT_EQ(daemon_.asked.size(), 1U);
+}
+
+// Golden files: every --help and the page of commands. UPDATE_GOLDEN=1 writes them.
+void expect_golden(const std::filesystem::path& file, const std::string& is) {
+  if (const char* update = std::getenv("UPDATE_GOLDEN"); update != nullptr && *update == '1') {
+    std::filesystem::create_directories(file.parent_path());
+    std::ofstream(file, std::ios::binary) << is;
+    return;
+  }
+  const auto wanted = read_file(file);
+  ASSERT_TRUE(wanted) << wanted.error().message << "; UPDATE_GOLDEN=1 writes it";
+  EXPECT_EQ(*wanted, is) << file << "; UPDATE_GOLDEN=1 writes it anew";
+}
+
+TEST(Golden, EveryHelpIsAsItStands) {
+  const std::filesystem::path root = LARES_SOURCE_FOLDER;
+  const auto verbs = Registered<Verb>::all();
+  expect_golden(root / "tests/golden/help/lares.txt", overall_help(verbs));
+  for (const Verb* verb : verbs) {
+    std::string name(verb->name);
+    std::replace(name.begin(), name.end(), ' ', '-');
+    expect_golden(root / "tests/golden/help" / (name + ".txt"), verb_help(*verb));
+    for (const std::string& line : split(verb_help(*verb), '\n'))
+      EXPECT_LE(line.size(), 100U) << line;
+  }
+}
+
+TEST(Golden, ThePageOfCommandsIsMadeFromTheTables) {
+  expect_golden(std::filesystem::path(LARES_SOURCE_FOLDER) / "docs/commands.md",
+                commands_page(Registered<Verb>::all()));
+}
+
+}  // namespace
+}  // namespace lares::app
