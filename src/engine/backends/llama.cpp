@@ -6,6 +6,7 @@
 #include <common.h>
 #include <llama-ext.h>
 #include <llama.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -44,10 +45,13 @@ struct Prepared {
   uint32_t threads = 1;
   decltype(&ggml_threadpool_new) make_pool = nullptr;
   decltype(&ggml_threadpool_free) free_pool = nullptr;
-  FILE* file = nullptr;  // over the model's descriptor, made at the first load
 };
 Prepared prepared;  // set once, before anything is loaded
 
+struct CloseFile {
+  void operator()(FILE* file) const { std::fclose(file); }
+};
+using File = std::unique_ptr<FILE, CloseFile>;
 struct FreeModel {
   void operator()(llama_model* model) const { llama_model_free(model); }
 };
@@ -425,9 +429,9 @@ Result<> check_file(FILE* file) {
 }
 
 Result<std::unique_ptr<Model>> load(const LoadOrder& order, Pulse& pulse) {
-  if (!prepared.file) prepared.file = ::fdopen(order.file, "rb");
-  if (!prepared.file) return Error{Code::Io, "the model's descriptor is not open for reading"};
-  TRY(check_file(prepared.file));
+  const File file(::fdopen(::dup(order.file), "rb"));
+  if (!file) return Error{Code::Io, "the model's descriptor is not open for reading"};
+  TRY(check_file(file.get()));
 
   struct Watch {
     const LoadOrder& order;
@@ -452,7 +456,7 @@ Result<std::unique_ptr<Model>> load(const LoadOrder& order, Pulse& pulse) {
   forget_last_error();
   std::unique_ptr<LlamaModel> model;
   try {
-    llama_model* const loaded = llama_model_load_from_file_ptr(prepared.file, params);
+    llama_model* const loaded = llama_model_load_from_file_ptr(file.get(), params);
     if (!loaded) {
       const std::string why = last_error();
       return Error{Code::Corrupt, cat("the file cannot be used: ",
