@@ -65,7 +65,8 @@ class Receipts::File {
     (void)log_.sync();
     size_ = log_.size().n;
   }
-  bool is_long() const { return size_ > kFileMax.n; }  // any thread
+  // Any thread. What is kept may itself be long: only what has come since counts.
+  bool is_long() const { return size_ > kFileMax.n + floor_; }
 
   // Begins a new file with `records` in place of the old one.
   void rewrite(const std::vector<std::string>& records) {
@@ -81,12 +82,14 @@ class Receipts::File {
     std::filesystem::rename(fresh, path_, ignored);
     if (!ignored) log_ = std::move(opened->log);
     size_ = log_.size().n;
+    floor_ = size_.load();
   }
 
  private:
   std::filesystem::path path_;
   store::DurableLog log_;
   std::atomic<uint64_t> size_{log_.size().n};
+  std::atomic<uint64_t> floor_{0};  // its size after it was last written anew
 };
 
 Result<Receipts> Receipts::open(const std::filesystem::path& folder, Background background,

@@ -71,11 +71,10 @@ TEST_F(ReceiptsTest, KeepsTheLastThousandAndTheFileShort) {
   {
     Receipts receipts = open();
     Receipt large = receipt("r-0");
-    large.error = std::string(20'000, 'x');
+    large.error = std::string(6'000, 'x');
     for (size_t i = 0; i < kReceiptsMax + 50; i++) {
       large.id = cat("r-", i);
       receipts.add(large);
-      if (i == 300) large.error.clear();
     }
     EXPECT_EQ(receipts.newest(5'000).size(), kReceiptsMax);
   }
