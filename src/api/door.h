@@ -46,7 +46,7 @@ struct Limits {
   milliseconds linger{2'000};         // reading on after a refusal, so that the client sees it
   unsigned connections_per_uid = 64;  // by transport: programs over loopback never shut out the
                                       // person's own commands on the Unix socket
-  unsigned unauthenticated = 16;  // connections in total of other users and without a token
+  unsigned unauthenticated = 16;      // connections in total of other users and without a token
   unsigned auth_failures_per_minute = 10;  // over it every refusal of a token takes `auth_delay`
   milliseconds auth_delay{1'000};
 };

@@ -217,9 +217,9 @@ bool declared(const Target& target, const std::string& host, const std::string& 
   return right >= *target.declared;
 }
 
-// Of the whole product, of some three million, what can go wrong alone is asked in full (each caller
-// with each credential for each route), and the rest in a walk whose stride has no factor in common
-// with any list.
+// Of the whole product, of some three million, what can go wrong alone is asked in full (each
+// caller with each credential for each route), and the rest in a walk whose stride has no factor in
+// common with any list.
 TEST(DoorMatrix, WhatIsServedIsExactlyWhatIsDeclared) {
   size_t asked = 0;
   std::set<std::string> served_targets;
