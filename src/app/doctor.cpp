@@ -122,6 +122,7 @@ void sandbox(Report& report, const Programs& programs) {
   size_t denied = 0;
   const Json& escapes = (*said)["escapes"];
   for (const Json& escape : escapes) {
+    if (!escape.is_object()) continue;  // not counted as denied, so the sum below says it
     const bool stopped = escape.value("denied", Json()) == Json(true);
     denied += stopped;
     const auto text = [&](const char* name) {

@@ -234,6 +234,10 @@ bool Batcher::has(uint64_t id) const {
 }
 
 void Batcher::cancel(uint64_t id) {
+  {
+    const std::lock_guard lock(mutex_);
+    interrupted_.erase(id);
+  }
   for (Requests* list : {&waiting_, &computing_}) {
     for (const auto& request : *list) {
       if (request->id == id) return fail(*request, cancelled());
@@ -248,17 +252,24 @@ void Batcher::cancel(uint64_t id) {
 
 void Batcher::interrupt(uint64_t id) {
   const std::lock_guard lock(mutex_);
-  for (const auto& [owner, rows] : running_) {
-    if (owner == id && rows * 2 > running_rows_) pulse_.abort();
-  }
+  interrupted_.insert(id);
+  abort_locked();
 }
 
-// Says whose rows the step has that begins or, with none, that it is over.
+// Says whose rows the step has that begins or, with none, that it is over. Who was interrupted
+// between two steps does not begin another.
 void Batcher::running(std::vector<std::pair<uint64_t, size_t>> whose, size_t rows) {
   const std::lock_guard lock(mutex_);
   running_ = std::move(whose);
   running_rows_ = rows;
   pulse_.allow();
+  abort_locked();
+}
+
+void Batcher::abort_locked() {
+  size_t rows = 0;
+  for (const auto& [owner, count] : running_) rows += interrupted_.contains(owner) ? count : 0;
+  if (rows * 2 > running_rows_) pulse_.abort();
 }
 
 // --- who computes

@@ -19,6 +19,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <variant>
 #include <vector>
 
@@ -60,7 +61,8 @@ class Batcher {
   // Computes one step. False: there was nothing to do.
   bool step();
 
-  // Any thread. The running step is abandoned when `id` is most of it; cancel() must follow.
+  // Any thread. The running step, or the next, is abandoned when `id` is most of it; cancel() must
+  // follow.
   void interrupt(uint64_t id);
 
   const Slots& slots() const { return slots_; }
@@ -90,6 +92,7 @@ class Batcher {
   void clear(Sequence sequence);
   Decoded compute(const std::vector<Part>& parts, size_t rows);
   void running(std::vector<std::pair<uint64_t, size_t>> whose, size_t rows);
+  void abort_locked();
   void advance(const std::vector<Part>& parts);
   void broken(const std::vector<Part>& parts);
   void learn_speed(const std::vector<Part>& parts, double took_ms);
@@ -116,6 +119,7 @@ class Batcher {
   std::vector<std::pair<uint64_t, size_t>>
       running_;  // whose rows the running step has, and how many
   size_t running_rows_ = 0;
+  std::set<uint64_t> interrupted_;  // and not cancelled yet
 };
 
 }  // namespace lares::engine

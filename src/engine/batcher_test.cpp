@@ -523,11 +523,21 @@ TEST(Batcher, AnInterruptedStepIsComputedAgainForTheOthers) {
 TEST(Batcher, InterruptOfAnotherRequestChangesNothing) {
   Talk talk;
   talk.complete(1, "repeat: good");
-  talk.batcher.interrupt(1);  // not running
   talk.batcher.interrupt(2);
   EXPECT_FALSE(talk.pulse.aborting());
   ASSERT_TRUE(talk.run());
   EXPECT_EQ(talk[1].text, "good");
+}
+
+TEST(Batcher, AnInterruptBetweenTwoStepsEndsTheNext) {
+  Talk talk(Options{{"prompt-tokens-per-s", "1"}}, small(4096, 2, 512));
+  talk.complete(1, letters(500));  // minutes
+  talk.batcher.interrupt(1);
+  talk.batcher.step();
+  EXPECT_EQ(talk[1].progress.size(), 0U);
+  talk.batcher.cancel(1);
+  EXPECT_EQ(talk[1].failed->code, Code::Cancelled);
+  EXPECT_FALSE(talk.batcher.step());  // forgotten with its request
 }
 
 // --- embeddings

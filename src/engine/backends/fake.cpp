@@ -8,7 +8,8 @@
 //   count: N        "1 2 3 ... N"
 //   bytes: HEX      those raw bytes
 //   random: N       N letters, by the sampling options
-//   anything else   "The prompt has N words."
+//   clock: N        N tokens, each the moment at which it is made: nanoseconds of CLOCK_MONOTONIC
+//   and a space anything else   "The prompt has N words."
 // Tokens are single bytes, some common words and numbers, and control tokens.
 //
 // Options: --load-ms, --tokens-per-s, --prompt-tokens-per-s, --size (of memory that it says it has;
@@ -52,9 +53,9 @@ constexpr std::array<std::string_view, 32> kWords = {
     " you", " one", " two",   "Hello", " hello", " world", "lares",  " house",
     " 1",   " 2",   " 3",     " 4",    " 5",     " 6",     " 7",     " 8",
     " 9",   " 10",  "repeat", "count", "random", "bytes",  "The",    "ing"};
-enum Control : Token { kBegin = 256, kEnd, kSystem, kUser, kAssistant, kTool, kFirstWord };
-constexpr std::array<std::string_view, 6> kControls = {"<|begin|>", "<|end|>",       "<|system|>",
-                                                       "<|user|>",  "<|assistant|>", "<|tool|>"};
+enum Control : Token { kBegin = 256, kEnd, kSystem, kUser, kAssistant, kTool, kClock, kFirstWord };
+constexpr std::array<std::string_view, 7> kControls = {
+    "<|begin|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>", "<|tool|>", "<|clock|>"};
 constexpr Tokens kVocabulary = kFirstWord + kWords.size();
 
 uint64_t mixed(uint64_t x) {  // splitmix64's finaliser
@@ -67,6 +68,7 @@ uint64_t mixed(uint64_t x) {  // splitmix64's finaliser
 
 std::string raw_piece(Token token) {
   if (token < kBegin) return {static_cast<char>(token)};
+  if (token == kClock) return cat(Steady::now().time_since_epoch().count(), " ");
   if (token < kFirstWord) return "";
   return std::string(kWords[token - kFirstWord]);
 }
@@ -344,6 +346,8 @@ Script script_for(FakeModel& model, std::span<const Token> prompt) {
     return script;
   } else if (const auto random = after("random: ")) {
     return {{}, number_after(*random, 1'000'000)};
+  } else if (const auto clock = after("clock: ")) {
+    return {std::vector<Token>(number_after(*clock, 100'000), kClock), 0};
   } else {
     size_t words = 0;
     for (const auto& word : split(order, ' ')) words += word.empty() ? 0 : 1;

@@ -31,6 +31,22 @@ TEST(Fake, LeavesOptionsThatAreNotItsOwn) {
   EXPECT_EQ(options.size(), 1U);
 }
 
+TEST(Fake, TellsTheClockInOrder) {
+  Talk talk;
+  const int64_t before = std::chrono::steady_clock::now().time_since_epoch().count();
+  talk.complete(1, "clock: 5");
+  ASSERT_TRUE(talk.run());
+  const int64_t after = std::chrono::steady_clock::now().time_since_epoch().count();
+  ASSERT_EQ(talk[1].pieces.size(), 5U);
+  int64_t last = before;
+  for (const std::string& piece : talk[1].pieces) {
+    const int64_t stamp = std::stoll(piece);
+    EXPECT_GE(stamp, last);
+    last = stamp;
+  }
+  EXPECT_LE(last, after);
+}
+
 TEST(Fake, LikeTextsHaveLikeVectors) {
   wire::Load load;
   load.embeddings = true;

@@ -19,6 +19,8 @@ struct ContractCase {
   // Fails with the reason why it cannot be tried here.
   std::function<Result<std::unique_ptr<Model>>(const wire::Load&, Pulse&)> load;
 };
+// In the names of tests, where GoogleTest would print bytes.
+inline void PrintTo(const ContractCase& each, std::ostream* out) { *out << each.name; }
 
 class BackendContract : public ::testing::TestWithParam<ContractCase> {
  protected:
@@ -265,7 +267,7 @@ TEST_P(BackendContract, AnInterruptedStepIsTakenBackWhole) {
   {
     const std::jthread other([&](const std::stop_token& stop) {
       for (int i = 0; i < 8 && !stop.stop_requested(); i++) {
-        again->batcher.interrupt(1);
+        again->pulse.abort();
         std::this_thread::sleep_for(std::chrono::milliseconds(7));
       }
     });
