@@ -123,6 +123,23 @@ def peer_command(path, model, port, threads):
     return [path, "-m", model, "--port", port, "--host", "127.0.0.1", "-t", threads, "-c", 8192, "-np", 1, "--no-webui"]
 
 
+def built_peer():
+    """The llama-server that `tools/bootstrap peer` built, or None."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    path = pathlib.Path(os.environ.get("LARES_BUILD_CACHE") or pathlib.Path(cache, "lares", "build"), "peer", "native", "bin", "llama-server")
+    return str(path) if path.exists() else None
+
+
+def peer_environment(path, variant):
+    """The environment that makes the peer compute with the same CPU variant as ours: its own unless it is AVX2."""
+    if variant != "haswell":
+        return None
+    folder = pathlib.Path(path).resolve().parents[2] / "haswell" / "bin"
+    if not any(folder.glob("libggml-cpu.so*")):
+        sys.exit(f"no libggml-cpu.so in {folder}; run tools/bootstrap peer")
+    return {**os.environ, "LD_LIBRARY_PATH": str(folder)}
+
+
 def parser(doc):
     return argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
 
@@ -130,8 +147,8 @@ def parser(doc):
 class Server(Served):
     """A server of somebody else, with the client that times it."""
 
-    def __init__(self, command, port):
-        super().__init__(command, port)
+    def __init__(self, command, port, environment=None):
+        super().__init__(command, port, environment=environment)
         self.endpoint = Endpoint(port)
 
 

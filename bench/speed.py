@@ -3,8 +3,7 @@
 
 Both sides run the same model file with the same number of threads and answer the same prompts in turn. The
 peer is llama-server from the same source distribution, built with its own defaults: `tools/bootstrap peer`
-builds it, or give another with --peer. `--variant NAME` holds our side to one CPU variant (the peer must be
-built for the same: --peer-variant is a folder of backends for GGML_BACKEND_PATH).
+builds it, or give another with --peer. `--variant haswell` holds both sides to AVX2; another variant holds ours only.
 """
 
 import os
@@ -46,7 +45,7 @@ def measure(sides, rounds, history):
 
 def main():
     ap = harness.parser(__doc__)
-    ap.add_argument("--peer", default=os.environ.get("LARES_PEER"), help="path of a llama-server")
+    ap.add_argument("--peer", default=os.environ.get("LARES_PEER") or harness.built_peer(), help="path of a llama-server")
     ap.add_argument("--model", default=None)
     ap.add_argument("--rounds", type=int, default=5)
     ap.add_argument("--history", type=int, default=2500)
@@ -62,7 +61,8 @@ def main():
     try:
         if args.peer:
             port = harness.free_port()
-            sides["llama-server"] = harness.Server(harness.peer_command(args.peer, model, port, args.threads), port)
+            sides["llama-server"] = harness.Server(harness.peer_command(args.peer, model, port, args.threads), port,
+                                                   environment=harness.peer_environment(args.peer, args.variant))
         for side in sides.values():
             side.endpoint.turn([{"role": "user", "content": "hi"}], 4)
         figures = measure(sides, args.rounds, args.history)
@@ -83,7 +83,7 @@ def main():
         else:
             run.row(f"{figure}, ratio", f"{ratio:.2f}", ">= 1.0 (0.98)", ratio >= 0.98)
     if not args.peer:
-        print("no peer was measured: build it with `tools/bootstrap peer` and give its path with --peer")
+        print("no peer was measured: build it with `tools/bootstrap peer`, or give the path of one with --peer")
     return run.end()
 
 

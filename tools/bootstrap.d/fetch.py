@@ -248,25 +248,26 @@ def explained(pin, doing, output):
 # ---- unpacking
 
 
-def unpacked(pin):
-    """The folder of the pin's unpacked archive, fetched and unpacked when it is not there."""
+def unpacked(pin, whole=False):
+    """The folder of the pin's unpacked archive, fetched and unpacked when it is not there; `whole`: with what the engine
+    does not need, in a folder beside it."""
+    folder = pin.folder.with_name(pin.folder.name + "-whole") if whole else pin.folder
     vouched = f"{pin.sha256} {UNPACK_VERSION}\n"
-    stamp = pin.folder / ".unpacked"
-    if read_stamp(stamp) == vouched:
-        return pin.folder
+    if read_stamp(folder / ".unpacked") == vouched:
+        return folder
     archive = fetch(pin)
     doing = f"unpacking {pin.what}"
-    need_room(SOURCES, UNPACKED_BYTES.get(pin.name, pin.size * 2), doing)
-    part = SOURCES / f".{pin.folder.name}.part"
+    need_room(SOURCES, pin.size * 4 if whole else UNPACKED_BYTES.get(pin.name, pin.size * 2), doing)
+    part = SOURCES / f".{folder.name}.part"
     with full_disk_explained(doing, SOURCES):
         remove(part)
         part.mkdir(parents=True)
-        (_unpack_tar if pin.file.endswith(".tar.gz") else _unpack_wheel)(archive, part, pin.name, doing)
-        remove(pin.folder)
+        (_unpack_tar if pin.file.endswith(".tar.gz") else _unpack_wheel)(archive, part, "" if whole else pin.name, doing)
+        remove(folder)
         os.sync()  # the stamp must not be older on the disk than what it vouches for
         write_stamp(part / ".unpacked", vouched)
-        os.replace(part, pin.folder)
-    return pin.folder
+        os.replace(part, folder)
+    return folder
 
 
 def _wanted(pin_name, name):

@@ -9,6 +9,7 @@ import time
 import build
 import fetch
 import machine
+import peer
 from places import (BUILD, CACHE, DOWNLOADS, EMBEDDED_MODEL, EMBEDDER, ENGINES, ROOT, SOURCES, TEST_MODELS, lock, models, need_room, remove,
                     start)
 from screen import INTERRUPTED, IO, NOT_FOUND, USAGE, Stop, say
@@ -140,6 +141,13 @@ def tests(_):
     test_models(None)
 
 
+def peer_server(_):
+    """llama-server for the benches; prints its path."""
+    llama, _boost = sources()
+    with cache_lock():
+        print(peer.build_peer(llama))
+
+
 def folders(_):
     llama, boost = sources()
     for name, path in (("archives", DOWNLOADS), ("sources", SOURCES), ("engine", build.engine_folder(llama)), ("models", models()),
@@ -156,7 +164,7 @@ def clean(_):
 
 
 VERBS = {"first-answer": first_answer, "configure": configure, "build": build_preset, "variants": more_variants, "embedder": embedder,
-         "test-models": test_models, "tests": tests, "folders": folders, "clean": clean}
+         "test-models": test_models, "tests": tests, "peer": peer_server, "folders": folders, "clean": clean}
 
 
 def main(arguments):
