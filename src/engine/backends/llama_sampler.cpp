@@ -7,11 +7,56 @@
 namespace lares::engine::llama {
 namespace {
 
-// True when every logit is a number or minus infinity, and one at least is a number. Vectorises.
-bool are_numbers(std::span<const float> logits) {
-  bool all = true;
-  for (const float x : logits) all &= x <= FLT_MAX;
-  return all;
+struct Greatest {
+  size_t at = 0;
+  float value = -INFINITY;
+  bool all_numbers = true;  // none is NaN or plus infinity
+};
+
+// The first of the largest. Asked of some 100,000 values for each token, so it runs in lanes that
+// the compiler can keep in vector registers, and only the best block is searched for its place.
+Greatest greatest(std::span<const float> logits) {
+  constexpr size_t kLanes = 16;
+  constexpr size_t kBlock = 64 * kLanes;
+  Greatest best;
+  int32_t bad = 0;
+  size_t best_block = 0;
+  for (size_t from = 0; from < logits.size(); from += kBlock) {
+    const std::span<const float> block =
+        logits.subspan(from, std::min(kBlock, logits.size() - from));
+    float most = -INFINITY;
+    if (block.size() == kBlock) {
+      float lanes[kLanes];
+      int32_t strange[kLanes] = {};
+      for (float& lane : lanes) lane = -INFINITY;
+      const float* row = block.data();
+      for (size_t i = 0; i < kBlock; i += kLanes, row += kLanes) {
+        for (size_t j = 0; j < kLanes; j++) {
+          lanes[j] = row[j] > lanes[j] ? row[j] : lanes[j];
+          strange[j] |= row[j] <= FLT_MAX ? 0 : 1;
+        }
+      }
+      for (size_t j = 0; j < kLanes; j++) {
+        most = std::max(most, lanes[j]);
+        bad |= strange[j];
+      }
+    } else {
+      for (const float x : block) {
+        most = x > most ? x : most;
+        bad |= x <= FLT_MAX ? 0 : 1;
+      }
+    }
+    if (most > best.value) {
+      best.value = most;
+      best_block = from;
+    }
+  }
+  best.all_numbers = bad == 0;
+  const std::span<const float> block =
+      logits.subspan(best_block, std::min(kBlock, logits.size() - best_block));
+  best.at = best_block +
+            static_cast<size_t>(std::find(block.begin(), block.end(), best.value) - block.begin());
+  return best;
 }
 
 std::vector<Candidate> top_candidates(std::span<const float> logits, unsigned count,
@@ -36,41 +81,57 @@ float log_of_sum(std::span<const float> logits, float most) {
 class LlamaSampler final : public Sampler {
  public:
   LlamaSampler(llama_context* context, const llama_model* model, common_sampler* sampler,
-               bool plain_greedy)
+               bool greedy, std::vector<llama_logit_bias> biases)
       : context_(context),
         vocabulary_(llama_vocab_n_tokens(llama_model_get_vocab(model))),
         sampler_(sampler),
-        plain_greedy_(plain_greedy) {}
+        greedy_(greedy),
+        biases_(std::move(biases)) {}
 
   Result<Chosen> choose(int row, std::optional<unsigned> top) override {
-    const float* const raw = llama_get_logits_ith(context_, row);
+    float* const raw = llama_get_logits_ith(context_, row);
     if (!raw) return Error{Code::Io, "computing: the engine has no result for this row"};
-    const std::span<const float> logits(raw, static_cast<size_t>(vocabulary_));
-    const auto most = std::max_element(logits.begin(), logits.end());
-    if (!are_numbers(logits) || !(*most >= -FLT_MAX)) {
+    const std::span<float> logits(raw, static_cast<size_t>(vocabulary_));
+    const Greatest most = greatest(logits);
+    if (!most.all_numbers || !(most.value >= -FLT_MAX)) {
       return Error{Code::Corrupt,
                    "the model computed something that is no number; its file may be damaged"};
     }
     Chosen chosen;
-    if (plain_greedy_) {
-      chosen.token = static_cast<Token>(most - logits.begin());
-    } else {
-      chosen.token = common_sampler_sample(sampler_.get(), context_, row);
-      common_sampler_accept(sampler_.get(), chosen.token, true);
-    }
-    if (top) {
-      const float log_sum = log_of_sum(logits, *most);
-      chosen.logprob = logits[chosen.token] - log_sum;
+    float log_sum = 0;
+    if (top) {  // of what the model computed, so before a bias changes it
+      log_sum = log_of_sum(logits, most.value);
       chosen.top = top_candidates(logits, *top, log_sum);
     }
+    if (!greedy_) {
+      chosen.token = common_sampler_sample(sampler_.get(), context_, row);
+      common_sampler_accept(sampler_.get(), chosen.token, true);
+    } else {
+      chosen.token = static_cast<Token>(biases_.empty() ? most.at : likeliest(logits));
+    }
+    if (top) chosen.logprob = logits[chosen.token] - log_sum;
     return chosen;
   }
 
  private:
+  // With the biases, which are taken away again.
+  size_t likeliest(std::span<float> logits) {
+    before_.clear();
+    for (const llama_logit_bias& each : biases_) {
+      before_.push_back(logits[each.token]);
+      logits[each.token] += each.bias;
+    }
+    const size_t at = greatest(logits).at;
+    for (size_t i = biases_.size(); i-- > 0;) logits[biases_[i].token] = before_[i];
+    return at;
+  }
+
   llama_context* const context_;
   const int32_t vocabulary_;
   const common_sampler_ptr sampler_;
-  const bool plain_greedy_;
+  const bool greedy_;  // always the likeliest, which needs none of the engine's samplers
+  const std::vector<llama_logit_bias> biases_;
+  std::vector<float> before_;
 };
 
 }  // namespace
@@ -108,13 +169,12 @@ Result<std::unique_ptr<Sampler>> make_sampler(llama_context* context, const llam
   }
   int32_t suppressed = 0;
   llama_vocab_get_suppress_tokens(vocab, &suppressed);
-  const bool plain_greedy =
-      sampling.temperature <= 0 && !penalties && params.logit_bias.empty() && suppressed == 0;
+  const bool greedy = sampling.temperature <= 0 && !penalties && suppressed == 0;
   try {
     common_sampler* const made = common_sampler_init(model, params);
     if (!made) return Error{Code::Invalid, "the sampling options do not work with this model"};
     std::unique_ptr<Sampler> sampler =
-        std::make_unique<LlamaSampler>(context, model, made, plain_greedy);
+        std::make_unique<LlamaSampler>(context, model, made, greedy, params.logit_bias);
     if (penalties) {
       const size_t last = std::min(prompt.size(), static_cast<size_t>(params.penalty_last_n));
       for (const Token token : prompt.last(last)) common_sampler_accept(made, token, false);

@@ -152,6 +152,29 @@ TEST_P(BackendContract, ABiasOfAHundredForcesAToken) {
   for (const Json& one : (*t)[1].logprobs) EXPECT_EQ(one["token"], (*t)[1].logprobs[0]["token"]);
 }
 
+TEST_P(BackendContract, AForbiddenTokenMakesWayForTheNextLikeliestAndKeepsItsLogprob) {
+  auto t = talk();
+  Json more = greedy(1);
+  more["logprobs"] = true;
+  more["top_logprobs"] = 2;
+  t->complete(1, "One two three", more);
+  ASSERT_TRUE(t->run());
+  const Json free = (*t)[1].logprobs[0]["top_logprobs"];
+  std::string likeliest;
+  for (const Json& byte : free[0]["bytes"]) likeliest += static_cast<char>(byte.get<int>());
+  more["logit_bias"] = Json::object();
+  for (Token token = 0; token < static_cast<Token>(t->model->facts().vocabulary); token++) {
+    if (t->model->piece(token, Special::AsText) == likeliest) more["logit_bias"][cat(token)] = -100;
+  }
+  auto again = talk();  // a fresh state, so that the same is computed in the same way
+  again->complete(1, "One two three", more);
+  ASSERT_TRUE(again->run());
+  const Json forced = (*again)[1].logprobs[0];
+  EXPECT_EQ(forced["bytes"], free[1]["bytes"]);
+  EXPECT_EQ(forced["logprob"], free[1]["logprob"]);
+  EXPECT_EQ(forced["top_logprobs"], free);
+}
+
 TEST_P(BackendContract, MaxTokensZeroComputesThePromptOnly) {
   auto t = talk();
   t->complete(1, "One two", {{"max_tokens", 0}});
