@@ -43,9 +43,11 @@ class Finder {
     found_.push_back({std::string(program), std::move(name), real, Bytes{size}});
   }
 
-  // Every *.gguf below `folder`, named by its path from there. Links inside are followed only where
-  // `within` holds their end: Hugging Face's snapshots are links into its blobs.
-  void scan(std::string_view program, const fs::path& folder, const fs::path& within) {
+  // Every *.gguf below `folder`, named `repository`/ and its path from there. Links inside are
+  // followed only where `within` holds their end: Hugging Face's snapshots are links into its
+  // blobs.
+  void scan(std::string_view program, const fs::path& folder, const fs::path& within,
+            const fs::path& repository = {}) {
     std::error_code failed;
     const fs::path boundary = fs::canonical(within, failed);
     if (failed) return;
@@ -59,12 +61,31 @@ class Finder {
       if (lower(path.extension().string()) != ".gguf") continue;
       const std::string file_name = lower(path.filename().string());
       if (file_name.find("mmproj") != std::string::npos) continue;  // projectors are no models
+      if (part_of(file_name)) continue;
       std::error_code unreadable;
       const fs::path real = fs::canonical(path, unreadable);
       if (unreadable) continue;
       const std::string inside = real.lexically_relative(boundary).string();
       if (inside.starts_with("..")) continue;
-      take(program, path.lexically_relative(folder).replace_extension().string(), path);
+      const fs::path name = repository / path.lexically_relative(folder).replace_extension();
+      take(program, name.string(), path);
+    }
+  }
+
+  // Hugging Face: models--ORG--REPO/snapshots/COMMIT/..., and older models without an ORG. The
+  // commit is no part of a name that a person knows.
+  void scan_hub(const fs::path& hub) {
+    constexpr std::string_view kModels = "models--";
+    std::error_code failed;
+    for (const auto& entry : fs::directory_iterator(hub, failed)) {
+      std::string repository = entry.path().filename().string();
+      if (!repository.starts_with(kModels)) continue;
+      repository.erase(0, kModels.size());
+      if (const size_t at = repository.find("--"); at != std::string::npos)
+        repository.replace(at, 2, "/");
+      std::error_code none;
+      for (const auto& commit : fs::directory_iterator(entry.path() / "snapshots", none))
+        scan("Hugging Face", commit.path(), hub, repository);
     }
   }
 
@@ -124,20 +145,17 @@ std::vector<Found> find_elsewhere(const fs::path& home) {
   Finder finder;
   finder.scan_ollama(from_environment("OLLAMA_MODELS", home / ".ollama/models"));
   finder.scan_ollama("/usr/share/ollama/.ollama/models");
-  for (const char* folder : {".lmstudio/models", ".cache/lm-studio/models"})
+  for (const char* folder :
+       {".lmstudio/models", ".lmstudio/.internal/bundled-models", ".cache/lm-studio/models"})
     finder.scan("LM Studio", home / folder, home / folder);
   const fs::path data = from_environment("XDG_DATA_HOME", home / ".local/share");
-  finder.scan("GPT4All", data / "nomic.ai/GPT4All", data / "nomic.ai/GPT4All");
+  for (const fs::path& gpt4all : {data / "nomic.ai/GPT4All", home / ".cache/gpt4all"})
+    finder.scan("GPT4All", gpt4all, gpt4all);
   const fs::path config = from_environment("XDG_CONFIG_HOME", home / ".config");
   for (const fs::path& jan : {home / "jan/models", config / "Jan/data", data / "Jan/data"})
     finder.scan("Jan", jan, jan);
-  const fs::path hub = from_environment(
-      "HF_HUB_CACHE", from_environment("HF_HOME", home / ".cache/huggingface") / "hub");
-  std::error_code failed;
-  for (const auto& repository : fs::directory_iterator(hub, failed)) {
-    const fs::path snapshots = repository.path() / "snapshots";
-    if (fs::is_directory(snapshots, failed)) finder.scan("Hugging Face", snapshots, hub);
-  }
+  finder.scan_hub(from_environment(
+      "HF_HUB_CACHE", from_environment("HF_HOME", home / ".cache/huggingface") / "hub"));
   return std::move(finder).sorted();
 }
 

@@ -17,7 +17,9 @@ namespace fs = std::filesystem;
 
 constexpr int kFormat = 1;
 constexpr size_t kIdLengthMax = 128;
+constexpr size_t kNamedMax = 5;  // of the models that an error lists
 constexpr std::string_view kListFile = "models.json";
+constexpr std::string_view kPartEnd = "00000-of-00000.gguf";  // a zero stands for any digit
 
 std::string_view use_name(Use use) {
   switch (use) {
@@ -25,20 +27,6 @@ std::string_view use_name(Use use) {
     case Use::Embedding: return "embedding";
   }
   return "chat";
-}
-
-// "SmolLM2-135M-Instruct.Q4_1.gguf" becomes "smollm2-135m-instruct.q4_1".
-std::string id_from(std::string_view file_name) {
-  std::string id = lower(file_name);
-  if (id.ends_with(".gguf")) id.resize(id.size() - 5);
-  for (char& c : id) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
-                       c == ':' || c == '-';
-    if (!plain) c = '-';
-  }
-  if (id.size() > kIdLengthMax) id.resize(kIdLengthMax);
-  while (!id.empty() && (id.front() == '-' || id.front() == '.')) id.erase(0, 1);
-  return id;
 }
 
 bool is_id(std::string_view id) { return !id.empty() && id_from(id) == id; }
@@ -83,7 +71,52 @@ Use use_from(const Json& info) {
   return pooled ? Use::Embedding : Use::Chat;
 }
 
-// Checks that a path is a regular, readable file that begins as a GGUF does.
+// Unsupported for a file that by its name is one part of a model.
+Result<> check_whole(const std::string& doing, const fs::path& file) {
+  std::string name = file.filename().string();
+  const auto part = part_of(name);
+  if (!part) return Unit{};
+  name.replace(name.size() - kPartEnd.size(), 5, "00001");
+  return Error{Code::Unsupported,
+               cat(doing, ": this is part ", part->number, " of ", part->of,
+                   " of one model, and a model in several files is not supported; make one file of "
+                   "them with llama.cpp's tool and add that: llama-gguf-split --merge ",
+                   name, " whole.gguf")};
+}
+
+// "; did you mean 'x'?" for an id, or the beginning of one as long as `wanted`, that is near.
+std::string nearest_hint(std::string_view wanted, const std::vector<std::string>& ids) {
+  if (std::string hint = did_you_mean(wanted, ids); !hint.empty()) return hint;
+  constexpr size_t kShortest = 4;  // shorter ones are near to everything
+  if (wanted.size() < kShortest) return "";
+  std::vector<std::string> beginnings;
+  beginnings.reserve(ids.size());
+  for (const std::string& id : ids) beginnings.push_back(id.substr(0, wanted.size()));
+  const std::string near = nearest(wanted, beginnings);
+  const auto at = std::find(beginnings.begin(), beginnings.end(), near);
+  if (near.empty() || at == beginnings.end()) return "";
+  return cat("; did you mean '", ids[static_cast<size_t>(at - beginnings.begin())], "'?");
+}
+
+// "; there are: a, b and 7 more, ..."
+std::string list_hint(const std::vector<std::string>& ids) {
+  if (ids.empty()) return "; there is none yet: add one with `lares models add FILE`";
+  std::string known;
+  for (size_t i = 0; i < std::min(ids.size(), kNamedMax); i++)
+    known += cat(known.empty() ? "" : ", ", ids[i]);
+  const std::string more = ids.size() > kNamedMax ? cat(" and ", ids.size() - kNamedMax,
+                                                        " more; `lares models list` names them all")
+                                                  : "";
+  return cat("; there are: ", known, more);
+}
+
+// When a file was last written to; 0 when it is gone.
+int64_t modified_unix(const fs::path& file) {
+  struct stat info{};
+  return ::stat(file.c_str(), &info) == 0 ? static_cast<int64_t>(info.st_mtime) : 0;
+}
+
+// Checks that a path is a regular, readable file that begins as a GGUF does, and is all of a model.
 Result<Bytes> check_file(const fs::path& file) {
   const std::string doing = cat("opening '", file.string(), "'");
   const Fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
@@ -103,10 +136,44 @@ Result<Bytes> check_file(const fs::path& file) {
                  cat(doing, ": this is ", kind, ", not a GGUF model; ",
                      kind == "safetensors weights" ? "look for the same model in GGUF format"
                                                    : "download the model's .gguf file again")};
+  TRY(check_whole(doing, file));
   return Bytes{static_cast<uint64_t>(info.st_size)};
 }
 
 }  // namespace
+
+std::string id_from(std::string_view name) {
+  std::string id = lower(name);
+  if (id.ends_with(".gguf")) id.resize(id.size() - 5);
+  for (char& c : id) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+                       c == ':' || c == '-';
+    if (!plain) c = '-';
+  }
+  if (id.size() > kIdLengthMax) id.resize(kIdLengthMax);
+  while (!id.empty() && (id.front() == '-' || id.front() == '.')) id.erase(0, 1);
+  return id;
+}
+
+std::optional<Part> part_of(std::string_view file_name) {
+  const std::string name = lower(file_name);
+  if (name.size() <= kPartEnd.size()) return std::nullopt;
+  const std::string_view end = std::string_view(name).substr(name.size() - kPartEnd.size());
+  const auto number = [&](size_t at) {
+    size_t value = 0;
+    for (const char digit : end.substr(at, 5))
+      value = value * 10 + static_cast<size_t>(digit - '0');
+    return value;
+  };
+  for (size_t i = 0; i < end.size(); i++) {
+    const bool digit = kPartEnd[i] == '0';
+    if (digit ? end[i] < '0' || end[i] > '9' : end[i] != kPartEnd[i]) return std::nullopt;
+  }
+  const Part part{number(0), number(9)};
+  // "-00001-of-00001" is how a splitter names what it did not need to split
+  if (name[name.size() - kPartEnd.size() - 1] != '-' || part.of < 2) return std::nullopt;
+  return part;
+}
 
 std::string file_kind(std::string_view b) {
   if (b.empty()) return "an empty file";
@@ -199,6 +266,10 @@ Result<Models> Models::open(const fs::path& folder, Log& log) {
     const bool taken = std::any_of(models.models_.begin(), models.models_.end(),
                                    [&](const Model& m) { return m.id == id; });
     if (listed || taken || id.empty()) continue;
+    if (part_of(entry.path().filename().string())) {
+      log.warn("a part of a model in several files was left out", {{"model", id}});
+      continue;
+    }
     Model model;
     model.id = id;
     model.file = entry.path();
@@ -209,6 +280,9 @@ Result<Models> Models::open(const fs::path& folder, Log& log) {
                     : Use::Chat;
     model.ours = true;
     models.models_.push_back(std::move(model));
+  }
+  for (Model& model : models.models_) {  // those that nobody added have only their file's time
+    if (model.added_unix == 0) model.added_unix = modified_unix(model.file);
   }
   std::sort(models.models_.begin(), models.models_.end(),
             [](const Model& a, const Model& b) { return a.id < b.id; });
@@ -230,15 +304,11 @@ Result<const Model*> Models::find(std::string_view name) const {
     }
   }
   if (begun && !several) return begun;
-  std::string known;
-  for (const std::string& id : ids) known += cat(known.empty() ? "" : ", ", id);
-  const std::string hint = did_you_mean(wanted, ids);
+  const std::string hint = nearest_hint(wanted, ids);
   // a name comes from outside: shown short
   return Error{Code::NotFound,
                cat("no model '", utf8_repaired(name.substr(0, 80)), "'",
-                   !hint.empty()   ? hint
-                   : known.empty() ? "; there is none yet: add one with `lares models add FILE`"
-                                   : cat("; there are: ", known)),
+                   hint.empty() ? list_hint(ids) : hint),
                "model"};
 }
 
@@ -265,6 +335,7 @@ Result<const Model*> Models::add(const fs::path& file, std::string id, Json info
   std::error_code failed;
   const fs::path whole = fs::canonical(file, failed);
   if (failed) return Error{Code::NotFound, cat(doing, ": there is no such file")};
+  TRY(check_whole(doing, file));  // a link's name may tell more than its end's
   auto size = check_file(whole);
   if (!size) return std::move(size).error().within(doing);
   const bool named = !id.empty();

@@ -27,13 +27,25 @@ struct Model {
   Bytes size;
   Use use = Use::Chat;
   Json info = Json::object();  // as the worker's Inspect told; empty until it was asked
-  int64_t added_unix = 0;
-  bool ours = false;  // the file lies in our folder and goes with `rm`
+  int64_t added_unix = 0;      // of a file that was put into the folder: when it was written
+  bool ours = false;           // the file lies in our folder and goes with `rm`
 };
 
 // What a file is by its first bytes: "GGUF", "a zip archive", "safetensors", "an HTML page",
 // "empty"... For telling people; never a reason to trust the file.
 std::string file_kind(std::string_view first_bytes);
+
+// The id that a name or a file's name becomes: "Org/My-Model.Q4_1.gguf" is "org-my-model.q4_1". ""
+// when nothing of it can stand in an id.
+std::string id_from(std::string_view name);
+
+// Which part of a model in several files a file is, by its name: "x-00002-of-00003.gguf" is the
+// second of three. None for a model in one file. Parts are not supported.
+struct Part {
+  size_t number = 0;
+  size_t of = 0;
+};
+std::optional<Part> part_of(std::string_view file_name);
 
 class Models {
  public:
@@ -51,13 +63,15 @@ class Models {
   Result<const Model*> default_for(Use use) const;
 
   // Lists a file where it lies. The id is made from the file's name, or `id` when given. Invalid:
-  // not a GGUF (says what it is), empty, a name already taken. `info`: from a worker's Inspect.
+  // not a GGUF (says what it is), empty, a name already taken. Unsupported: a part of a model in
+  // several files. `info`: from a worker's Inspect.
   Result<const Model*> add(const std::filesystem::path& file, std::string id, Json info);
   Result<> set_info(const std::string& id, Json info);
   // Forgets it; deletes the file only when it is ours.
   Result<> remove(const std::string& id);
 
-  // Opens the model's file for reading. NotFound / Corrupt / Invalid say what became of it.
+  // Opens the model's file for reading. NotFound / Corrupt / Invalid / Unsupported say what became
+  // of it.
   static Result<Fd> open_file(const Model& model);
 
  private:
@@ -72,14 +86,15 @@ class Models {
 // "Hugging Face".
 struct Found {
   std::string program;
-  std::string name;  // as that program calls it
+  std::string name;  // as that program calls it; "org/repo/file" without .gguf from a hub's folder
   std::filesystem::path file;
   Bytes size;
 };
 
 // Looks through the folders of other programs under `home` (environment variables that move them
 // are honoured). Follows no link out of them but Hugging Face's into its own blobs. Reads names,
-// manifests and the first four bytes, nothing else. Blocking: not on the run loop.
+// manifests and the first four bytes, nothing else. Leaves out projectors and the parts of models
+// in several files, which cannot be used. Blocking: not on the run loop.
 std::vector<Found> find_elsewhere(const std::filesystem::path& home);
 
 }  // namespace lares::inventory

@@ -1,7 +1,9 @@
 #include "inventory/models.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include <fstream>
 
@@ -82,6 +84,42 @@ TEST_F(ModelsTest, NamesTheNearestForAnUnknownModel) {
   EXPECT_EQ(models.find("smolm2").error().message, "no model 'smolm2'; did you mean 'smollm2'?");
   EXPECT_EQ(models.find("gpt-4").error().message, "no model 'gpt-4'; there are: smollm2");
   EXPECT_EQ(models.find("gpt-4").error().code, Code::NotFound);
+}
+
+TEST_F(ModelsTest, NamesTheNearestForASlipInTheBeginningOfAName) {
+  put(folder / "SmolLM2-135M-Instruct.Q4_1.gguf");
+  put(folder / "all-minilm-l6-v2.gguf");
+  Models models = open();
+  for (const char* slip : {"smolm2", "smolm2-135m", "smollm2-153m", "SmolLM3-135M"})
+    EXPECT_EQ(models.find(slip).error().message,
+              cat("no model '", slip, "'; did you mean 'smollm2-135m-instruct.q4_1'?"));
+  for (const char* other : {"gpt-4", "x", "qwen2.5"})
+    EXPECT_EQ(
+        models.find(other).error().message,
+        cat("no model '", other, "'; there are: all-minilm-l6-v2, smollm2-135m-instruct.q4_1"));
+}
+
+TEST_F(ModelsTest, NamesAHandfulOfManyModels) {
+  for (int i = 1; i <= 7; i++) put(folder / cat("model-", i, ".gguf"));
+  EXPECT_EQ(open().find("gpt-4").error().message,
+            "no model 'gpt-4'; there are: model-1, model-2, model-3, model-4, model-5 and 2 more; "
+            "`lares models list` names them all");
+}
+
+TEST_F(ModelsTest, AFileThatNobodyAddedIsAsOldAsItsFile) {
+  const fs::path file = put(folder / "a.gguf");
+  const timespec times[2] = {{1'700'000'000, 0}, {1'700'000'000, 0}};
+  ASSERT_EQ(::utimensat(AT_FDCWD, file.c_str(), times, 0), 0);
+  {
+    Models models = open();
+    EXPECT_EQ(models.all()[0].added_unix, 1'700'000'000);
+    ASSERT_TRUE(models.set_info("a", kChat));
+  }
+  EXPECT_EQ(open().all()[0].added_unix, 1'700'000'000);
+  put(folder / "models.json", R"({"format": 1, "models": [
+      {"id": "a", "file": ")" + file.string() +
+                                  R"(", "added_unix": 0, "ours": true}]})");
+  EXPECT_EQ(open().all()[0].added_unix, 1'700'000'000) << "an earlier version wrote a zero";
 }
 
 TEST_F(ModelsTest, SaysWhatAFileIsThatIsNoModel) {
@@ -170,10 +208,21 @@ TEST_F(ModelsTest, FindsTheModelsOfOtherPrograms) {
   deep(root / ".lmstudio/models/maker/name/mmproj-file.gguf", big);
   deep(root / ".lmstudio/models/maker/name/small.gguf", "GGUF");
   deep(root / ".lmstudio/models/maker/name/other.gguf", "PK" + big);
+  deep(root / ".lmstudio/models/maker/name/large-00001-of-00002.gguf", big);
+  deep(root / ".lmstudio/models/maker/name/large-00002-of-00002.gguf", big);
+  deep(root / ".lmstudio/models/maker/name/alone-00001-of-00001.gguf", big);
+  deep(root / ".lmstudio/.internal/bundled-models/nomic-ai/embed/embed.gguf", big);
+  deep(root / ".local/share/nomic.ai/GPT4All/desktop.gguf", big);
+  deep(root / ".cache/gpt4all/python.gguf", big);
   const fs::path hub = root / ".cache/huggingface/hub/models--a--b";
   deep(hub / "blobs/0123", big + "y");
+  fs::create_directories(hub / "snapshots/deadbeef/sub");
   fs::create_directories(hub / "snapshots/rev");
   fs::create_symlink("../../blobs/0123", hub / "snapshots/rev/model.gguf");
+  deep(hub / "blobs/4567", big + "w");
+  fs::create_symlink("../../../blobs/4567", hub / "snapshots/deadbeef/sub/other.gguf");
+  deep(root / ".cache/huggingface/hub/models--old/snapshots/1/plain.gguf", big);
+  deep(root / ".cache/huggingface/hub/datasets--a--b/snapshots/1/no.gguf", big);
   deep(root / "outside.gguf", big + "z");
   fs::create_symlink(root / "outside.gguf", hub / "snapshots/rev/escaped.gguf");
   for (const char* name :
@@ -182,7 +231,35 @@ TEST_F(ModelsTest, FindsTheModelsOfOtherPrograms) {
 
   std::string found;
   for (const Found& each : find_elsewhere(root)) found += cat(each.program, " ", each.name, "\n");
-  EXPECT_EQ(found, "Hugging Face rev/model\nLM Studio maker/name/file\nOllama llama3:8b\n");
+  EXPECT_EQ(found,
+            "GPT4All desktop\n"
+            "GPT4All python\n"
+            "Hugging Face a/b/model\n"
+            "Hugging Face a/b/sub/other\n"
+            "Hugging Face old/plain\n"
+            "LM Studio maker/name/alone-00001-of-00001\n"
+            "LM Studio maker/name/file\n"
+            "LM Studio nomic-ai/embed/embed\n"
+            "Ollama llama3:8b\n");
+}
+
+TEST_F(ModelsTest, SaysThatAModelInSeveralFilesIsNotSupported) {
+  put(folder / "Large-00002-of-00002.gguf");
+  Models models = open();
+  EXPECT_TRUE(models.all().empty()) << "nor does it take them in from its own folder";
+  const fs::path part = put(root / "Large-00002-of-00003.gguf");
+  const auto refused = models.add(part, "", kChat);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::Unsupported);
+  for (const char* words : {"part 2 of 3", "--merge Large-00001-of-00003.gguf whole.gguf"})
+    EXPECT_NE(refused.error().message.find(words), std::string::npos) << refused.error().message;
+  const fs::path link = root / "Link-00001-of-00002.gguf";
+  fs::create_symlink(put(root / "blob"), link);
+  EXPECT_EQ(models.add(link, "", kChat).error().code, Code::Unsupported);
+  EXPECT_TRUE(models.add(put(root / "one-00001-of-00001.gguf"), "", kChat));
+  for (const char* whole : {"x-00001-of-0002.gguf", "00001-of-00002.gguf", "x-0000a-of-00002.gguf",
+                            "x-00001-of-00002.bin", ""})
+    EXPECT_FALSE(part_of(whole)) << whole;
 }
 
 }  // namespace
