@@ -34,7 +34,7 @@ constexpr auto kShared = std::to_array<RequestField>({
     {"frequency_penalty", K::Number, "frequency_penalty", -2, 2, "0.0", "", "The same, times how often it was there."},
     {"repeat_penalty", K::Number, "repeat_penalty", 0.01, 10, "1.0", "", "Divides the logit of each token that was there before; 1 does nothing."},
     {"repeat_last_n", K::Integer, "repeat_last_n", -1, 65'536, "64", "", "How many tokens back the penalties look; -1 is all of the context, 0 none."},
-    {"seed", K::Integer, "seed", kInt64Least, kInt64Most, "", "", "The same seed, model and request give the same text on the same machine; left out, it differs."},
+    {"seed", K::Integer, "seed", kInt64Least, kInt64Most, "", "", "The same seed, model and request give the same text on the same machine as far as can be: other answers at the same time, and parts of a long prompt that are reused, may change a token. Left out, it differs."},
     {"stop", K::Stops, "stop", 0, kStopsMax, "", "", "Ends the text before the first of these; it is not part of the text."},
     {"logit_bias", K::Biases, "logit_bias", -100, 100, "", "", "Added to the logits of these token ids; -100 forbids a token."},
     {"ignore_eos", K::Boolean, "ignore_eos", 0, 0, "", "", "Goes on when the model says it is done; for measuring."},

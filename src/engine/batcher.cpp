@@ -96,10 +96,13 @@ Batcher::~Batcher() = default;
 Result<> Batcher::check_length(size_t at_least, bool exact, std::string_view param) const {
   const size_t context = model_.facts().context;
   if (at_least <= context) return Unit{};
-  return Error{Code::Invalid,
+  const size_t trained = model_.facts().info.value("context_train", size_t{0});
+  return Error{Code::TooLong,
                cat("the prompt has ", exact ? "" : "at least ", grouped(at_least),
-                   " tokens, but this model's context is ", grouped(context),
-                   "; shorten it, or load the model with a larger context"),
+                   " tokens, but this model's context is ", grouped(context), "; shorten it, or ",
+                   trained > context ? cat("set models.context to more (it was trained with ",
+                                           grouped(trained), "; see `lares config`)")
+                                     : "choose another model: this one was trained with no more"),
                std::string(param)};
 }
 
@@ -280,13 +283,25 @@ void Batcher::clear(Sequence sequence) {
   slots_.cut(sequence, 0);
 }
 
+// False where the answer should come out the same again and its prompt is cheap: what earlier
+// requests left was computed in other batches, where sums run in another order, so the last bits of
+// logits differ, and now and then a token. Its own twins (n answers to one prompt) are computed the
+// same way each time.
+bool Batcher::may_build_on(const Request& request, Sequence sequence) const {
+  if (!request.options.seeded || request.prompt > model_.facts().batch) return true;
+  return std::any_of(computing_.begin(), computing_.end(), [&](const auto& other) {
+    return other->sequence == sequence && other->prompt == request.prompt &&
+           common_prefix(other->tokens, request.tokens) >= request.prompt;
+  });
+}
+
 // True: a request that is computing its prompt will soon hold much more of this one's than any does
 // now (n answers to one prompt).
 bool Batcher::must_wait_for_prefix(const Request& request, size_t keep) const {
   constexpr size_t kWorthWaiting = 32;
   if (!model_.facts().cuts) return false;
   return std::any_of(computing_.begin(), computing_.end(), [&](const auto& other) {
-    if (!other->prefilling()) return false;
+    if (!other->prefilling() || !may_build_on(request, other->sequence)) return false;
     const size_t common =
         std::min(common_prefix(other->tokens, request.tokens), request.tokens.size() - 1);
     return common > other->computed && common > keep + kWorthWaiting;
@@ -297,6 +312,7 @@ bool Batcher::must_wait_for_prefix(const Request& request, size_t keep) const {
 bool Batcher::place(Request& request) {
   const Facts& facts = model_.facts();
   const auto usable = [&](Sequence sequence, size_t keep) {
+    if (!may_build_on(request, sequence)) return false;
     if (facts.window == 0) return true;
     // the window before the next position must be whole
     const size_t first_needed = keep > facts.window ? keep - facts.window : 0;

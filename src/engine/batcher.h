@@ -83,6 +83,7 @@ class Batcher {
   void admit();
   bool place(Request& request);
   bool begin(Request& request, Slots::Place place);
+  bool may_build_on(const Request& request, Sequence sequence) const;
   bool must_wait_for_prefix(const Request& request, size_t keep) const;
   std::vector<Part> plan();
   void share_out(size_t room, std::vector<Part>& parts);

@@ -79,7 +79,8 @@ class Fields {
   std::optional<Error> error_;
 };
 
-void read_sampling(Fields& fields, Tokens vocabulary, uint32_t random_seed, Sampling& out) {
+void read_sampling(Fields& fields, Tokens vocabulary, uint32_t random_seed, bool& seeded,
+                   Sampling& out) {
   fields.number("temperature", out.temperature, 0, 2);
   fields.number("top_p", out.top_p, 0, 1);
   fields.number("min_p", out.min_p, 0, 1);
@@ -96,6 +97,7 @@ void read_sampling(Fields& fields, Tokens vocabulary, uint32_t random_seed, Samp
   }
   out.seed = random_seed;
   if (fields.integer("seed", whole, INT64_MIN, INT64_MAX) && whole != -1) {
+    seeded = true;
     const auto wide = static_cast<uint64_t>(whole);
     out.seed = static_cast<uint32_t>(wide ^ (wide >> 32));
   }
@@ -217,7 +219,7 @@ Result<GenerateOptions> read_options(const wire::Generate& message, Tokens vocab
     if (!logprobs && whole > 0) fields.fail("top_logprobs", "needs 'logprobs' to be true");
     if (logprobs) out.top = static_cast<unsigned>(whole);
   }
-  read_sampling(fields, vocabulary, random_seed, out.sampling);
+  read_sampling(fields, vocabulary, random_seed, out.seeded, out.sampling);
   read_logit_bias(fields, vocabulary, out.sampling);
   if (fields.error()) return *fields.error();
   return out;

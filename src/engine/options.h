@@ -25,6 +25,7 @@ struct GenerateOptions {
   std::vector<std::string> stops;
   std::optional<unsigned> top;  // logprobs are wanted, with that many candidates
   bool echo = false;
+  bool seeded = false;  // the body names a seed, so the answer should come out the same again
   Sampling sampling;
 };
 

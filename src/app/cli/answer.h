@@ -47,6 +47,7 @@ class InterruptsDaemon {
 struct Sampling {
   std::string model;
   std::optional<double> temperature;
+  std::optional<double> top_p;
   std::optional<int64_t> tokens_max;
   std::optional<int64_t> seed;
 };
@@ -59,8 +60,13 @@ inline constexpr Option kTemperature{
     "--temperature", '\0', "T", "how freely words are chosen, from 0 (always the likeliest) to 2"};
 inline constexpr Option kMaxTokens{"--max-tokens", '\0', "N", "end the answer after N tokens"};
 inline constexpr Option kSeed{"--seed", '\0', "N",
-                              "the same seed and question give the same answer"};
+                              "the same seed and question give the same answer, as far as can be"};
 Result<Sampling> sampling_of(const Arguments& arguments);
+
+// With what the makers of the embedded model recommend for it, when it is the one that would answer
+// and the person chose no temperature. The command line (never the API) asks so, because at the
+// engine's own default so small a model wanders. Asks the daemon which model that is.
+Result<Sampling> recommended(Daemon& daemon, Sampling sampling);
 
 // The body for /v1/chat/completions.
 Json chat_body(const Sampling& sampling, const Json& messages, bool stream);

@@ -94,9 +94,10 @@ TEST_P(BackendContract, TheSameSeedSaysTheSameWhenAlone) {
     EXPECT_TRUE(t->run());
     return (*t)[id].text;
   };
-  say(1, 7);  // from now on the prompt is there
-  const std::string first = say(2, 7);
+  const std::string first = say(1, 7);
+  EXPECT_EQ(say(2, 7), first);  // though from now on the prompt is there
   EXPECT_EQ(say(3, 7), first);
+  EXPECT_EQ((*t)[3].started->reused_tokens, 0U);
 }
 
 TEST_P(BackendContract, TemperatureZeroTakesTheLikeliest) {
