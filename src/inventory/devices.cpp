@@ -18,6 +18,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
+std::vector<std::string> words(std::string_view text) {
+  std::vector<std::string> found = split(text, ' ');
+  std::erase(found, "");
+  return found;
+}
+
 std::string read_line(const fs::path& file) {
   std::ifstream in(file);
   std::string line;
@@ -33,51 +39,34 @@ std::optional<uint64_t> read_number(const fs::path& file) {
   return number;
 }
 
-// What the engine's CPU variants are built with (upstream's list), by /proc/cpuinfo's names, from
-// the least to the most. The probe decides; this says what a CPU claims.
+// What the engine's CPU variants are built with. The probe decides; this says what a CPU claims.
 struct Variant {
+  std::string_view architecture;
   std::string_view name;
-  std::vector<std::string_view> needs;
+  std::vector<std::string> needs;
 };
 
+// Best first.
 const std::vector<Variant>& variants() {
   static const std::vector<Variant> list = {
-      {"x64", {}},
-      {"sse42", {"sse4_2"}},
-      {"sandybridge", {"sse4_2", "avx"}},
-      {"ivybridge", {"sse4_2", "avx", "f16c"}},
-      {"piledriver", {"sse4_2", "avx", "f16c", "fma"}},
-      {"haswell", {"sse4_2", "avx", "f16c", "fma", "avx2", "bmi2"}},
-      {"alderlake", {"sse4_2", "avx", "f16c", "fma", "avx2", "bmi2", "avx_vnni"}},
-      {"skylakex",
-       {"sse4_2", "avx", "avx2", "fma", "f16c", "bmi2", "avx512f", "avx512cd", "avx512vl",
-        "avx512dq", "avx512bw"}},
-      {"cascadelake",
-       {"sse4_2", "avx", "avx2", "fma", "f16c", "bmi2", "avx512f", "avx512cd", "avx512vl",
-        "avx512dq", "avx512bw", "avx512_vnni"}},
-      {"icelake",
-       {"sse4_2", "avx", "avx2", "fma", "f16c", "bmi2", "avx512f", "avx512cd", "avx512vl",
-        "avx512dq", "avx512bw", "avx512_vnni", "avx512vbmi"}},
-      {"cooperlake",
-       {"sse4_2", "avx", "avx2", "fma", "f16c", "bmi2", "avx512f", "avx512cd", "avx512vl",
-        "avx512dq", "avx512bw", "avx512_vnni", "avx512_bf16"}},
-      {"zen4",
-       {"sse4_2", "avx", "avx2", "fma", "f16c", "bmi2", "avx512f", "avx512cd", "avx512vl",
-        "avx512dq", "avx512bw", "avx512_vnni", "avx512vbmi", "avx512_bf16"}},
-      {"sapphirerapids",
-       {"sse4_2", "avx", "avx2", "fma", "f16c", "bmi2", "avx512f", "avx512cd", "avx512vl",
-        "avx512dq", "avx512bw", "avx512_vnni", "avx512vbmi", "avx512_bf16", "amx_tile",
-        "amx_int8"}},
+#define VARIANT(architecture, name, needs) {architecture, name, words(needs)},
+#include "inventory/cpu_variants.inc"
+#undef VARIANT
   };
   return list;
 }
 
-// The CPU features that the engine has kernels for or that people ask about.
+// The CPU features that the engine has kernels for or that people ask about, by the names that
+// kernels show: what theirs hide (amx_fp16, avx_vnni_int8, avx10) cannot be found.
 constexpr std::string_view kFeatures[] = {
-    "sse4_2",      "avx",        "f16c",          "fma",         "avx2",     "bmi2",
-    "avx_vnni",    "avx512f",    "avx512vl",      "avx512bw",    "avx512dq", "avx512cd",
-    "avx512_vnni", "avx512vbmi", "avx512_bf16",   "avx512_fp16", "amx_tile", "amx_int8",
-    "amx_bf16",    "amx_fp16",   "avx_vnni_int8", "avx10_1"};
+    // x86-64
+    "sse4_2", "avx", "f16c", "fma", "avx2", "bmi2", "avx_vnni", "gfni", "vaes", "vpclmulqdq",
+    "avx512f", "avx512vl", "avx512bw", "avx512dq", "avx512cd", "avx512ifma", "avx512_vnni",
+    "avx512vbmi", "avx512_vbmi2", "avx512_bitalg", "avx512_vpopcntdq", "avx512_vp2intersect",
+    "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16",
+    // aarch64
+    "asimd", "asimddp", "fphp", "asimdhp", "i8mm", "bf16", "sve", "svei8mm", "svebf16", "sve2",
+    "sme", "sme2"};
 
 const Variant* variant_named(std::string_view name) {
   for (const Variant& variant : variants()) {
@@ -122,33 +111,71 @@ std::string vendor_name(std::string_view id) {
   return found == names.end() ? std::string(id) : std::string(found->second);
 }
 
-// GPUs are PCI devices of class 0x03, NPUs of 0x12 (processing accelerators).
-void add_pci(const fs::path& root, std::vector<Device>& devices) {
+// The folder of the device behind an entry of a class: ".../pci0000:00/0000:c4:00.1",
+// ".../platform/fdab0000.npu".
+fs::path device_behind(const fs::path& entry) {
+  std::error_code none;
+  return fs::canonical(entry / "device", none);
+}
+
+std::vector<fs::path> entries(const fs::path& folder, std::string_view prefix = "") {
+  std::vector<fs::path> found;
   std::error_code failed;
-  for (const auto& entry : fs::directory_iterator(root / "sys/bus/pci/devices", failed)) {
-    const std::string kind = read_line(entry.path() / "class");
+  for (const auto& entry : fs::directory_iterator(folder, failed)) {
+    if (entry.path().filename().string().starts_with(prefix)) found.push_back(entry.path());
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+// AMD's XDNA calls itself a signal processing controller (0x1180), as other things of AMD's do; its
+// driver (drivers/accel/amdxdna) knows it by number.
+bool is_xdna(std::string_view vendor, std::string_view device) {
+  constexpr std::string_view kDevices[] = {"0x1502", "0x17f0", "0x17f1", "0x17f2", "0x17f3"};
+  return vendor == "0x1022" &&
+         std::find(std::begin(kDevices), std::end(kDevices), device) != std::end(kDevices);
+}
+
+Device found_device(bool gpu, const std::string& name) {
+  return {gpu ? "gpu" : "npu", name, false,
+          cat("this build has only CPU backends; a ", gpu ? "GPU" : "NPU",
+              " backend is a file of engine/backends")};
+}
+
+// GPUs are PCI devices of class 0x03; NPUs those of 0x12 (processing accelerators), XDNA, and
+// whatever a driver has put into the kernel's class of accelerators.
+void add_pci(const fs::path& root, std::vector<Device>& devices) {
+  std::set<std::string> accelerators;
+  for (const fs::path& entry : entries(root / "sys/class/accel"))
+    accelerators.insert(device_behind(entry).filename().string());
+  for (const fs::path& entry : entries(root / "sys/bus/pci/devices")) {
+    const std::string kind = read_line(entry / "class");
+    const std::string vendor = read_line(entry / "vendor");
+    const std::string device = read_line(entry / "device");
+    const std::string address = entry.filename().string();
     const bool gpu = kind.starts_with("0x03");
-    const bool npu = kind.starts_with("0x12");
-    if (!gpu && !npu) continue;
-    const std::string name =
-        cat(vendor_name(read_line(entry.path() / "vendor")), " ", gpu ? "GPU" : "NPU", " ",
-            read_line(entry.path() / "device"), " (", entry.path().filename().string(), ")");
-    devices.push_back({gpu ? "gpu" : "npu", name, false,
-                       cat("this build has only CPU backends; a ", gpu ? "GPU" : "NPU",
-                           " backend is a file of engine/backends")});
+    if (!gpu && !kind.starts_with("0x12") && !is_xdna(vendor, device) &&
+        !accelerators.contains(address))
+      continue;
+    devices.push_back(found_device(
+        gpu, cat(vendor_name(vendor), " ", gpu ? "GPU" : "NPU", " ", device, " (", address, ")")));
   }
 }
 
-// NPUs and GPUs that are no PCI devices: the kernel's accel class, and render nodes of a chip.
+// NPUs and GPUs that are no PCI devices, but parts of a chip: the kernel's class of accelerators,
+// and render nodes.
 void add_platform(const fs::path& root, std::vector<Device>& devices) {
-  std::error_code failed;
-  for (const auto& entry : fs::directory_iterator(root / "sys/class/accel", failed)) {
-    std::error_code ignored;
-    const std::string target = fs::read_symlink(entry.path() / "device", ignored).string();
-    if (target.find("pci") != std::string::npos || target.find(':') != std::string::npos) continue;
-    devices.push_back({"npu", cat("NPU ", entry.path().filename().string()), false,
-                       "this build has only CPU backends"});
-  }
+  const auto add = [&](bool gpu, const std::vector<fs::path>& nodes) {
+    for (const fs::path& node : nodes) {
+      const fs::path behind = device_behind(node);
+      if (behind.empty() || behind.string().find("/pci") != std::string::npos) continue;
+      devices.push_back(
+          found_device(gpu, cat(gpu ? "GPU" : "NPU", " of the chip, ", behind.filename().string(),
+                                " (", node.filename().string(), ")")));
+    }
+  };
+  add(true, entries(root / "sys/class/drm", "renderD"));
+  add(false, entries(root / "sys/class/accel"));
 }
 
 }  // namespace
@@ -165,8 +192,10 @@ Cpu cpu(const fs::path& root) {
     const std::string value(trimmed(line.substr(colon + 1)));
     if (key == "processor") listed++;
     if (key == "model name" && found.model.empty()) found.model = value;
-    if ((key == "flags" || key == "Features") && found.flags.empty())
-      found.flags = split(value, ' ');
+    if ((key == "flags" || key == "Features") && found.flags.empty()) {
+      found.architecture = key == "flags" ? "x86_64" : "aarch64";
+      found.flags = words(value);
+    }
   }
   found.cores = std::max(1u, listed);
   if (root == "/") {
@@ -239,11 +268,11 @@ std::vector<std::string> claimed_variants(const Cpu& processor) {
   const std::set<std::string_view> flags(processor.flags.begin(), processor.flags.end());
   std::vector<std::string> claimed;
   for (const Variant& variant : variants()) {
-    if (std::all_of(variant.needs.begin(), variant.needs.end(),
+    if (variant.architecture == processor.architecture &&
+        std::all_of(variant.needs.begin(), variant.needs.end(),
                     [&](std::string_view need) { return flags.contains(need); }))
       claimed.emplace_back(variant.name);
   }
-  std::reverse(claimed.begin(), claimed.end());
   return claimed;
 }
 

@@ -25,7 +25,8 @@ struct Memory {
 
 struct Cpu {
   std::string model;
-  unsigned cores = 0;  // that this process may use
+  std::string architecture;  // "x86_64", "aarch64"; "" when the machine does not say
+  unsigned cores = 0;        // that this process may use
   std::vector<std::string> flags;
 };
 
@@ -37,8 +38,8 @@ Memory memory(const std::filesystem::path& root = "/");
 // `variant` (the CPU backend in use, upstream's name: "haswell") uses it, or why not.
 std::vector<Device> devices(const std::string& variant, const std::filesystem::path& root = "/");
 
-// The CPU variants whose instructions this CPU claims, best first by instruction set. A claim only:
-// a probe (engine) decides.
+// The CPU variants (cpu_variants.inc) whose instructions this CPU claims, best first by instruction
+// set. A claim only: a probe (engine) decides.
 std::vector<std::string> claimed_variants(const Cpu& cpu);
 
 }  // namespace lares::inventory

@@ -27,6 +27,26 @@ struct DevicesTest : testing::Test {
     fs::create_directories((root / file).parent_path());
     std::ofstream(root / file) << content;
   }
+  // An entry of a class in sysfs, with its link to the device.
+  void link(const fs::path& node, const fs::path& device) {
+    fs::create_directories(root / node);
+    fs::create_directories(root / "sys/devices" / device);
+    fs::create_symlink(root / "sys/devices" / device, root / node / "device");
+  }
+  void put_pci(const std::string& address, const std::string& kind, const std::string& vendor,
+               const std::string& device) {
+    const fs::path folder = fs::path("sys/bus/pci/devices") / address;
+    put(folder / "class", kind + "\n");
+    put(folder / "vendor", vendor + "\n");
+    put(folder / "device", device + "\n");
+  }
+  std::vector<std::string> names(std::string_view kind) {
+    std::vector<std::string> found;
+    for (const Device& device : devices("", root)) {
+      if (device.kind == kind) found.push_back(device.name);
+    }
+    return found;
+  }
   fs::path root;
 };
 
@@ -58,6 +78,63 @@ TEST_F(DevicesTest, OrdersTheVariantsThatTheCpuClaims) {
   EXPECT_EQ(claimed_variants(cpu(root)).back(), "x64");
   put("proc/cpuinfo", "processor : 0\nflags : sse2\n");
   EXPECT_EQ(claimed_variants(cpu(root)), (std::vector<std::string>{"x64"}));
+}
+
+TEST_F(DevicesTest, OrdersTheVariantsOfAVX512AsTheEngineScoresThem) {
+  put("proc/cpuinfo",
+      "processor : 0\nflags : sse4_2 avx f16c fma avx2 bmi2 avx512f avx512cd avx512vl avx512dq "
+      "avx512bw avx512vbmi avx512_vnni avx512_bf16\n");
+  EXPECT_EQ(claimed_variants(cpu(root)),
+            (std::vector<std::string>{"zen4", "cooperlake", "icelake", "cascadelake", "cannonlake",
+                                      "skylakex", "haswell", "piledriver", "ivybridge",
+                                      "sandybridge", "sse42", "x64"}));
+}
+
+TEST_F(DevicesTest, KnowsTheVariantsOfArm) {
+  put("proc/cpuinfo", "processor\t: 0\nFeatures\t: fp asimd fphp asimdhp asimddp\n\n");
+  EXPECT_EQ(claimed_variants(cpu(root)),
+            (std::vector<std::string>{"armv8.2_2", "armv8.2_1", "armv8.0_1"}));
+  EXPECT_EQ(names("cpu-feature"),
+            (std::vector<std::string>{"asimd", "asimddp", "fphp", "asimdhp"}));
+}
+
+TEST_F(DevicesTest, ClaimsNothingForACpuThatSaysNothing) {
+  put("proc/cpuinfo", "processor : 0\nisa : rv64imafdc\n");
+  EXPECT_TRUE(claimed_variants(cpu(root)).empty());
+}
+
+TEST_F(DevicesTest, ListsTheFeaturesThatNoKernelUses) {
+  put("proc/cpuinfo",
+      "processor : 0\nflags : gfni vaes avx512ifma avx512_vbmi2 avx512_bitalg avx512_vpopcntdq\n");
+  EXPECT_EQ(names("cpu-feature"),
+            (std::vector<std::string>{"gfni", "vaes", "avx512ifma", "avx512_vbmi2", "avx512_bitalg",
+                                      "avx512_vpopcntdq"}));
+}
+
+TEST_F(DevicesTest, FindsTheNpuThatCallsItselfASignalProcessor) {
+  put_pci("0000:c4:00.1", "0x118000", "0x1022", "0x17f0");  // AMD's XDNA, its driver loaded
+  link("sys/class/accel/accel0", "pci0000:00/0000:c4:00.1");
+  put_pci("0000:c5:00.1", "0x118000", "0x1022", "0x1502");  // and one without a driver
+  put_pci("0000:c6:00.7", "0x118000", "0x1022", "0x15e4");  // AMD's hub of sensors
+  EXPECT_EQ(names("npu"), (std::vector<std::string>{"AMD NPU 0x17f0 (0000:c4:00.1)",
+                                                    "AMD NPU 0x1502 (0000:c5:00.1)"}));
+}
+
+TEST_F(DevicesTest, ListsWhatADriverCallsAnAcceleratorWhateverItsClass) {
+  put_pci("0000:01:00.0", "0xff0000", "0x17cb", "0xa100");
+  link("sys/class/accel/accel0", "pci0000:00/0000:01:00.0");
+  EXPECT_EQ(names("npu"), (std::vector<std::string>{"Qualcomm NPU 0xa100 (0000:01:00.0)"}));
+}
+
+TEST_F(DevicesTest, FindsTheGpuAndTheNpuOfAChip) {
+  link("sys/class/drm/renderD128", "platform/fb000000.gpu");
+  link("sys/class/drm/card0", "platform/fb000000.gpu");
+  link("sys/class/drm/renderD129", "pci0000:00/0000:01:00.0");
+  put_pci("0000:01:00.0", "0x030000", "0x1002", "0x73bf");
+  link("sys/class/accel/accel0", "platform/fdab0000.npu");
+  EXPECT_EQ(names("gpu"), (std::vector<std::string>{"AMD GPU 0x73bf (0000:01:00.0)",
+                                                    "GPU of the chip, fb000000.gpu (renderD128)"}));
+  EXPECT_EQ(names("npu"), (std::vector<std::string>{"NPU of the chip, fdab0000.npu (accel0)"}));
 }
 
 TEST_F(DevicesTest, SaysOfEachDeviceWhetherItIsUsedOrWhyNot) {

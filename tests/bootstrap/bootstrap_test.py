@@ -44,7 +44,7 @@ set(CMAKE_LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
 add_library(llama SHARED ${LARES_LLAMA}/a.c ${LARES_LLAMA}/b.c ${LARES_LLAMA}/c.c)
 add_custom_target(engine DEPENDS llama)
 foreach(name sapphirerapids zen4 cooperlake icelake cascadelake cannonlake skylakex alderlake haswell piledriver
-        ivybridge sandybridge sse42 x64 armv9.2_2 armv8.6_2 armv8.6_1 armv8.2_3 armv8.2_2 armv8.2_1 armv8.0_1)
+        ivybridge sandybridge sse42 x64 armv9.2_2 armv9.2_1 armv8.6_2 armv8.6_1 armv8.2_3 armv8.2_2 armv8.2_1 armv8.0_1)
   add_custom_target(ggml-cpu-${name})
 endforeach()
 """
@@ -100,6 +100,8 @@ class Clone:
         shutil.copy2(ROOT / "tools" / "bootstrap", self.root / "tools")
         shutil.copy2(ROOT / "CMakePresets.json", self.root)
         shutil.copy2(ROOT / "VERSION", self.root)
+        (self.root / "src" / "inventory").mkdir()
+        shutil.copy2(ROOT / "src" / "inventory" / "cpu_variants.inc", self.root / "src" / "inventory")
         for name in ("lares", "laresd", "lares-worker"):
             (self.root / "src" / f"{name}.c").write_text(PROGRAM_C)
         (self.root / "src" / "slow.c").write_text("int slow;\n")
@@ -624,6 +626,10 @@ class Variants(unittest.TestCase):
     def test_arm(self):
         self.assertEqual(self.chosen("fp asimd asimddp fphp asimdhp", "aarch64"), ["armv8.2_2", "armv8.0_1"])
         self.assertEqual(self.chosen("fp asimd", "aarch64"), ["armv8.0_1"])
+
+    def test_each_line_of_the_daemons_list_is_read(self):
+        listed = (ROOT / "src" / "inventory" / "cpu_variants.inc").read_text().count("\nVARIANT(")
+        self.assertEqual(sum(len(self.machine.all_variants(name)) for name in ("amd64", "aarch64")), listed)
 
     def test_another_architecture_is_refused_by_name(self):
         with self.assertRaisesRegex(Exception, "riscv64"):
