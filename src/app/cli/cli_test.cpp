@@ -137,6 +137,16 @@ TEST(Verbs, HaveExamplesAndSentences) {
   }
 }
 
+TEST(Verbs, AgreeOnWhetherAnOptionTakesAValue) {
+  std::map<std::string_view, bool> takes;  // the completions look for options of any verb
+  for (const Verb* verb : Registered<Verb>::all()) {
+    for (const Option& option : verb->options) {
+      const auto [known, is_new] = takes.emplace(option.name, !option.value.empty());
+      EXPECT_EQ(known->second, !option.value.empty()) << verb->name << " " << option.name;
+    }
+  }
+}
+
 TEST(Verbs, AreFoundByTheirWords) {
   const Words list{"models", "list", "--json"};
   EXPECT_EQ(meant_by(list)->verb->name, "models list");
@@ -177,6 +187,45 @@ TEST(Verbs, AQuestionThatBeginsLikeAVerbIsToldAboutQuotes) {
   EXPECT_NE(why.error().message.find("lares \"why is the sky blue?\""), std::string::npos)
       << why.error().message;
   EXPECT_FALSE(meant_by(Words{"--json", "ps"}));
+}
+
+TEST(Verbs, OnesOfOtherRuntimesAndLaterVersionsAreAnsweredHere) {
+  const auto told = [](const Words& words) {
+    const auto meant = meant_by(words);
+    EXPECT_FALSE(meant) << words[0];
+    if (meant) return std::string();
+    EXPECT_EQ(meant.error().code, Code::Invalid) << words[0];
+    return meant.error().message;
+  };
+  EXPECT_EQ(told({"ui"}),
+            "reading the command line: there is no verb 'ui': there is no web page yet; `lares "
+            "chat` begins a conversation here, and any OpenAI client can use "
+            "http://127.0.0.1:5273/v1; a question of one word is asked with: lares -- ui");
+  for (const auto& [words, part] : std::vector<std::pair<Words, std::string>>{
+           {{"pull", "llama3"}, "lares models add FILE"},
+           {{"pull", "requests"}, "lares \"pull requests\""},
+           {{"run"}, "lares -m MODEL"},
+           {{"run", "llama3:8b", "--verbose"}, "lares -m MODEL"},
+           {{"run", "llama3", "Why is the sky blue?"}, "lares -m MODEL"},
+           {{"logs", "-f"}, "laresd.log"},
+           {{"plan", "qwen"}, "lares models show"},
+           {{"list"}, "lares models list"},
+           {{"models", "pull", "qwen"}, "nothing is downloaded by name yet"}})
+    EXPECT_NE(told(words).find(part), std::string::npos) << words[0];
+}
+
+TEST(Verbs, AQuestionMayBeginAsAVerbOfOthersDoes) {
+  for (const Words& words : std::vector<Words>{{"run is a verb?"},
+                                               {"run", "is", "a", "verb?"},
+                                               {"list", "the planets"},
+                                               {"list", "three", "trees"},
+                                               {"plan", "my", "holiday"},
+                                               {"show", "me", "a", "poem"},
+                                               {"--", "run"}}) {
+    const auto meant = meant_by(words);
+    ASSERT_TRUE(meant) << words[0] << ": " << meant.error().message;
+    EXPECT_EQ(meant->verb->name, "ask") << words[0];
+  }
 }
 
 Result<Parsed> asked(const Words& words) {
@@ -255,6 +304,7 @@ TEST(FirstAnswer, NamesAModelThatFitsTheMachine) {
   EXPECT_EQ(better_model(GiB(4), 2000, tiny)->name, "Qwen2.5-1.5B-Instruct Q4_K_M");
   EXPECT_EQ(better_model(GiB(2), 0, tiny)->name, "Qwen2.5-0.5B-Instruct Q4_K_M");
   EXPECT_FALSE(better_model(GiB(1), 200, tiny));
+  EXPECT_FALSE(better_model(GiB(16), 4, tiny)) << "slower than people read";
   const std::string line = first_answer_line("smollm2-135m-instruct", tiny, 100, GiB(4));
   EXPECT_EQ(std::count(line.begin(), line.end(), '\n'), 0);
   EXPECT_NE(line.find("often wrong"), std::string::npos) << line;
@@ -262,6 +312,12 @@ TEST(FirstAnswer, NamesAModelThatFitsTheMachine) {
   EXPECT_NE(line.find("tokens/s"), std::string::npos) << line;
   EXPECT_EQ(first_answer_line("x", tiny, 0, GiB(4)).find("tokens/s"), std::string::npos)
       << "not measured, not said";
+}
+
+TEST(FirstAnswer, OfALoadedMachineRecommendsNothingAndNamesNoSpeed) {
+  EXPECT_EQ(first_answer_line("smollm2-135m-instruct", MiB(94), 4, GiB(16)),
+            "This was smollm2-135m-instruct (94 MiB), a very small model: its sums and its "
+            "languages other than English are often wrong.");
 }
 
 TEST(Path, IsEscaped) {

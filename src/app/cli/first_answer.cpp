@@ -34,10 +34,9 @@ std::optional<BetterModel> better_model(Bytes memory, double tokens_per_s, Bytes
     // a quarter more for its conversations, and two fifths of the machine for everything else
     const Bytes needs{model.size.n + model.size.n / 4 + MiB(512).n};
     if (needs.n > memory.n / 5 * 3) break;
-    const bool fast = tokens_per_s <= 0 || size.n == 0 ||
-                      speed_of(model.size, tokens_per_s, size) >= kReadingTokensPerS;
-    if (fast || !best) best = model;
-    if (!fast) break;
+    const bool measured = tokens_per_s > 0 && size.n > 0;
+    if (measured && speed_of(model.size, tokens_per_s, size) < kReadingTokensPerS) break;
+    best = model;
   }
   return best;
 }

@@ -19,8 +19,9 @@ struct BetterModel {
 };
 
 // The largest that leaves the machine room beside it and would still write faster than people read;
-// none on a machine where the embedded one is all that fits. `tokens_per_s`: of a model of `size`
-// here, 0 when not measured. Decoding reads every weight once a token, so speed goes with 1 / size.
+// none where the embedded one is all that fits, or where it was slow already (other programs may
+// have been computing). `tokens_per_s`: of a model of `size` here, 0 when not measured. Decoding
+// reads every weight once a token, so speed goes with 1 / size.
 std::optional<BetterModel> better_model(Bytes memory, double tokens_per_s, Bytes size);
 
 // The line itself. `model`, `size`: the embedded one.

@@ -1,5 +1,6 @@
 // lares help: the same texts as --help, and the docs page.
 #include "app/cli/help.h"
+#include "app/cli/missing.h"
 #include "app/cli/show.h"
 #include "base/text.h"
 
@@ -22,8 +23,11 @@ Result<int> run(Context& context, const Arguments& arguments) {
     if (verb == nullptr) {
       std::vector<std::string> names;
       for (const Verb* known : verbs) names.emplace_back(known->name);
-      return Error{Code::NotFound, cat("there is no verb '", name, "'", did_you_mean(name, names),
-                                       "; `lares help` lists them")};
+      const std::string_view instead = instead_of(name);
+      return Error{Code::NotFound,
+                   cat("there is no verb '", name, "'",
+                       instead.empty() ? did_you_mean(name, names) : cat(": ", instead),
+                       "; `lares help` lists them")};
     }
     text = verb_help(*verb);
   }

@@ -5,6 +5,7 @@
 
 #include "app/cli/arguments.h"
 #include "app/cli/help.h"
+#include "app/cli/missing.h"
 #include "app/cli/plain_text.h"
 #include "app/cli/show.h"
 #include "base/text.h"
@@ -89,13 +90,21 @@ Result<Meant> meant_by(std::span<const std::string> words) {
     if (!parts.empty() && words.size() > 1 && !words[1].starts_with('-')) {
       std::string list;
       for (const std::string& part : parts) list += cat(list.empty() ? "" : ", ", part);
-      return Error{Code::Invalid,
-                   cat("reading the command line: `lares ", first, "` has no '", words[1], "'",
-                       did_you_mean(words[1], parts), "; it has ", list,
-                       "; a question is put in quotes: lares \"", all_of(words), "\"")};
+      const std::string_view instead = instead_of(words[1]);
+      return Error{
+          Code::Invalid,
+          cat("reading the command line: `lares ", first, "` has no '", words[1], "'",
+              instead.empty() ? did_you_mean(words[1], parts) : cat(": ", instead), "; it has ",
+              list, "; a question is put in quotes: lares \"", all_of(words), "\"")};
     }
     return Meant{verb, words.subspan(1)};
   }
+  if (const std::string_view instead = instead_of(words); !instead.empty())
+    return Error{Code::Invalid,
+                 cat("reading the command line: there is no verb '", first, "': ", instead,
+                     words.size() == 1
+                         ? cat("; a question of one word is asked with: lares -- ", first)
+                         : cat("; a question is put in quotes: lares \"", all_of(words), "\""))};
   if (words.size() == 1) {
     if (const std::string near = near_verb(first, verbs); !near.empty())
       return Error{Code::Invalid, cat("reading the command line: there is no verb '", first,
