@@ -165,35 +165,97 @@ std::string lister(std::string_view completes) {
   return "";
 }
 
-std::string bash_script(std::span<const Verb* const> verbs) {
-  std::string out =
-      "# lares completion for bash: source <(lares completion bash)\n"
-      "_lares() {\n"
-      "  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} verb= i\n"
-      "  COMPREPLY=()\n"
-      "  for ((i = 1; i < COMP_CWORD; i++)); do\n"
-      "    [[ ${COMP_WORDS[i]} == -* ]] || verb=${verb:+$verb }${COMP_WORDS[i]}\n"
-      "  done\n"
-      "  case $before in\n";
-  std::vector<std::string> model_options;
+// "--model|-m" of an option, for a pattern of case.
+std::string pattern_of(const Option& option) {
+  std::string names(option.name);
+  if (option.letter != '\0') names += cat("|-", std::string(1, option.letter));
+  return names;
+}
+
+// The options of all verbs that take a value completed so, as one pattern; "" when there is none.
+std::string options_with(std::span<const Verb* const> verbs, std::string_view completes) {
+  std::vector<std::string> patterns;
   for (const Verb* verb : verbs) {
     for (const Option& option : verb->options) {
-      if (option.completes != "model") continue;
-      std::string names(option.name);
-      if (option.letter != '\0') names += cat("|-", std::string(1, option.letter));
-      if (std::find(model_options.begin(), model_options.end(), names) == model_options.end())
-        model_options.push_back(names);
+      if (option.value.empty() || option.completes != completes) continue;
+      const std::string pattern = pattern_of(option);
+      if (std::find(patterns.begin(), patterns.end(), pattern) == patterns.end())
+        patterns.push_back(pattern);
     }
   }
-  for (const std::string& names : model_options)
-    out += cat("    ", names, ") COMPREPLY=($(compgen -W \"$(", lister("model"),
-               ")\" -- \"$word\")); return ;;\n");
-  out += "  esac\n  case $verb in\n";
-  out += cat("    '') COMPREPLY=($(compgen -W \"", joined(first_words(verbs)));
-  if (const Verb* asking = named(verbs, "ask")) {
-    for (const Option* option : options_of(*asking)) out += cat(" ", option->name);
+  std::string out;
+  for (const std::string& pattern : patterns) out += cat(out.empty() ? "" : "|", pattern);
+  return out;
+}
+
+// bash cuts words at ':' and '='. The first loop puts them together again ("llama3:8b",
+// "--model=x"), and at the end each completion loses what stands before the last cut, because bash
+// replaces only what follows it.
+constexpr std::string_view kBashBegin =
+    R"sh(# lares completion for bash: source <(lares completion bash)
+_lares() {
+  local -a words=()
+  local word last cut option= verb= i glue=
+  for ((i = 1; i <= COMP_CWORD; i++)); do
+    word=${COMP_WORDS[i]}
+    if [[ ($word == [:=] || -n $glue) && ${#words[@]} -gt 0 ]]; then
+      words[${#words[@]}-1]+=$word
+    else
+      words+=("$word")
+    fi
+    [[ $word == [:=] ]] && glue=1 || glue=
+  done
+  last=${COMP_WORDS[COMP_CWORD]}
+  [[ $last == [:=] ]] && last=
+  word=${words[${#words[@]}-1]}
+  unset "words[${#words[@]}-1]"
+  cut=${word%"$last"}
+  COMPREPLY=()
+  for i in "${words[@]}"; do
+    if [[ -n $option ]]; then
+      option=
+      continue
+    fi
+    case $i in
+      --) return ;;
+)sh";
+constexpr std::string_view kBashOptions = R"sh(      -*) ;;
+      *) verb=${verb:+$verb }$i ;;
+    esac
+  done
+  if [[ -z $option && $word == --*=* ]]; then
+    option=${word%%=*}
+    word=${word#*=}
+    cut=${cut#*=}
+  fi
+  case $option in
+)sh";
+constexpr std::string_view kBashEnd = R"sh(  esac
+  [[ -z $cut ]] || COMPREPLY=("${COMPREPLY[@]#"$cut"}")
+}
+complete -o filenames -o bashdefault -F _lares lares
+)sh";
+
+std::string bash_script(std::span<const Verb* const> verbs) {
+  const auto reply = [](std::string_view words, std::string_view more = "") {
+    return cat("mapfile -t COMPREPLY < <(compgen ", more, "-W \"", trimmed(words),
+               "\" -- \"$word\") ;;\n");
+  };
+  std::string out(kBashBegin);
+  std::string values;
+  for (const std::string_view completes : {"", "file", "model"}) {
+    const std::string options = options_with(verbs, completes);
+    if (!options.empty()) values += cat(values.empty() ? "" : "|", options);
   }
-  out += "\" -- \"$word\")) ;;\n";
+  out += cat("      ", values, ") option=$i ;;\n", kBashOptions);
+  out += cat("    ", options_with(verbs, "model"), ") ", reply(cat("$(", lister("model"), ")")));
+  out += cat("    ", options_with(verbs, "file"),
+             ") mapfile -t COMPREPLY < <(compgen -f -- \"$word\") ;;\n    '') case $verb in\n");
+  std::string asking_options;
+  if (const Verb* asking = named(verbs, "ask")) {
+    for (const Option* option : options_of(*asking)) asking_options += cat(" ", option->name);
+  }
+  out += cat("      '') ", reply(cat(joined(first_words(verbs)), asking_options)));
   for (const Verb* verb : verbs) {
     if (verb->name == "ask" || !verb->listed) continue;
     std::string choices = joined(second_words(verbs, verb->name));
@@ -209,13 +271,13 @@ std::string bash_script(std::span<const Verb* const> verbs) {
         choices += cat(" ", word.completes);
       }
     }
-    const std::string pattern =
-        verb->words.empty() ? cat("'", verb->name, "'") : cat("'", verb->name, "'*");
-    out += cat("    ", pattern, ") COMPREPLY=($(compgen ", files ? "-f " : "", "-W \"",
-               trimmed(choices), dynamic, "\" -- \"$word\")) ;;\n");
+    const std::string pattern = verb->words.empty()
+                                    ? cat("'", verb->name, "'")
+                                    : cat("'", verb->name, "'|'", verb->name, " '*");
+    out += cat("      ", pattern, ") ", reply(cat(choices, dynamic), files ? "-f " : ""));
   }
-  out += "  esac\n}\ncomplete -o filenames -o bashdefault -F _lares lares\n";
-  return out;
+  out += cat("      *) ", reply(asking_options), "    esac ;;\n");  // a question
+  return out + std::string(kBashEnd);
 }
 
 // In single quotes for a shell, brackets and colons kept from zsh's own grammar.
@@ -317,7 +379,9 @@ std::string fish_script(std::span<const Verb* const> verbs) {
     if (!verb->listed && verb->name != "ask") continue;
     const auto parts = split(verb->name, ' ');
     std::string condition = cat("__fish_seen_subcommand_from ", parts[0]);
-    if (verb->name == "ask") condition = "__fish_use_subcommand";
+    // not __fish_use_subcommand: to that an option's value is a verb
+    if (verb->name == "ask")
+      condition = cat("not __fish_seen_subcommand_from ", joined(first_words(verbs)));
     if (parts.size() == 2) {
       line(cat("__fish_seen_subcommand_from ", parts[0], "; and not __fish_seen_subcommand_from ",
                joined(second_words(verbs, parts[0]))),
