@@ -1,10 +1,12 @@
 #include "app/cli/answer.h"
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <csignal>
 #include <mutex>
 
+#include "app/cli/first_answer.h"
 #include "app/cli/plain_text.h"
 #include "app/cli/show.h"
 #include "base/text.h"
@@ -87,11 +89,33 @@ Result<Sampling> sampling_of(const Arguments& arguments) {
   return sampling;
 }
 
+Result<Sampling> recommended(Daemon& daemon, Sampling sampling) {
+  // https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct, "How to use"
+  constexpr double kWarmth = 0.2;
+  constexpr double kTopP = 0.9;
+  if (sampling.temperature) return sampling;
+  TRY_AS(const Json models, ask(daemon, "GET", "/lares/v1/models"));
+  const std::string wanted = lower(sampling.model);
+  std::string id;
+  for (const Json& model : models) {
+    const std::string name = text_of(model, "id");
+    if (wanted.empty() || wanted == "default"
+            ? flag_of(model, "default") && text_of(model, "use") == "chat"
+            : name.starts_with(wanted) && id != wanted)
+      id = name;
+  }
+  if (!is_embedded(id)) return sampling;
+  sampling.temperature = kWarmth;
+  sampling.top_p = kTopP;
+  return sampling;
+}
+
 Json chat_body(const Sampling& sampling, const Json& messages, bool stream) {
   Json body = {{"messages", messages}, {"stream", stream}};
   if (stream) body["stream_options"] = {{"include_usage", true}};
   body["model"] = sampling.model.empty() ? "default" : sampling.model;
   if (sampling.temperature) body["temperature"] = *sampling.temperature;
+  if (sampling.top_p) body["top_p"] = *sampling.top_p;
   if (sampling.tokens_max) body["max_tokens"] = *sampling.tokens_max;
   if (sampling.seed) body["seed"] = *sampling.seed;
   return body;
@@ -184,9 +208,12 @@ class Listener {
 Result<Answer> stream_answer(Context& context, const Sampling& sampling, const Json& messages) {
   const InterruptsDaemon interrupts_daemon(context.daemon);
   Listener listener(context);
-  auto reply = context.daemon.request(
-      "POST", "/v1/chat/completions", dump(chat_body(sampling, messages, true)),
-      [&](std::string_view bytes) { return listener.bytes(bytes); });
+  auto reply = [&]() -> Result<Daemon::Answer> {
+    TRY_AS(const Sampling tuned, recommended(context.daemon, sampling));
+    return context.daemon.request("POST", "/v1/chat/completions",
+                                  dump(chat_body(tuned, messages, true)),
+                                  [&](std::string_view bytes) { return listener.bytes(bytes); });
+  }();
   auto answer = listener.end();
   if (interrupts_daemon.happened()) {
     Answer stopped = answer ? *std::move(answer) : Answer{};

@@ -32,10 +32,10 @@ constexpr Example kExamples[] = {
 // --json: the API's answer as it is.
 Result<int> whole_answer(Context& context, const Sampling& sampling, const Json& messages) {
   const InterruptsDaemon interrupts_daemon(context.daemon);
-  auto answer = [&] {
+  auto answer = [&]() -> Result<Json> {
     const Waiting waiting(context.screen, "waiting for the answer");
-    return ask(context.daemon, "POST", "/v1/chat/completions",
-               chat_body(sampling, messages, false));
+    TRY_AS(const Sampling tuned, recommended(context.daemon, sampling));
+    return ask(context.daemon, "POST", "/v1/chat/completions", chat_body(tuned, messages, false));
   }();
   if (interrupts_daemon.happened()) return row(Code::Cancelled).exit_status;
   if (!answer) return std::move(answer).error();
@@ -76,7 +76,9 @@ constexpr Verb kVerb{
     .summary = "ask one question; without one, on a terminal, begin a conversation",
     .more =
         "The answer is written to standard output as it comes, without control characters. Ctrl-C "
-        "ends it, and the model stops computing. The daemon is started when it does not run.",
+        "ends it, and the model stops computing. The daemon is started when it does not run. The "
+        "model that Lares brings is asked with its makers' temperature of 0.2 and top_p of 0.9; "
+        "--temperature is used instead of both.",
     .options = kOptions,
     .words = kWords,
     .examples = kExamples,

@@ -53,6 +53,8 @@ class FakeDaemon final : public Daemon {
     const std::string route = cat(method, " ", path);
     asked.push_back({route, body.empty() ? Json() : *parse_json(body)});
     const auto found = answers.find(route);
+    // every question asks first which model is the default
+    if (found == answers.end() && route == "GET /lares/v1/models") return Answer{200, "[]"};
     if (found == answers.end() || found->second.empty())
       return Error{Code::Offline, cat("nothing is prepared for ", route)};
     Result<Answer> answer = found->second.front();
@@ -90,6 +92,15 @@ class FakeDaemon final : public Daemon {
     end.update(last);
     events += cat("data: ", dump(end), "\n\ndata: [DONE]\n\n");
     answers["POST /v1/chat/completions"].push_back(Answer{200, events});
+  }
+
+  // The bodies of the chat requests.
+  std::vector<Json> chats() const {
+    std::vector<Json> bodies;
+    for (const Asked& each : asked) {
+      if (each.route == "POST /v1/chat/completions") bodies.push_back(each.body);
+    }
+    return bodies;
   }
 
   std::vector<Asked> asked;

@@ -1,4 +1,5 @@
 // lares models add: use a model file where it lies.
+#include <algorithm>
 #include <charconv>
 #include <filesystem>
 
@@ -7,6 +8,7 @@
 #include "app/cli/show.h"
 #include "app/cli/table.h"
 #include "base/text.h"
+#include "inventory/models.h"
 
 namespace lares::app {
 namespace {
@@ -25,30 +27,41 @@ constexpr Example kExamples[] = {
      "Uses the second that `lares models find` printed, under a name of yours."},
 };
 
-// The path of the file that was meant: a file that is there, else one of those found.
-Result<std::string> file_meant(Context& context, const std::string& written) {
+struct File {
+  std::string path;
+  std::string name;  // as the program calls it that keeps it; "" for one that was named by its path
+};
+
+// The file that was meant: one that is there, else one of those found.
+Result<File> file_meant(Context& context, const std::string& written) {
   namespace fs = std::filesystem;
   std::error_code failed;
   const fs::path path = fs::absolute(written, failed).lexically_normal();
-  if (!failed && fs::exists(path, failed)) return path.string();
+  if (!failed && fs::exists(path, failed)) return File{path.string(), ""};
   const auto not_found = [&](std::string_view hint) {
     return Error{Code::NotFound, cat("adding '", written, "': there is no such file", hint)};
   };
-  if (written.find('/') != std::string::npos || written.ends_with(".gguf")) return not_found("");
+  // found names may hold slashes, but never begin as these do
+  for (const char* beginning : {"/", "./", "../", "~"}) {
+    if (written.starts_with(beginning)) return not_found("");
+  }
   auto found = ask(context.daemon, "GET", "/lares/v1/models-found");
   if (!found) return std::move(found).error();
   size_t number = 0;
   const char* end = written.data() + written.size();
   const auto [stopped, why] = std::from_chars(written.data(), end, number);
+  const auto file_of = [](const Json& model) {
+    return File{text_of(model, "file"), text_of(model, "name")};
+  };
   if (why == std::errc{} && stopped == end) {
-    if (number >= 1 && number <= found->size()) return text_of((*found)[number - 1], "file");
+    if (number >= 1 && number <= found->size()) return file_of((*found)[number - 1]);
     return not_found(cat(", and `lares models find` lists ", counted(found->size(), "model")));
   }
   std::vector<std::string> names;
-  std::vector<std::string> files;
+  std::vector<File> files;
   for (const Json& model : *found) {
     names.push_back(text_of(model, "name"));
-    if (names.back() == written) files.push_back(text_of(model, "file"));
+    if (names.back() == written) files.push_back(file_of(model));
   }
   if (files.size() == 1) return files.front();
   if (files.size() > 1)
@@ -60,14 +73,36 @@ Result<std::string> file_meant(Context& context, const std::string& written) {
       cat(", and `lares models find` finds no model of this name", did_you_mean(written, names)));
 }
 
+// What a found model is called: the last part of its name there, or all of it where another model
+// has that already. A file's own name may be a hash.
+Result<std::string> id_for(Context& context, const File& file) {
+  TRY_AS(const Json models, ask(context.daemon, "GET", "/lares/v1/models"));
+  const auto is_free = [&](const std::string& id) {
+    return std::none_of(models.begin(), models.end(), [&](const Json& model) {
+      return text_of(model, "id") == id && text_of(model, "file") != file.path;
+    });
+  };
+  const std::string last = inventory::id_from(file.name.substr(file.name.rfind('/') + 1));
+  if (!last.empty() && is_free(last)) return last;
+  const std::string whole = inventory::id_from(file.name);
+  if (whole.empty()) return whole;
+  std::string id = whole;
+  for (size_t number = 2; !is_free(id); number++) id = cat(whole, "-", number);
+  return id;
+}
+
 Result<int> run(Context& context, const Arguments& arguments) {
-  TRY_AS(const std::string file, file_meant(context, arguments.words().front()));
-  if (!is_utf8(file))
+  TRY_AS(const File file, file_meant(context, arguments.words().front()));
+  if (!is_utf8(file.path))
     return Error{Code::Invalid,
-                 cat("adding '", plain_line(file),
+                 cat("adding '", plain_line(file.path),
                      "': its name is not UTF-8; rename it, or link to it by another name")};
-  Json order = {{"file", file}};
-  if (arguments.has("--name")) order["name"] = arguments.value("--name");
+  std::string name = arguments.value("--name");
+  if (!arguments.has("--name") && !file.name.empty()) {
+    TRY_AS(name, id_for(context, file));
+  }
+  Json order = {{"file", file.path}};
+  if (arguments.has("--name") || !name.empty()) order["name"] = name;
   TRY_AS(const Json model, [&] {
     const Waiting waiting(context.screen, "looking into the file");
     return ask(context.daemon, "POST", "/lares/v1/models", order);

@@ -41,7 +41,7 @@ TEST_F(Asking, WritesTheAnswerAsItComesAndEndsItsLine) {
   EXPECT_EQ(run({"Say", "hello"}), 0);
   EXPECT_EQ(out(), "Hello!\n");
   EXPECT_EQ(err(), "");
-  const Json& body = daemon_.asked.front().body;
+  const Json body = daemon_.chats().front();
   EXPECT_EQ(body["model"], "default");
   EXPECT_EQ(body["stream"], true);
   EXPECT_EQ(body["messages"][0]["role"], "system");
@@ -55,7 +55,7 @@ TEST_F(Asking, SendsWhatTheOptionsSay) {
       run({"-m", "tiny", "-s", "", "--temperature", "0", "--max-tokens", "5", "--seed", "7", "q"}),
       0);
   EXPECT_EQ(out(), "x\n") << "a line that is ended is not ended again";
-  const Json& body = daemon_.asked.front().body;
+  const Json body = daemon_.chats().front();
   EXPECT_EQ(body["messages"].size(), 1U) << "an empty system prompt is none";
   EXPECT_EQ(body["model"], "tiny");
   EXPECT_EQ(body["temperature"], 0.0);
@@ -63,12 +63,35 @@ TEST_F(Asking, SendsWhatTheOptionsSay) {
   EXPECT_EQ(body["seed"], 7);
 }
 
+TEST_F(Asking, TheEmbeddedModelIsAskedAsItsMakersRecommend) {
+  const auto asked_with = [&](const char* standard, const Words& words) {
+    FakeDaemon daemon;
+    daemon.will("GET /lares/v1/models",
+                Json::array({{{"id", "smollm2-135m-instruct-q4_1"}, {"use", "chat"}},
+                             {{"id", "smol"}, {"use", "chat"}},
+                             {{"id", "all-minilm"}, {"use", "embedding"}, {"default", true}},
+                             {{"id", standard}, {"use", "chat"}, {"default", true}}}));
+    daemon.will_say({"ok"});
+    daemon.will("POST /v1/chat/completions", {{"id", "x"}});
+    EXPECT_EQ(run_program(words, screen_, daemon, home_), 0);
+    const Json body = daemon.chats().front();
+    return cat(body.value("temperature", -1.0), " ", body.value("top_p", -1.0));
+  };
+  const char* embedded = "smollm2-135m-instruct.q4_1";
+  EXPECT_EQ(asked_with(embedded, {"q"}), "0.2 0.9");
+  EXPECT_EQ(asked_with("qwen", {"-m", "SmolLM2-135M", "q"}), "0.2 0.9");
+  EXPECT_EQ(asked_with("qwen", {"-m", "smol", "q"}), "-1 -1") << "another's whole name";
+  EXPECT_EQ(asked_with(embedded, {"--temperature", "0.7", "q"}), "0.7 -1");
+  EXPECT_EQ(asked_with("qwen", {"q"}), "-1 -1");
+  EXPECT_EQ(asked_with(embedded, {"-m", "qwen", "q"}), "-1 -1");
+}
+
 TEST_F(Asking, PutsThePipeBelowTheQuestion) {
   screen_.is_piped = true;
   screen_.piped = "+ a line\n";
   daemon_.will_say({"ok"});
   EXPECT_EQ(run({"explain"}), 0);
-  EXPECT_EQ(daemon_.asked.front().body["messages"][1]["content"], "explain\n\n+ a line\n");
+  EXPECT_EQ(daemon_.chats().front()["messages"][1]["content"], "explain\n\n+ a line\n");
 }
 
 TEST_F(Asking, RefusesAPipeThatIsNoText) {
@@ -143,7 +166,7 @@ TEST_F(Asking, JsonIsTheWholeAnswer) {
                {{"id", "chatcmpl-1"}, {"model", "m"}, {"choices", Json::array()}});
   EXPECT_EQ(run({"--json", "q"}), 0);
   EXPECT_EQ((*parse_json(out()))["id"], "chatcmpl-1");
-  EXPECT_EQ(daemon_.asked.front().body["stream"], false);
+  EXPECT_EQ(daemon_.chats().front()["stream"], false);
 }
 
 TEST_F(Asking, JsonOnATerminalIsAscii) {
@@ -220,6 +243,7 @@ TEST_F(Verbs_, ModelsAddTakesAFileANumberOrAName) {
                    {{"program", "Jan"}, {"name", "phi"}, {"file", "/j/two"}},
                    {{"program", "LM Studio"}, {"name", "phi"}, {"file", "/l/three"}}});
   daemon_.will("GET /lares/v1/models-found", found);
+  daemon_.will("GET /lares/v1/models", Json::array());
   daemon_.will("POST /lares/v1/models", {{"id", "added"}, {"use", "chat"}, {"size_bytes", 1}});
   EXPECT_EQ(run({"models", "add", "2"}), 0);
   EXPECT_EQ(daemon_.asked.back().body["file"], "/j/two");
@@ -233,7 +257,31 @@ TEST_F(Verbs_, ModelsAddTakesAFileANumberOrAName) {
   std::ofstream(folder_ / "x.gguf") << "GGUF";
   EXPECT_EQ(run({"models", "add", (folder_ / "share/../x.gguf").string()}), 0);
   EXPECT_EQ(daemon_.asked.back().body["file"], (folder_ / "x.gguf").string());
+  EXPECT_FALSE(daemon_.asked.back().body.contains("name")) << "a file's own name is good enough";
   EXPECT_EQ(run({"models", "add", "/nowhere/x.gguf"}), 3);
+}
+
+TEST_F(Verbs_, AFoundModelIsAddedByItsWholeNameAndCalledAfterIt) {
+  daemon_.will("GET /lares/v1/models-found",
+               Json::array({{{"name", "bartowski/Foo-GGUF:latest"}, {"file", "/o/sha256-bb"}},
+                            {{"name", "org/repo/sub/Same"}, {"file", "/h/blobs/abc"}},
+                            {{"name", "other/repo/Same"}, {"file", "/h/blobs/def"}},
+                            {{"name", "a/b/Twice"}, {"file", "/h/blobs/012"}}}));
+  daemon_.will("GET /lares/v1/models", Json::array({{{"id", "same"}, {"file", "/h/blobs/abc"}},
+                                                    {{"id", "twice"}, {"file", "/t/1"}},
+                                                    {{"id", "a-b-twice"}, {"file", "/t/2"}}}));
+  daemon_.will("POST /lares/v1/models", {{"id", "added"}, {"use", "chat"}, {"size_bytes", 1}});
+  const auto added = [&](const char* written) {
+    EXPECT_EQ(run({"models", "add", written}), 0) << written << ": " << err();
+    const Json& body = daemon_.asked.back().body;
+    return cat(body.value("file", ""), " ", body.value("name", ""));
+  };
+  EXPECT_EQ(added("bartowski/Foo-GGUF:latest"), "/o/sha256-bb foo-gguf:latest");
+  EXPECT_EQ(added("2"), "/h/blobs/abc same") << "its name is its own already";
+  EXPECT_EQ(added("other/repo/Same"), "/h/blobs/def other-repo-same");
+  EXPECT_EQ(added("4"), "/h/blobs/012 a-b-twice-2");
+  EXPECT_EQ(run({"models", "add", "bartowski/Fo-GGUF:latest"}), 3);
+  EXPECT_NE(err().find("did you mean 'bartowski/Foo-GGUF:latest'"), std::string::npos) << err();
 }
 
 TEST_F(Verbs_, WhyExplainsAReceipt) {
@@ -339,14 +387,14 @@ class Chatting : public Verbs_ {
     EXPECT_TRUE(status);
     return *status;
   }
-  const Json& messages(size_t request) { return daemon_.asked[request].body["messages"]; }
+  Json messages(size_t request) { return daemon_.chats()[request]["messages"]; }
 };
 
 TEST_F(Chatting, SendsTheWholeConversation) {
   daemon_.will_say({"Hello!"});
   daemon_.will_say({"Again hello!"});
   EXPECT_EQ(chat({"Hi", "  ", "Once more"}), 0);
-  ASSERT_EQ(daemon_.asked.size(), 2U);
+  ASSERT_EQ(daemon_.chats().size(), 2U);
   EXPECT_EQ(messages(1), Json::array({{{"role", "system"}, {"content", "Be kind."}},
                                       {{"role", "user"}, {"content", "Hi"}},
                                       {{"role", "assistant"}, {"content", "Hello!"}},
@@ -358,7 +406,7 @@ TEST_F(Chatting, LinesAreJoinedByBackslashesAndFences) {
   EXPECT_EQ(chat({"one\\", "two", "\"\"\"a", "", "b\"\"\"", "\"\"\"c\"\"\"", "^C", "\"\"\"lost",
                   "^C", "//slash"}),
             0);
-  ASSERT_EQ(daemon_.asked.size(), 4U);
+  ASSERT_EQ(daemon_.chats().size(), 4U);
   EXPECT_EQ(messages(0).back()["content"], "one\ntwo");
   EXPECT_EQ(messages(1).back()["content"], "a\n\nb");
   EXPECT_EQ(messages(2).back()["content"], "c");
@@ -371,11 +419,11 @@ TEST_F(Chatting, CommandsDoWhatHelpSays) {
   EXPECT_EQ(chat({"Hi", "/model tiny", "/system Be brief.", "/new", "Ho", "/retry", "/halp",
                   "/quit", "never"}),
             0);
-  ASSERT_EQ(daemon_.asked.size(), 4U);
-  EXPECT_EQ(daemon_.asked[2].body["model"], "tiny-model");
-  EXPECT_EQ(messages(2), Json::array({{{"role", "system"}, {"content", "Be brief."}},
+  ASSERT_EQ(daemon_.chats().size(), 3U);
+  EXPECT_EQ(daemon_.chats()[1]["model"], "tiny-model");
+  EXPECT_EQ(messages(1), Json::array({{{"role", "system"}, {"content", "Be brief."}},
                                       {{"role", "user"}, {"content", "Ho"}}}));
-  EXPECT_EQ(messages(3), messages(2)) << "the same question again";
+  EXPECT_EQ(messages(2), messages(1)) << "the same question again";
   EXPECT_NE(err().find("did you mean '/help'"), std::string::npos) << err();
 }
 
@@ -404,7 +452,7 @@ TEST_F(Chatting, APipeEndsAtTheFirstError) {
   daemon_.will("POST /v1/chat/completions", {{"error", {{"message", "no"}, {"code", "busy"}}}},
                429);
   EXPECT_EQ(*Conversation(context, lines, {}, "").run(), 6);
-  EXPECT_EQ(daemon_.asked.size(), 1U);
+  EXPECT_EQ(daemon_.chats().size(), 1U);
 }
 
 // Golden files: every --help and the page of commands. UPDATE_GOLDEN=1 writes them.
