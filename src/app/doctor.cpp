@@ -90,7 +90,8 @@ void compute(Report& report, const DoctorFacts& facts, const Home& home, const P
         report.line(cat("CPU variant ", probed.variant), probed.ok ? Json(true) : Json(nullptr),
                     used        ? cat("used: ", figures)
                     : probed.ok ? cat("not used, because '", variant, "' is faster here: ", figures)
-                                : cat("not used, because in its probe it ", probed.why));
+                    : probed.tried ? cat("not used, because in its probe it ", probed.why)
+                                   : cat("not used, because it ", probed.why));
       }
     }
   }

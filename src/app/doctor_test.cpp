@@ -4,7 +4,9 @@
 #include <sys/stat.h>
 
 #include "app/testing/fake_house.h"
+#include "app/variants.h"
 #include "base/text.h"
+#include "inventory/devices.h"
 
 namespace lares::app {
 namespace {
@@ -68,6 +70,28 @@ TEST_F(DoctorTest, AModelWhoseFileIsGoneIsNamed) {
   EXPECT_EQ(line("model lost")["ok"], false);
   EXPECT_NE(line("model lost")["next"].get<std::string>().find("lares models rm lost"),
             std::string::npos);
+}
+
+TEST_F(DoctorTest, EachCpuVariantIsUsedOrSaysWhyNot) {
+  const std::vector<std::string> claimed = inventory::claimed_variants(inventory::cpu());
+  if (claimed.size() <= kProbesCompared) GTEST_SKIP() << "this CPU claims too few variants";
+  for (size_t i = 0; i <= kProbesCompared; i++)
+    EXPECT_TRUE(write_file(programs.variants / cat("libggml-cpu-", claimed[i], ".so"), "library"));
+  const std::string script =
+      cat("#!/bin/sh\ncase $1 in *", claimed[0], ".so) kill -ILL $$ ;; *", claimed[1],
+          ".so) speed=2 ;; *) speed=1 ;; esac\n",
+          R"(echo "{\"ok\": true, \"gflops_prefill\": $speed, \"gflops_decode\": 1}")", "\n");
+  EXPECT_TRUE(write_file(programs.worker, script, 0700));
+  facts.engine = EngineChoice{"", {}, {}, claimed[1], true};
+  const auto detail = [&](size_t i) {
+    return line(cat("CPU variant ", claimed[i]))["detail"].get<std::string>();
+  };
+  EXPECT_TRUE(detail(0).starts_with("not used, because in its probe it ")) << detail(0);
+  EXPECT_TRUE(detail(1).starts_with("used: ")) << detail(1);
+  EXPECT_TRUE(detail(2).starts_with(cat("not used, because '", claimed[1], "' is faster here")))
+      << detail(2);
+  EXPECT_TRUE(detail(kProbesCompared).starts_with("not used, because it was not tried: "))
+      << detail(kProbesCompared);
 }
 
 TEST_F(DoctorTest, AnEscapeThatWorksIsSaidLoudly) {

@@ -15,8 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kFormat = 1;
-constexpr size_t kProbesMax = 4;  // the best claims; slower ones are not worth a first start's time
+constexpr int kFormat = 2;
 
 fs::path variant_file(const Programs& programs, const std::string& name) {
   return programs.variants / cat("libggml-cpu-", name, ".so");
@@ -64,17 +63,18 @@ std::vector<Probed> read_probed(const Json& list) {
       const Json value = entry.value(name, Json());
       return value.is_number() ? value.get<double>() : 0.0;
     };
-    probed.push_back({text("variant"), entry.value("ok", Json()) == Json(true), text("why"),
+    probed.push_back({text("variant"), entry.value("ok", Json()) == Json(true),
+                      entry.value("tried", Json()) == Json(true), text("why"),
                       number("prefill_gflops"), number("decode_gflops")});
   }
   return probed;
 }
 
 // `sure`: whether it would come out so again. A machine that is busy makes a probe late.
-Probed probe(const Programs& programs, const std::string& name, bool& sure) {
-  Probed probed{name, false, "", 0, 0};
+Probed probe(const Programs& programs, const std::string& name, milliseconds limit, bool& sure) {
+  Probed probed{.variant = name};
   const auto said = host::probe(programs.worker.string(),
-                                {cat("--probe=", variant_file(programs, name).string())});
+                                {cat("--probe=", variant_file(programs, name).string())}, limit);
   if (!said) {
     probed.why = said.error().message;
     if (said.error().code == Code::Timeout || said.error().code == Code::Io) sure = false;
@@ -120,11 +120,23 @@ Result<Variants> chosen(Variants variants, const std::string& only) {
 
 }  // namespace
 
+NextProbe next_probe(const std::vector<Probed>& so_far, milliseconds spent) {
+  const auto right =
+      std::find_if(so_far.begin(), so_far.end(), [](const Probed& probed) { return probed.ok; });
+  if (so_far.size() >= kProbesCompared && right != so_far.end())
+    return {false, cat("was not tried: '", right->variant,
+                       "', which claims more instructions, computes right")};
+  if (spent >= kProbingMax)
+    return {false, cat("was not tried: the others took ", spent.count() / 1000, " s")};
+  return {};
+}
+
 Json Variants::to_json() const {
   Json list = Json::array();
   for (const Probed& each : probed) {
     list.push_back({{"variant", each.variant},
                     {"ok", each.ok},
+                    {"tried", each.tried},
                     {"why", each.why},
                     {"prefill_gflops", each.prefill_gflops},
                     {"decode_gflops", each.decode_gflops}});
@@ -139,8 +151,7 @@ Result<Variants> choose_variant(const Programs& programs, const Home& home, cons
   std::error_code ignored;
   for (const std::string& name : inventory::claimed_variants(cpu)) {
     if (!only.empty() && name != only) continue;
-    if (built.size() < kProbesMax && fs::exists(variant_file(programs, name), ignored))
-      built.push_back(name);
+    if (fs::exists(variant_file(programs, name), ignored)) built.push_back(name);
   }
   if (built.empty()) {
     return Error{
@@ -165,8 +176,16 @@ Result<Variants> choose_variant(const Programs& programs, const Home& home, cons
   }
   Variants variants;
   bool sure = true;
+  const SteadyTime began = std::chrono::steady_clock::now();
   for (const std::string& name : built) {
-    variants.probed.push_back(probe(programs, name, sure));
+    const milliseconds spent{ms_between(began, std::chrono::steady_clock::now())};
+    if (const NextProbe next = next_probe(variants.probed, spent); !next.wanted) {
+      if (spent >= kProbingMax) sure = false;
+      variants.probed.push_back({.variant = name, .tried = false, .why = next.why});
+      continue;
+    }
+    variants.probed.push_back(
+        probe(programs, name, std::min(host::kProbeMax, kProbingMax - spent), sure));
     const Probed& latest = variants.probed.back();
     log.info("CPU variant probed", {{"variant", latest.variant},
                                     {"outcome", latest.ok ? std::string("right") : latest.why},

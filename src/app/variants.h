@@ -13,6 +13,7 @@
 
 #include "app/home.h"
 #include "app/residents.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/result.h"
@@ -23,16 +24,29 @@ namespace lares::app {
 struct Probed {
   std::string variant;
   bool ok = false;
+  bool tried = true;
   std::string why;  // when not ok: "was ended by SIGILL", "computes wrong products (error 0.4)"
   double prefill_gflops = 0;
   double decode_gflops = 0;
 };
 
 struct Variants {
-  std::vector<Probed> probed;  // those that were built and the CPU claims, best claim first
+  std::vector<Probed> probed;  // all that were built and the CPU claims, best claim first
   std::string chosen;          // "" when none is ok
   Json to_json() const;
 };
+
+// The best claims are compared; below them only a fallback is looked for: where a hypervisor passes
+// claims on that it does not keep, all of them may fail.
+inline constexpr size_t kProbesCompared = 4;  // slower ones are not worth a first start's time
+inline constexpr milliseconds kProbingMax{60'000};  // then none is begun any more
+
+// Whether the next one by claim is tried, after `so_far` and that time. When not, why.
+struct NextProbe {
+  bool wanted = true;
+  std::string why;
+};
+NextProbe next_probe(const std::vector<Probed>& so_far, milliseconds spent);
 
 // Probes, or remembers. `only`: the one that the person chose, "" for the fastest. Unsupported when
 // none was built, or none computes rightly here, with what to do.

@@ -80,6 +80,45 @@ TEST_F(VariantsTest, OneThatDiesOrComputesWronglyCostsALineAndNothingElse) {
   EXPECT_EQ(variants->probed[0].why, "computes wrong products (relative error 0.5)");
 }
 
+TEST_F(VariantsTest, WhereTheBestClaimsAllFailTheNextOnesAreTriedUntilOneIsRight) {
+  if (claimed.size() < kProbesCompared + 3) GTEST_SKIP() << "this CPU claims too few variants";
+  for (size_t i = 0; i <= kProbesCompared; i++) build(claimed[i], "kill -ILL $$");
+  const std::string fallback = claimed[kProbesCompared + 1];
+  const std::string last = claimed[kProbesCompared + 2];
+  build(fallback, right(1, 1));
+  build(last, right(99, 99));
+  for (int remembered = 0; remembered < 2; remembered++) {
+    auto variants = choose();
+    ASSERT_TRUE(variants) << variants.error().message;
+    EXPECT_EQ(variants->chosen, fallback);
+    ASSERT_EQ(variants->probed.size(), kProbesCompared + 3);
+    EXPECT_EQ(variants->probed.back().variant, last);
+    EXPECT_FALSE(variants->probed.back().tried);
+    EXPECT_EQ(
+        variants->probed.back().why,
+        cat("was not tried: '", fallback, "', which claims more instructions, computes right"));
+  }
+  EXPECT_EQ(asked(), kProbesCompared + 2);
+}
+
+TEST(NextProbe, TheBestClaimsAreComparedAndThenOneRightIsEnough) {
+  std::vector<Probed> so_far;
+  for (size_t i = 0; i < kProbesCompared; i++) {
+    EXPECT_TRUE(next_probe(so_far, milliseconds{}).wanted) << i;
+    so_far.push_back({.variant = "v", .ok = true});
+  }
+  EXPECT_FALSE(next_probe(so_far, milliseconds{}).wanted);
+  for (Probed& probed : so_far) probed.ok = false;
+  EXPECT_TRUE(next_probe(so_far, milliseconds{}).wanted);
+}
+
+TEST(NextProbe, NoneIsBegunWhenTheTimeIsUp) {
+  EXPECT_TRUE(next_probe({}, kProbingMax - milliseconds(1)).wanted);
+  const NextProbe next = next_probe({{.variant = "v"}}, kProbingMax);
+  EXPECT_FALSE(next.wanted);
+  EXPECT_EQ(next.why, "was not tried: the others took 60 s");
+}
+
 TEST_F(VariantsTest, WhatWasFoundIsRememberedUntilAFileChanges) {
   build(fast, right(10, 10));
   ASSERT_TRUE(choose());
