@@ -92,7 +92,9 @@ Error ended(int status, const std::string& last) {
     const int exit_status = WEXITSTATUS(status);
     error.message = cat("it ended with status ", exit_status);
     for (size_t i = 0; i <= static_cast<size_t>(Code::Unsupported); i++) {
-      if (row(static_cast<Code>(i)).exit_status == exit_status) error.code = static_cast<Code>(i);
+      if (row(static_cast<Code>(i)).exit_status != exit_status) continue;
+      error.code = static_cast<Code>(i);
+      break;  // the first is the general one
     }
   }
   error.message += last.empty() ? "; `lares serve` shows what it says" : cat("; it said:\n", last);
@@ -141,15 +143,24 @@ std::string path_escaped(std::string_view text) {
 DaemonClient::DaemonClient(Home home, std::filesystem::path program)
     : home_(std::move(home)), program_(std::move(program)) {}
 
+Result<api::Client> DaemonClient::connect(api::ClientLimits limits) const {
+  auto client = api::Client::connect(home_.socket(), limits);
+  if (client || !is_offline(client.error())) return client;
+  const std::filesystem::path other = socket_in_use(home_);
+  if (other.empty() || other == home_.socket()) return client;
+  auto elsewhere = api::Client::connect(other, limits);
+  return elsewhere ? std::move(elsewhere) : std::move(client);
+}
+
 Result<Daemon::Answer> DaemonClient::request(std::string_view method, std::string_view path,
                                              std::string_view body, const OnBytes& on_bytes) {
-  auto client = api::Client::connect(home_.socket());
+  auto client = connect();
   if (!client && is_offline(client.error())) {
     starting_ = true;
     auto started = start();
     starting_ = false;
     if (!started) return std::move(started).error();
-    client = api::Client::connect(home_.socket());
+    client = connect();
   }
   if (!client) return std::move(client).error();
   current_.store(&*client);
@@ -161,7 +172,7 @@ Result<Daemon::Answer> DaemonClient::request(std::string_view method, std::strin
 }
 
 bool DaemonClient::running() {
-  const auto client = api::Client::connect(home_.socket());
+  const auto client = connect();
   return static_cast<bool>(client);
 }
 
@@ -172,7 +183,7 @@ void DaemonClient::interrupt() {
 
 std::string DaemonClient::doing() {
   if (starting_) return "starting laresd";
-  auto client = api::Client::connect(home_.socket(), {.connect = kAsideMax, .idle = kAsideMax});
+  auto client = connect({.connect = kAsideMax, .idle = kAsideMax});
   if (!client) return "waiting for laresd";
   const auto answer = client->request("GET", "/lares/v1/ps");
   const auto models = answer ? parse_json(answer->body) : Result<Json>(Json());
@@ -202,7 +213,7 @@ Result<> DaemonClient::start() {
   milliseconds limit = kStartMax;
   bool ours = true;
   for (;;) {
-    auto client = api::Client::connect(home_.socket());
+    auto client = connect();
     if (client) return Unit{};
     if (!is_offline(client.error())) return std::move(client).error().within(doing);
     if (interrupted_) return Error{Code::Cancelled, cat(doing, ": interrupted")};

@@ -77,6 +77,9 @@ class DaemonClient final : public Daemon {
   static std::filesystem::path log_file(const Home& home) { return home.cache / "laresd.log"; }
 
  private:
+  // To the daemon of this home: at our own socket, else where the one that has the folder says that
+  // it listens. Offline: nobody is at either.
+  Result<api::Client> connect(api::ClientLimits limits = {}) const;
   Result<> start();
 
   const Home home_;

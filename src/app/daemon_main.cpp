@@ -130,22 +130,28 @@ Level level_named(std::string_view name) {
   return Level::Info;
 }
 
+// Says what to do about a folder that cannot be written to.
+Error unwritable(Error error) {
+  if (error.code == Code::Io || error.code == Code::Denied)
+    error.message += "; set LARES_HOME to a folder that you can write to";
+  return error;
+}
+
 // Holds a folder for this process; the file says who has it. Both the run folder (sockets) and the
 // data folder (stores) are held: with XDG they can belong together in different ways.
 Result<Fd> lock_folder(const std::filesystem::path& folder, const Home& home) {
-  const std::filesystem::path file = folder / "lock";
+  const std::filesystem::path file = Home::lock(folder);
   Fd fd(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (!fd) return system_error(cat("opening '", file.string(), "'"), errno);
+  if (!fd) return unwritable(system_error(cat("opening '", file.string(), "'"), errno));
   if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-    char holder[32] = {};
-    const ssize_t got = ::pread(fd.get(), holder, sizeof holder - 1, 0);
-    const std::string pid =
-        got > 0 ? std::string(trimmed(std::string_view(holder, static_cast<size_t>(got)))) : "?";
-    return Error{Code::Busy,
-                 cat("another laresd (process ", pid, ") serves '", home.data.string(),
-                     "'; stop it with `lares stop`, or set LARES_HOME for a second one")};
+    const auto text = read_file(file, KiB(8));
+    const std::string pid = text ? holder_from(*text).pid : "";
+    return Error{
+        Code::Busy,
+        cat("another laresd (process ", pid.empty() ? "?" : pid, ") serves '", home.data.string(),
+            "'; stop it with `lares stop`, or set LARES_HOME for a second one")};
   }
-  const std::string own = cat(::getpid(), "\n");
+  const std::string own = to_text({cat(::getpid()), home.socket()});
   if (::ftruncate(fd.get(), 0) != 0 ||
       ::pwrite(fd.get(), own.data(), own.size(), 0) != static_cast<ssize_t>(own.size()))
     return system_error(cat("writing '", file.string(), "'"), errno);
@@ -231,12 +237,7 @@ Result<Home> open_home() {
   std::error_code ignored;
   if (std::filesystem::exists(home.data / "version", ignored))
     TRY(store::check_data_format(home.data));
-  if (auto made = make(home); !made) {
-    Error error = std::move(made).error();
-    if (error.code == Code::Io || error.code == Code::Denied)
-      error.message += "; set LARES_HOME to a folder that you can write to";
-    return error;
-  }
+  if (auto made = make(home); !made) return unwritable(std::move(made).error());
   return home;
 }
 

@@ -1,7 +1,9 @@
 #include "app/home.h"
 
+#include <signal.h>
 #include <unistd.h>
 
+#include <charconv>
 #include <cstdlib>
 
 #include "base/file.h"
@@ -67,6 +69,29 @@ Result<> make(const Home& home) {
   for (const fs::path& folder : {home.config, home.data, home.models(), home.cache, home.run})
     TRY(make_private_folder(folder));
   return Unit{};
+}
+
+std::string to_text(const Holder& holder) {
+  return cat(holder.pid, "\n", holder.socket.string(), "\n");
+}
+
+Holder holder_from(std::string_view text) {
+  const std::vector<std::string> lines = split(text, '\n');
+  Holder holder{std::string(trimmed(lines[0])), {}};
+  if (lines.size() > 1 && lines[1].starts_with('/')) holder.socket = lines[1];
+  return holder;
+}
+
+fs::path socket_in_use(const Home& home) {
+  const auto text = read_file(Home::lock(home.data), KiB(8));
+  if (!text) return {};
+  Holder holder = holder_from(*text);
+  pid_t pid = 0;
+  const char* end = holder.pid.data() + holder.pid.size();
+  const auto [read_to, wrong] = std::from_chars(holder.pid.data(), end, pid);
+  // the socket of one that is gone may be another folder's by now
+  if (wrong != std::errc() || read_to != end || pid <= 0 || ::kill(pid, 0) != 0) return {};
+  return std::move(holder.socket);
 }
 
 Programs programs() {

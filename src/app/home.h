@@ -3,6 +3,8 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
+#include <string_view>
 
 #include "base/result.h"
 
@@ -15,6 +17,7 @@ struct Home {
   std::filesystem::path run;  // api.sock, port, lock
   std::filesystem::path models() const { return data / "models"; }
   std::filesystem::path socket() const { return run / "api.sock"; }
+  static std::filesystem::path lock(const std::filesystem::path& folder) { return folder / "lock"; }
 };
 
 // From the environment; makes nothing. Without XDG_RUNTIME_DIR run is /tmp/lares-UID. Invalid when
@@ -23,6 +26,18 @@ Result<Home> home_from_environment();
 
 // Makes the folders, 0700, and checks that they are ours.
 Result<> make(const Home& home);
+
+// The daemon that has a folder, as it writes itself into the folder's file "lock". Its socket is
+// not always where a client's environment says: a shell of cron or su has no XDG_RUNTIME_DIR.
+struct Holder {
+  std::string pid;
+  std::filesystem::path socket;
+};
+std::string to_text(const Holder& holder);
+Holder holder_from(std::string_view text);  // what is missing stays empty
+// Where the daemon that has the data folder listens; empty when none that runs has it. Only a
+// place to try: Client::connect() still refuses the socket of another user.
+std::filesystem::path socket_in_use(const Home& home);
 
 // Where this program's own files are: the folder of /proc/self/exe, for laresd beside lares, and
 // the engine's CPU variants.

@@ -1,11 +1,16 @@
 #include "app/home.h"
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
 
+#include "app/daemon_client.h"
+#include "base/file.h"
 #include "base/text.h"
 
 namespace lares::app {
@@ -97,6 +102,56 @@ TEST_F(HomeTest, TheFoldersAreMadeForTheirOwnerOnly) {
     EXPECT_EQ(info.st_mode & 0777, 0700u) << folder;
   }
   std::filesystem::remove_all(base);
+}
+
+struct HolderTest : testing::Test {
+  HolderTest() {
+    base = testing::TempDir() + "holder-XXXXXX";
+    EXPECT_TRUE(::mkdtemp(base.data()));
+    home = {base + "/config", base, base + "/cache", base + "/run"};
+  }
+  ~HolderTest() override { std::filesystem::remove_all(base); }
+  void write(std::string_view text) { ASSERT_TRUE(write_file(Home::lock(home.data), text)); }
+  std::string base;
+  Home home;
+};
+
+TEST_F(HolderTest, ThatRunsIsFoundAtItsSocket) {
+  write(to_text({cat(::getpid()), "/run/user/7/lares/api.sock"}));
+  EXPECT_EQ(socket_in_use(home), "/run/user/7/lares/api.sock");
+}
+
+TEST_F(HolderTest, ThatIsGoneIsNotFound) {
+  EXPECT_EQ(socket_in_use(home), "");
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(0);
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  write(to_text({cat(child), "/run/user/7/lares/api.sock"}));
+  EXPECT_EQ(socket_in_use(home), "");
+}
+
+TEST_F(HolderTest, IsReadFromAnyText) {
+  EXPECT_EQ(holder_from("").pid, "");
+  EXPECT_EQ(holder_from("42\n").pid, "42");  // as an older laresd wrote it
+  EXPECT_EQ(holder_from("42\n").socket, "");
+  EXPECT_EQ(holder_from("42\nnot/absolute\n").socket, "");
+  for (const char* text : {"", "\n\n", "0\n/a\n", "-1\n/a\n", "1x\n/a\n", "99999999999\n/a\n"}) {
+    write(text);
+    EXPECT_EQ(socket_in_use(home), "") << text;
+  }
+}
+
+TEST_F(HolderTest, AnswersAClientWhoseOwnSocketHasNobody) {
+  const Fd listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string elsewhere = base + "/elsewhere.sock";
+  elsewhere.copy(address.sun_path, sizeof address.sun_path - 1);
+  ASSERT_EQ(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(::listen(listener.get(), 4), 0);
+  EXPECT_FALSE(DaemonClient(home, "/bin/false").running());
+  write(to_text({cat(::getpid()), elsewhere}));
+  EXPECT_TRUE(DaemonClient(home, "/bin/false").running());
 }
 
 }  // namespace
