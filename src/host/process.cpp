@@ -203,7 +203,7 @@ Result<Process> start_process(const ProcessSpec& spec) {
 
 std::vector<std::string> child_environment() {
   std::vector<std::string> environment{"LANG=C.UTF-8", "GGML_NO_BACKTRACE=1"};
-  for (const char* name : {"UBSAN_OPTIONS", "TSAN_OPTIONS", "LARES_SANDBOX_WITHOUT"}) {
+  for (const char* name : {"UBSAN_OPTIONS", "TSAN_OPTIONS"}) {
     if (const char* value = std::getenv(name)) environment.push_back(cat(name, "=", value));
   }
   const char* asan = std::getenv("ASAN_OPTIONS");

@@ -35,7 +35,7 @@ struct Process {
 Result<Process> start_process(const ProcessSpec& spec);
 
 // What every child of ours finds: LANG, GGML_NO_BACKTRACE, and from our own environment only what
-// is for tests (sanitizer options, LARES_SANDBOX_WITHOUT).
+// is for tests (sanitizer options).
 std::vector<std::string> child_environment();
 
 // How a child ended. Filled by try_reap().

@@ -23,9 +23,8 @@ struct SandboxReport {
       missing;  // that do not, with why: "landlock: the kernel has none (ENOSYS)"
 };
 
-// Unsupported when seccomp cannot be had. For tests of kernels that offer less, the environment
-// variable LARES_SANDBOX_WITHOUT ("landlock,namespaces") leaves layers out; it can never leave out
-// seccomp.
+// Unsupported when seccomp cannot be had. Nothing leaves a layer out: tests of kernels that offer
+// less put a filter around the process that answers as such a kernel would.
 // Descriptors above `highest_fd` are closed; those below are the caller's to answer for.
 Result<SandboxReport> enter_sandbox(int highest_fd = wire::kModelFd);
 
