@@ -30,6 +30,16 @@ def cut(words):
     return [piece for word in words for piece in re.split(r"([:=]+)", word) if piece or not word]
 
 
+def stand_in(folder):
+    """A `lares` that knows the models' names only, as the scripts ask for them; its folder."""
+    file = folder / "bin" / "lares"
+    file.parent.mkdir()
+    file.write_text("#!/bin/sh\n[ \"$*\" = 'models list --names' ] || exit 9\nprintf '%s\\n' "
+                    + " ".join(MODELS) + "\n")
+    file.chmod(0o755)
+    return file.parent
+
+
 class Bash(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -37,16 +47,12 @@ class Bash(unittest.TestCase):
             raise unittest.SkipTest("bash is not installed: its completion is not tested")
         cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="lares-completion-"))
         cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
-        stand_in = cls.folder / "bin" / "lares"
-        stand_in.parent.mkdir()
-        stand_in.write_text("#!/bin/sh\n[ \"$*\" = 'models list --names' ] || exit 9\nprintf '%s\\n' "
-                            + " ".join(MODELS) + "\n")
-        stand_in.chmod(0o755)
+        programs_first = f"{stand_in(cls.folder)}:{os.environ['PATH']}"
         (cls.folder / "a model.gguf").touch()
         (cls.folder / "b.gguf").touch()
         cls.script = cls.folder / "completion.bash"
         cls.script.write_text(script_for("bash"))
-        cls.environment = {**os.environ, "PATH": f"{stand_in.parent}:{os.environ['PATH']}", "TERM": "dumb",
+        cls.environment = {**os.environ, "PATH": programs_first, "TERM": "dumb",
                            "LC_ALL": "C.UTF-8", "PS1": "$ "}
 
     def completed(self, *words):
@@ -128,6 +134,20 @@ class Others(unittest.TestCase):
     def test_fish_takes_its_script(self):
         self._check("fish", ["--no-execute"])
 
+    def test_fish_completes_what_follows_an_options_value(self):
+        if not shutil.which("fish"):
+            self.skipTest("fish is not installed: its completion is not tested")
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="lares-completion-"))
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        (folder / "lares.fish").write_text(script_for("fish"))
+        environment = {**os.environ, "HOME": str(folder), "PATH": f"{stand_in(folder)}:{os.environ['PATH']}"}
+        for line, wanted in (("lares -m foo --te", ["--temperature"]), ("lares hello --te", ["--temperature"]),
+                             ("lares chat -m foo --te", ["--temperature"]), ("lares bench --rounds 3 --j", ["--json"]),
+                             ("lares models fi", ["find"]), ("lares models show smo", MODELS[:1])):
+            done = subprocess.run(["fish", "--private", "-c", f"source lares.fish; complete -C '{line}'"], text=True,
+                                  cwd=folder, capture_output=True, env=environment, timeout=LIMIT_S)
+            self.assertEqual([said.split("\t")[0] for said in done.stdout.splitlines()], wanted, (line, done.stderr))
+
     def test_bash_takes_its_script(self):
         self._check("bash", ["-n"])
 
@@ -148,4 +168,4 @@ def script_for(shell):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    unittest.main(verbosity=2)  # a shell that is not here is named
