@@ -18,6 +18,8 @@ constexpr std::array kRows = {
     CodeRow{Code::Corrupt,     "corrupt",     "invalid_data_error",    500, 9,   false},
     CodeRow{Code::Io,          "io",          "server_error",          500, 12,  true},
     CodeRow{Code::WorkerDied,  "worker_died", "server_error",          502, 11,  true},
+    // the name is OpenAI's: clients know it, and shorten what they sent
+    CodeRow{Code::TooLong,     "context_length_exceeded", "invalid_request_error", 400, 2, false},
     CodeRow{Code::Unsupported, "unsupported", "invalid_request_error", 400, 10,  false},
 };
 // clang-format on
@@ -28,6 +30,13 @@ const CodeRow& row(Code code) {
   const CodeRow& found = kRows[static_cast<size_t>(code)];
   assert(found.code == code);
   return found;
+}
+
+const CodeRow& row_of_status(int http_status) {
+  for (const CodeRow& r : kRows) {
+    if (r.http_status == http_status) return r;
+  }
+  return row(http_status >= 400 && http_status < 500 ? Code::Invalid : Code::Io);
 }
 
 const CodeRow* row_named(std::string_view name) {

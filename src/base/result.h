@@ -26,6 +26,7 @@ enum class Code : uint8_t {
   Corrupt,      // bytes on disk or on a wire are not what they should be
   Io,           // the operating system refused
   WorkerDied,   // the process that computed this ended
+  TooLong,      // the prompt does not fit the model's context; shorten it
   Unsupported,  // we cannot do this, and say so
 };
 
@@ -90,6 +91,9 @@ struct CodeRow {
 };
 
 const CodeRow& row(Code code);
+// What an answer with that HTTP status means when it says nothing else: the first row that has it,
+// else Invalid for 4xx and Io for all others.
+const CodeRow& row_of_status(int http_status);
 
 // The row of a name that came over a wire; nullptr when there is none.
 const CodeRow* row_named(std::string_view name);

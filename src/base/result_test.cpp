@@ -61,12 +61,17 @@ TEST(Codes, EachHasOneRowWithANameOfItsOwnAndItsOwnExitStatus) {
   for (int i = 0; i <= static_cast<int>(Code::Unsupported); i++) {
     const CodeRow& r = row(static_cast<Code>(i));
     EXPECT_TRUE(names.emplace(r.name).second) << r.name;
-    EXPECT_TRUE(exits.insert(r.exit_status).second) << r.name;
+    // to a shell a prompt that is too long is one more request that is wrong
+    EXPECT_EQ(exits.insert(r.exit_status).second, r.code != Code::TooLong) << r.name;
     EXPECT_EQ(row_named(r.name), &r);
     EXPECT_GE(r.http_status, 400);
     EXPECT_LT(r.http_status, 600);
     EXPECT_FALSE(r.api_type.empty());
   }
+  EXPECT_EQ(row_of_status(400).code, Code::Invalid);
+  EXPECT_EQ(row_of_status(429).code, Code::Busy);
+  EXPECT_EQ(row_of_status(418).code, Code::Invalid);
+  EXPECT_EQ(row_of_status(599).code, Code::Io);
   EXPECT_EQ(row_named("fine"), nullptr);
   EXPECT_EQ(row_named(""), nullptr);
 }
@@ -78,6 +83,7 @@ TEST(Codes, HaveTheExitStatusesOfTheCommandLine) {
   EXPECT_EQ(row(Code::NoRoom).exit_status, 5);
   EXPECT_EQ(row(Code::Busy).exit_status, 6);
   EXPECT_EQ(row(Code::Offline).exit_status, 7);
+  EXPECT_EQ(row(Code::TooLong).exit_status, 2);
   EXPECT_EQ(row(Code::Timeout).exit_status, 8);
   EXPECT_EQ(row(Code::Corrupt).exit_status, 9);
   EXPECT_EQ(row(Code::Unsupported).exit_status, 10);

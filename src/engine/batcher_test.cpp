@@ -266,7 +266,7 @@ TEST(Batcher, APromptLongerThanTheContextIsRefusedWithBothNumbers) {
   Talk talk({}, small(1024));
   talk.complete(1, letters(9119));
   ASSERT_TRUE(talk[1].failed);
-  EXPECT_EQ(talk[1].failed->code, Code::Invalid);
+  EXPECT_EQ(talk[1].failed->code, Code::TooLong);
   EXPECT_EQ(talk[1].failed->param, "prompt");
   EXPECT_NE(talk[1].failed->message.find("1,024"), std::string::npos) << talk[1].failed->message;
   talk.complete(2, letters(1024));  // and a begin
@@ -275,6 +275,21 @@ TEST(Batcher, APromptLongerThanTheContextIsRefusedWithBothNumbers) {
   EXPECT_NE(talk[2].failed->message.find("1,024"), std::string::npos);
   talk.chat(3, letters(2000));
   EXPECT_EQ(talk[3].failed->param, "messages");
+}
+
+TEST(Batcher, ALargerContextIsAdvisedOnlyWhereTheModelWasTrainedWithOne) {
+  Talk smaller({}, small(1024));
+  smaller.complete(1, letters(1024));
+  ASSERT_TRUE(smaller[1].failed);
+  EXPECT_EQ(smaller[1].failed->message,
+            "the prompt has 1,025 tokens, but this model's context is 1,024; shorten it, or set "
+            "models.context to more (it was trained with 8,192; see `lares config`)");
+  Talk whole({}, small(8192));
+  whole.complete(1, letters(8192));
+  ASSERT_TRUE(whole[1].failed);
+  EXPECT_EQ(whole[1].failed->message,
+            "the prompt has 8,193 tokens, but this model's context is 8,192; shorten it, or choose "
+            "another model: this one was trained with no more");
 }
 
 TEST(Batcher, APromptThatFillsTheContextGetsItsOneToken) {
@@ -298,7 +313,7 @@ TEST(Batcher, TenMillionCharactersAreRefusedWithoutReadingThemAsTokens) {
   Talk talk;
   talk.complete(1, letters(10'000'000));
   ASSERT_TRUE(talk[1].failed);
-  EXPECT_EQ(talk[1].failed->code, Code::Invalid);
+  EXPECT_EQ(talk[1].failed->code, Code::TooLong);
   EXPECT_NE(talk[1].failed->message.find("at least"), std::string::npos);
 }
 

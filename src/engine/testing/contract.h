@@ -248,11 +248,11 @@ TEST_P(BackendContract, APromptThatIsTooLongIsRefusedWithBothNumbers) {
   auto t = talk();
   t->complete(1, words(3000));
   ASSERT_TRUE((*t)[1].failed);
-  EXPECT_EQ((*t)[1].failed->code, Code::Invalid);
+  EXPECT_EQ((*t)[1].failed->code, Code::TooLong);
   EXPECT_EQ((*t)[1].failed->param, "prompt");
   EXPECT_NE((*t)[1].failed->message.find("512"), std::string::npos);
   t->complete(2, std::string(10'000'000, 'a'));
-  EXPECT_EQ((*t)[2].failed->code, Code::Invalid);
+  EXPECT_EQ((*t)[2].failed->code, Code::TooLong);
 }
 
 TEST_P(BackendContract, AnAnswerEndsWhereTheContextEnds) {
