@@ -76,19 +76,13 @@ Client::Answer head_of(const Parser& parser) {
 }
 
 Code code_of_status(int status) {
-  switch (status) {
-    case 400: return Code::Invalid;  // others share it, and are told by their code
+  switch (status) {  // what only a door says
     case 401: return Code::Denied;
     case 405: return Code::NotFound;
     case 408: return Code::Timeout;
-    case 503: return Code::Busy;
-    default: break;
+    case 500: return Code::Io;  // others share it, and are told by their code
+    default: return row_of_status(status).code;
   }
-  for (const Code code : {Code::NotFound, Code::Denied, Code::Busy, Code::NoRoom, Code::Cancelled,
-                          Code::Timeout, Code::WorkerDied, Code::Unsupported}) {
-    if (row(code).http_status == status) return code;
-  }
-  return status < 500 ? Code::Invalid : Code::Io;
 }
 
 }  // namespace

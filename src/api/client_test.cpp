@@ -241,8 +241,10 @@ TEST(ClientErrors, EveryCodeComesBackAsItWas) {
 TEST(ClientErrors, StrangeBodiesAreErrorsToo) {
   EXPECT_EQ(error_of({.status = 401, .body = "<html>"}).code, Code::Denied);
   EXPECT_EQ(error_of({.status = 404, .body = R"({"error":"no model"})"}).message, "no model");
-  EXPECT_EQ(error_of({.status = 503, .body = R"({"error":{"message":7,"code":[]}})"}).code,
+  EXPECT_EQ(error_of({.status = 429, .body = R"({"error":{"message":7,"code":[]}})"}).code,
             Code::Busy);
+  EXPECT_EQ(error_of({.status = 413, .body = ""}).code, Code::Invalid);
+  EXPECT_EQ(error_of({.status = 599, .body = ""}).code, Code::Io);
   EXPECT_EQ(error_of({.status = 500, .body = ""}).message, "the daemon answered with status 500");
   EXPECT_EQ(error_of({.status = 400, .body = "[[["}).code, Code::Invalid);
 }

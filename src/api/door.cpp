@@ -5,44 +5,45 @@
 #include <charconv>
 #include <set>
 
+#include "api/answer.h"
 #include "base/text.h"
 
 namespace lares::api {
 namespace {
 
-// Every status that the door itself answers with.
-struct StatusRow {
+// What only a door can say, and so has no row in base/error.cpp. Everything else that it refuses is
+// an Error like any other.
+struct OwnRow {
   int status;
-  std::string_view reason;
   std::string_view type;  // OpenAI's error.type
   std::string_view code;
-};
-// clang-format off
-constexpr std::array kStatuses = {
-    StatusRow{400, "Bad Request",                     "invalid_request_error", "invalid"},
-    StatusRow{401, "Unauthorized",                    "authentication_error",  "unauthenticated"},
-    StatusRow{403, "Forbidden",                       "permission_error",      "denied"},
-    StatusRow{404, "Not Found",                       "not_found_error",       "not_found"},
-    StatusRow{405, "Method Not Allowed",              "invalid_request_error", "method_not_allowed"},
-    StatusRow{408, "Request Timeout",                 "timeout_error",         "timeout"},
-    StatusRow{413, "Content Too Large",               "invalid_request_error", "body_too_large"},
-    StatusRow{414, "URI Too Long",                    "invalid_request_error", "path_too_long"},
-    StatusRow{415, "Unsupported Media Type",          "invalid_request_error", "unsupported_encoding"},
-    StatusRow{417, "Expectation Failed",              "invalid_request_error", "unsupported_expectation"},
-    StatusRow{431, "Request Header Fields Too Large", "invalid_request_error", "header_too_large"},
-    StatusRow{503, "Service Unavailable",             "rate_limit_error",      "busy"},
 };
 struct Reason {
   int status;
   std::string_view phrase;
 };
-// Of the statuses that only endpoints answer with.
+// clang-format off
+constexpr std::array kOwn = {
+    OwnRow{401, "authentication_error",  "unauthenticated"},
+    OwnRow{405, "invalid_request_error", "method_not_allowed"},
+    OwnRow{408, "timeout_error",         "request_timeout"},
+    OwnRow{413, "invalid_request_error", "body_too_large"},
+    OwnRow{414, "invalid_request_error", "path_too_long"},
+    OwnRow{415, "invalid_request_error", "unsupported_encoding"},
+    OwnRow{417, "invalid_request_error", "unsupported_expectation"},
+    OwnRow{431, "invalid_request_error", "header_too_large"},
+};
 constexpr std::array kReasons = {
     Reason{200, "OK"}, Reason{201, "Created"}, Reason{202, "Accepted"}, Reason{204, "No Content"},
-    Reason{303, "See Other"}, Reason{304, "Not Modified"}, Reason{409, "Conflict"},
+    Reason{303, "See Other"}, Reason{304, "Not Modified"}, Reason{400, "Bad Request"},
+    Reason{401, "Unauthorized"}, Reason{403, "Forbidden"}, Reason{404, "Not Found"},
+    Reason{405, "Method Not Allowed"}, Reason{408, "Request Timeout"}, Reason{409, "Conflict"},
+    Reason{413, "Content Too Large"}, Reason{414, "URI Too Long"},
+    Reason{415, "Unsupported Media Type"}, Reason{417, "Expectation Failed"},
     Reason{422, "Unprocessable Content"}, Reason{429, "Too Many Requests"},
-    Reason{499, "Client Closed Request"}, Reason{500, "Internal Server Error"},
-    Reason{501, "Not Implemented"}, Reason{502, "Bad Gateway"}, Reason{504, "Gateway Timeout"},
+    Reason{431, "Request Header Fields Too Large"}, Reason{499, "Client Closed Request"},
+    Reason{500, "Internal Server Error"}, Reason{501, "Not Implemented"},
+    Reason{502, "Bad Gateway"}, Reason{503, "Service Unavailable"}, Reason{504, "Gateway Timeout"},
     Reason{507, "Insufficient Storage"},
 };
 // clang-format on
@@ -100,6 +101,16 @@ constexpr std::array<std::string_view, 4> kSecret = {"authorization", "x-api-key
 
 bool is_browser_field(std::string_view name) {
   return name == "origin" || name.starts_with("sec-");
+}
+
+// What a proxy adds, and no program of the person sends by itself: the one who asks is behind it.
+bool is_proxy_field(std::string_view name) {
+  return name == "forwarded" || name.starts_with("x-forwarded-") || name == "via";
+}
+
+bool has_field(const Head& head, bool (*is_one)(std::string_view name)) {
+  return std::any_of(head.fields.begin(), head.fields.end(),
+                     [&](const auto& field) { return is_one(field.first); });
 }
 
 std::vector<std::string> hosts_of(uint16_t port) {
@@ -178,21 +189,23 @@ std::variant<consent::Principal, Refusal> identify(const Head& head, const Calle
   auto carried = token_of(head);
   if (auto* refusal = std::get_if<Refusal>(&carried)) return std::move(*refusal);
   const std::string& token = std::get<std::string>(carried);
-  const bool browser = std::any_of(head.fields.begin(), head.fields.end(),
-                                   [](const auto& field) { return is_browser_field(field.first); });
+  const bool browser = has_field(head, is_browser_field);
+  const bool proxy = has_field(head, is_proxy_field);
   consent::Principal who{.uid = caller.uid.value_or(UINT32_MAX)};
   if (!token.empty()) {
     if (auto known = tokens.principal(token)) return *std::move(known);
     // SDKs insist on a key, and people put anything there: such a one proves nothing and gives what
     // a caller without one gets. What claims to be ours must be right, and so must whatever a
-    // browser sends.
-    if (consent::claims_to_be_ours(token) || browser || !caller.same_user())
+    // browser sends or a proxy hands on.
+    if (consent::claims_to_be_ours(token) || browser || proxy || !caller.same_user())
       return Refusal{.status = 401,
                      .message =
                          "checking the token: it is not one of this program's; `lares token` "
                          "shows the right one",
                      .failed_token = true};
   }
+  // a proxy is a program of the person; whoever it speaks for is not
+  if (proxy) return who;
   if (caller.transport == Transport::Unix) {
     who.id = "owner";
     who.right = consent::Right::Owner;
@@ -204,14 +217,15 @@ std::variant<consent::Principal, Refusal> identify(const Head& head, const Calle
 }
 
 std::optional<Refusal> check_right(const Endpoint& endpoint, const consent::Principal& who,
-                                   const Caller& caller) {
+                                   const Caller& caller, const Head& head) {
   if (who.right >= endpoint.right) return std::nullopt;
   if (who.right == consent::Right::None)
     return Refusal{
         .status = 401,
         .message = cat("checking who asks for '", endpoint.name, "': no token, and ",
-                       !caller.uid          ? "the user of the calling program is not known"
-                       : caller.same_user() ? "a browser's request needs one"
+                       !caller.uid ? "the user of the calling program is not known"
+                       : has_field(head, is_proxy_field) ? "what comes through a proxy needs one"
+                       : caller.same_user()              ? "a browser's request needs one"
                                             : cat("the calling program belongs to user ",
                                                   *caller.uid, ", not to ", caller.own_uid),
                        "; send 'Authorization: Bearer TOKEN' with what `lares token` shows"),
@@ -305,9 +319,6 @@ bool is_parameter(std::string_view segment) { return segment.starts_with('{'); }
 }  // namespace
 
 std::string_view reason_phrase(int status) {
-  for (const StatusRow& row : kStatuses) {
-    if (row.status == status) return row.reason;
-  }
   for (const Reason& reason : kReasons) {
     if (reason.status == status) return reason.phrase;
   }
@@ -315,16 +326,17 @@ std::string_view reason_phrase(int status) {
 }
 
 std::string refusal_body(const Refusal& refusal) {
-  if (refusal.shape == ErrorShape::Ollama) return dump(Json{{"error", refusal.message}});
-  const auto* known = std::find_if(kStatuses.begin(), kStatuses.end(), [&](const StatusRow& row) {
-    return row.status == refusal.status;
-  });
-  assert(known != kStatuses.end());
-  return dump(Json{{"error",
-                    {{"message", refusal.message},
-                     {"type", known->type},
-                     {"param", nullptr},
-                     {"code", known->code}}}});
+  const CodeRow& known = row_of_status(refusal.status);
+  const auto* own = std::find_if(kOwn.begin(), kOwn.end(),
+                                 [&](const OwnRow& row) { return row.status == refusal.status; });
+  assert(own != kOwn.end() || known.http_status == refusal.status);
+  const Error error{known.code, refusal.message};
+  if (own == kOwn.end() || refusal.shape == ErrorShape::Ollama)
+    return error_body(error, refusal.shape);
+  Json object = error_object(error);
+  object["type"] = own->type;
+  object["code"] = own->code;
+  return dump(Json{{"error", std::move(object)}});
 }
 
 const std::string* Head::only(std::string_view name) const {
@@ -567,13 +579,11 @@ std::variant<Admitted, Refusal> admit(Head head, const Caller& caller, const Rou
     refusal.shape = found.endpoint->shape;
     return refusal;
   };
-  if (auto refusal = check_right(*found.endpoint, who, caller)) return *std::move(refusal);
+  if (auto refusal = check_right(*found.endpoint, who, caller, head)) return *std::move(refusal);
   if (auto refusal = plan_body(head, limits, admitted)) return in_shape(*std::move(refusal));
   // what a page can send without asking first is never taken for JSON
   const std::string* type = head.only("content-type");
-  const bool browser = std::any_of(head.fields.begin(), head.fields.end(),
-                                   [](const auto& field) { return is_browser_field(field.first); });
-  if (browser && admitted.body != BodyKind::None &&
+  if (has_field(head, is_browser_field) && admitted.body != BodyKind::None &&
       (!type || lower(trimmed(type->substr(0, type->find(';')))) != "application/json"))
     return in_shape(
         refuse(415, "checking Content-Type: a browser's request must be 'application/json'"));

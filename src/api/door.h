@@ -33,7 +33,7 @@ struct Limits {
   Bytes line = KiB(8);        // of a head: over it 431, and 414 for the first
   size_t lines = 64;          // header fields: over it 431
   Bytes body = MiB(8);        // over it 413, whether counted or chunked
-  Bytes bodies = MiB(64);     // of all requests being read at once: over it 503
+  Bytes bodies = MiB(64);     // of all requests being read at once: over it 429
   Bytes pipelined = KiB(64);  // read ahead while an answer is on its way, then no more is read
   Bytes stream_buffer =
       MiB(1);  // bytes of an answer that a client has not taken: over it the client is gone
@@ -63,7 +63,7 @@ struct Caller {
   bool same_user() const { return uid == own_uid; }
 };
 
-// An answer that the door gives by itself. Always 4xx, or 503 when the door is full.
+// An answer that the door gives by itself. Always 4xx; 429 when the door is full.
 struct Refusal {
   int status = 400;
   std::string message;        // "doing: what was wrong; what to do"

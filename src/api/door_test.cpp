@@ -6,6 +6,7 @@
 #include <deque>
 #include <set>
 
+#include "api/answer.h"
 #include "base/text.h"
 
 namespace lares::api {
@@ -281,6 +282,22 @@ TEST(DoorMatrix, AFieldOfABrowserInAnySpellingTakesAwayTheRightsOfAProgram) {
   }
 }
 
+TEST(DoorMatrix, WhatComesThroughAProxyHasNoRightsButThoseOfAToken) {
+  const Caller by_socket{.transport = Transport::Unix, .uid = kMe, .own_uid = kMe};
+  for (const char* name :
+       {"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "via"}) {
+    for (const Asked& plain : {Asked{}, Asked{.caller = by_socket}}) {
+      EXPECT_EQ(plain.status(), 200);
+      const Asked forwarded = Asked(plain).with(name, "1.1 somewhere");
+      EXPECT_EQ(forwarded.status(), 401) << name;
+      EXPECT_NE(forwarded.message().find("through a proxy"), std::string::npos)
+          << forwarded.message();
+      EXPECT_EQ(Asked(forwarded).with("x-api-key", "placeholder").status(), 401) << name;
+      EXPECT_EQ(Asked(forwarded).with("x-api-key", kToken).status(), 200) << name;
+    }
+  }
+}
+
 // --- single rules, with what they say
 // ------------------------------------------------------------------
 
@@ -382,10 +399,23 @@ TEST(Door, ErrorsBehindTheRouteHaveItsShape) {
 }
 
 TEST(Door, EveryStatusOfTheDoorHasWords) {
-  for (const int status : {400, 401, 403, 404, 405, 408, 413, 414, 415, 417, 431, 503}) {
+  for (const int status : {400, 401, 403, 404, 405, 408, 413, 414, 415, 417, 429, 431}) {
     EXPECT_NE(reason_phrase(status), "Other") << status;
     EXPECT_TRUE(parse_json(refusal_body({.status = status, .message = "\xff\""}))) << status;
   }
+}
+
+TEST(Door, OneCodeHasOneStatusWhoeverRefuses) {
+  for (const int status : {400, 401, 403, 404, 405, 408, 413, 414, 415, 417, 429, 431}) {
+    const Json error = (*parse_json(refusal_body({.status = status, .message = "m"})))["error"];
+    const CodeRow* known =
+        error["code"].is_string() ? row_named(error["code"].get<std::string>()) : nullptr;
+    if (!known) continue;
+    EXPECT_EQ(known->http_status, status) << error["code"];
+    EXPECT_EQ(known->api_type, error["type"].get<std::string>()) << error["code"];
+  }
+  EXPECT_EQ(dump((*parse_json(refusal_body({.status = 400, .message = "m"})))["error"]),
+            dump(error_object({Code::Invalid, "m"})));
 }
 
 TEST(Door, ParametersAreDecodedAndTheLastTakesSlashes) {
