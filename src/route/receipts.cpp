@@ -1,6 +1,8 @@
 #include "route/receipts.h"
 
-#include <atomic>
+#include <algorithm>
+#include <iterator>
+#include <mutex>
 #include <optional>
 
 #include "base/text.h"
@@ -53,43 +55,97 @@ std::optional<Receipt> read_receipt(const Json& json) {
 
 }  // namespace
 
-// The file, on the background thread.
+// The file. What cannot be written waits in memory with the rest and is written by the next write()
+// that can.
 class Receipts::File {
  public:
-  File(std::filesystem::path path, store::DurableLog log)
-      : path_(std::move(path)), log_(std::move(log)) {}
+  File(std::filesystem::path path, store::DurableLog file, std::deque<std::string> recent, Log& log)
+      : path_(std::move(path)), file_(std::move(file)), recent_(std::move(recent)), log_(log) {}
 
-  void append(const std::string& record) {
-    if (!log_.append(kReceiptRecord, record))
-      return;  // the log remembers why, and answers it again
-    (void)log_.sync();
-    size_ = log_.size().n;
+  // Any thread. On disk after the next write().
+  void keep(std::string record) {
+    const std::lock_guard lock(mutex_);
+    kept_.push_back(std::move(record));
+    if (kept_.size() > kReceiptsMax) kept_.pop_front();
   }
-  // Any thread. What is kept may itself be long: only what has come since counts.
-  bool is_long() const { return size_ > kFileMax.n + floor_; }
 
-  // Begins a new file with `records` in place of the old one.
-  void rewrite(const std::vector<std::string>& records) {
-    const std::filesystem::path fresh = path_.string() + ".new";
-    std::error_code ignored;
-    std::filesystem::remove(fresh, ignored);
-    auto opened = store::DurableLog::open(fresh, [](const store::DurableLog::Record&) {});
-    if (!opened) return;
-    for (const std::string& record : records) {
-      if (!opened->log.append(kReceiptRecord, record)) return;
+  // Any thread. Why not everything is on disk, as the last write() found it.
+  Result<> written() const {
+    const std::lock_guard lock(mutex_);
+    return written_;
+  }
+
+  // The background thread.
+  void write() {
+    {
+      const std::lock_guard lock(mutex_);
+      unwritten_ += kept_.size();
+      recent_.insert(recent_.end(), std::make_move_iterator(kept_.begin()),
+                     std::make_move_iterator(kept_.end()));
+      kept_.clear();
     }
-    if (!opened->log.sync()) return;
-    std::filesystem::rename(fresh, path_, ignored);
-    if (!ignored) log_ = std::move(opened->log);
-    size_ = log_.size().n;
-    floor_ = size_.load();
+    while (recent_.size() > kReceiptsMax) recent_.pop_front();
+    unwritten_ = std::min(unwritten_, recent_.size());
+    const size_t waited = unwritten_;
+    tell(append(), waited);
+    if (unwritten_ > 0 || file_.size().n <= kFileMax.n + floor_) return;
+    if (auto shorter = write_anew(); !shorter)
+      log_.warn("receipts.log could not be made shorter", {{"why", shorter.error().message}});
+    floor_ = file_.size().n;
   }
 
  private:
-  std::filesystem::path path_;
-  store::DurableLog log_;
-  std::atomic<uint64_t> size_{log_.size().n};
-  std::atomic<uint64_t> floor_{0};  // its size after it was last written anew
+  Result<> append() {
+    Result<> result = Unit{};
+    size_t appended = 0;
+    while (appended < unwritten_) {
+      result = file_.append(kReceiptRecord, recent_[recent_.size() - unwritten_ + appended]);
+      if (!result) break;
+      appended++;
+    }
+    if (appended > 0) TRY(file_.sync());
+    unwritten_ -= appended;
+    return result;
+  }
+
+  // Begins a new file with what is kept in place of the old one.
+  Result<> write_anew() {
+    const std::filesystem::path fresh = path_.string() + ".new";
+    std::error_code failed;
+    std::filesystem::remove(fresh, failed);
+    TRY_AS(auto opened, store::DurableLog::open(fresh, [](const store::DurableLog::Record&) {}));
+    for (const std::string& record : recent_) TRY(opened.log.append(kReceiptRecord, record));
+    TRY(opened.log.sync());
+    std::filesystem::rename(fresh, path_, failed);
+    if (failed) return system_error(cat("replacing '", path_.string(), "'"), failed.value());
+    file_ = std::move(opened.log);
+    return Unit{};
+  }
+
+  // Says in the log once that it goes wrong, and once that it goes well again.
+  void tell(Result<> result, size_t waited) {
+    const bool was_well = static_cast<bool>(written());
+    if (!result && was_well)
+      log_.warn("receipts cannot be written; they are kept in memory until they can",
+                {{"why", result.error().message}});
+    if (result && !was_well) log_.warn("receipts are written again", {{"receipts", waited}});
+    if (!result)
+      result = Error{result.error().code, cat(unwritten_, " of the last ", recent_.size(),
+                                              " are not on disk: ", result.error().message)};
+    const std::lock_guard lock(mutex_);
+    written_ = std::move(result);
+  }
+
+  const std::filesystem::path path_;
+  store::DurableLog file_;
+  std::deque<std::string> recent_;  // the last kReceiptsMax, oldest first
+  size_t unwritten_ = 0;            // of those, at the end
+  uint64_t floor_ = 0;  // the file's size after it was last written anew: only what has come since
+                        // counts, for what is kept may itself be long
+  Log& log_;
+  mutable std::mutex mutex_;      // guards the next two
+  std::deque<std::string> kept_;  // since the last write()
+  Result<> written_ = Unit{};
 };
 
 Result<Receipts> Receipts::open(const std::filesystem::path& folder, Background background,
@@ -97,6 +153,7 @@ Result<Receipts> Receipts::open(const std::filesystem::path& folder, Background 
   Receipts receipts;
   receipts.background_ = std::move(background);
   const std::filesystem::path path = folder / "receipts.log";
+  std::deque<std::string> records;
   TRY_AS(auto opened, store::DurableLog::open(path, [&](const store::DurableLog::Record& record) {
            if (record.type != kReceiptRecord) return;
            auto json = parse_cbor(record.payload);
@@ -104,26 +161,30 @@ Result<Receipts> Receipts::open(const std::filesystem::path& folder, Background 
            auto receipt = read_receipt(*json);
            if (!receipt) return;
            receipts.receipts_.push_back(*std::move(receipt));
-           if (receipts.receipts_.size() > kReceiptsMax) receipts.receipts_.pop_front();
+           records.emplace_back(record.payload);
+           if (records.size() <= kReceiptsMax) return;
+           receipts.receipts_.pop_front();
+           records.pop_front();
          }));
   if (!opened.set_aside.empty())
     log.error("receipts.log could not be read whole; the damaged file was set aside");
-  receipts.file_ = std::make_shared<File>(path, std::move(opened.log));
+  receipts.file_ = std::make_shared<File>(path, std::move(opened.log), std::move(records), log);
   return receipts;
 }
 
 void Receipts::add(Receipt receipt) {
-  const std::string record = to_cbor(to_json(receipt));
+  file_->keep(to_cbor(to_json(receipt)));
   receipts_.push_back(std::move(receipt));
   if (receipts_.size() > kReceiptsMax) receipts_.pop_front();
-  (void)background_([file = file_, record] { file->append(record); });
-  if (!file_->is_long()) return;
-  std::vector<std::string> records;
-  for (const Receipt& each : receipts_) records.push_back(to_cbor(to_json(each)));
-  (void)background_([file = file_, records = std::move(records)] {
-    if (file->is_long()) file->rewrite(records);
-  });
+  flush();
 }
+
+void Receipts::flush() {
+  // a full queue is no loss: what is kept is written by the next task that finds room in it
+  (void)background_([file = file_] { file->write(); });
+}
+
+Result<> Receipts::written() const { return file_->written(); }
 
 Result<const Receipt*> Receipts::find(std::string_view id) const {
   if (receipts_.empty())

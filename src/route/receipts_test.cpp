@@ -1,7 +1,9 @@
 #include "route/receipts.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include <fstream>
 
@@ -82,6 +84,81 @@ TEST_F(ReceiptsTest, KeepsTheLastThousandAndTheFileShort) {
   EXPECT_EQ(receipts.newest(5'000).size(), kReceiptsMax);
   EXPECT_EQ((*receipts.find(""))->id, cat("r-", kReceiptsMax + 49));
   EXPECT_LT(fs::file_size(folder / "receipts.log"), MiB(10).n);
+}
+
+// No file may grow beyond `most`, as on a full disk, while this lives.
+struct FullDisk {
+  explicit FullDisk(rlim_t most) {
+    ::signal(SIGXFSZ, SIG_IGN);
+    ::getrlimit(RLIMIT_FSIZE, &before);
+    const rlimit full{most, before.rlim_max};
+    ::setrlimit(RLIMIT_FSIZE, &full);
+  }
+  ~FullDisk() { ::setrlimit(RLIMIT_FSIZE, &before); }
+  rlimit before{};
+};
+
+TEST_F(ReceiptsTest, WhatAFullDiskDidNotTakeIsWrittenWhenThereIsRoom) {
+  testing::internal::CaptureStderr();
+  {
+    Log told("test");
+    auto opened = Receipts::open(
+        folder,
+        [](Task task) {
+          task();
+          return true;
+        },
+        told);
+    ASSERT_TRUE(opened);
+    Receipts& receipts = *opened;
+    receipts.add(receipt("r-1"));
+    EXPECT_TRUE(receipts.written());
+    {
+      const FullDisk full(fs::file_size(folder / "receipts.log") + 20);
+      receipts.add(receipt("r-2"));
+      receipts.add(receipt("r-3"));
+      EXPECT_EQ(receipts.written().error().code, Code::NoRoom);
+      EXPECT_EQ(receipts.written().error().message.find("2 of the last 3 are not on disk: "), 0u)
+          << receipts.written().error().message;
+      for (size_t i = 0; i < kReceiptsMax + 10; i++) receipts.add(receipt(cat("r-x", i)));
+      EXPECT_EQ(receipts.written().error().message.find("1000 of the last 1000 are"), 0u)
+          << receipts.written().error().message;
+    }
+    receipts.flush();
+    EXPECT_TRUE(receipts.written());
+    receipts.add(receipt("r-4"));
+  }
+  const std::string said = testing::internal::GetCapturedStderr();
+  size_t lines = 0;
+  for (const std::string& line : split(said, '\n')) lines += !line.empty();
+  EXPECT_EQ(lines, 2u) << said;
+  EXPECT_NE(said.find("receipts cannot be written"), std::string::npos);
+  EXPECT_NE(said.find("receipts are written again"), std::string::npos);
+  Receipts receipts = open();
+  EXPECT_EQ(receipts.newest(5'000).size(), kReceiptsMax);
+  EXPECT_EQ((*receipts.find(""))->id, "r-4");
+  EXPECT_TRUE(receipts.find("r-x999"));
+}
+
+TEST_F(ReceiptsTest, WhatAFullQueueDidNotTakeIsWrittenWithTheNext) {
+  {
+    bool is_full = false;
+    auto receipts = Receipts::open(
+        folder,
+        [&](Task task) {
+          if (is_full) return false;
+          task();
+          return true;
+        },
+        log);
+    ASSERT_TRUE(receipts);
+    is_full = true;
+    receipts->add(receipt("r-1"));
+    is_full = false;
+    receipts->add(receipt("r-2"));
+  }
+  Receipts receipts = open();
+  EXPECT_EQ(receipts.newest(10).size(), 2u);
 }
 
 }  // namespace
