@@ -27,11 +27,8 @@ _held = []  # descriptors of the locks that are held; children keep them open
 
 
 def models():
-    """The folder of models, by the rule of src/app/home.cpp."""
-    if os.environ.get("LARES_HOME"):
-        return pathlib.Path(os.environ["LARES_HOME"]) / "share" / "models"
-    data = os.environ.get("XDG_DATA_HOME", "")
-    return pathlib.Path(data if data.startswith("/") else pathlib.Path.home() / ".local" / "share") / "lares" / "models"
+    """The person's folder of models, which tools/bootstrap has found."""
+    return pathlib.Path(os.environ["LARES_MODEL_FOLDER"])
 
 
 @contextlib.contextmanager
