@@ -5,6 +5,8 @@
 #include <cstdlib>
 
 #include "base/file.h"
+#include "base/text.h"
+#include "wire/message.h"
 
 namespace lares::app {
 namespace {
@@ -83,6 +85,16 @@ TEST(Settings, ThePageInDocsIsTheTable) {
   auto written = read_file(page);
   ASSERT_TRUE(written) << written.error().message;
   EXPECT_EQ(*written, settings_page()) << "run this test with UPDATE_GOLDEN=1";
+}
+
+TEST(Settings, TheSentenceOfTheContextNamesWhatAWorkerTakes) {
+  for (const Setting& setting : all_settings()) {
+    if (setting.name != "models.context") continue;
+    EXPECT_NE(setting.sentence.find(cat("at most ", wire::kContextMax)), std::string_view::npos)
+        << setting.sentence;
+    return;
+  }
+  FAIL() << "there is no models.context";
 }
 
 }  // namespace

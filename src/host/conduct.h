@@ -24,8 +24,8 @@ inline constexpr uint64_t kBeatsPerSecondMax = 200;
 inline constexpr uint64_t kProgressPerSecondMax = 2'000;
 inline constexpr uint64_t kDeltasPerSecondMax = 16'000;  // of one request
 // For one request: where max_tokens does not say less. Text comes in pieces of a token or more.
-// Where Load leaves the context to the worker: it takes 8192 at most, four times over.
-inline constexpr uint64_t kDeltasMax = 32'768;
+// Where Load leaves the context to the worker: it takes so much at most, four times over.
+inline constexpr uint64_t kDeltasMax = uint64_t{4} * wire::kContextMax;
 inline constexpr uint64_t kDeltasSpare = 64;  // the end of a text that was held back, a stop string
 inline constexpr uint64_t kAnswerBytesMax = 1u << 30;
 inline constexpr size_t kOpenMax = 4'096;

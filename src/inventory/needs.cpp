@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "wire/message.h"
+
 namespace lares::inventory {
 namespace {
 
@@ -44,8 +46,9 @@ Bytes needs(const Model& model, const Shape& shape) {
 
   const uint64_t trained = count(info, "context_train");
   const uint64_t context =
-      shape.context > 0 ? shape.context
-                        : std::min<uint64_t>(trained > 0 ? trained : kContextMax, kContextMax);
+      shape.context > 0
+          ? shape.context
+          : std::min<uint64_t>(trained > 0 ? trained : wire::kContextMax, wire::kContextMax);
   // keys and values in 16 bits for every head: models that share them among heads need less
   const uint64_t state = times(times(layers, width), times(context, 4));
   // activations of one step, and one row of logits for each sequence

@@ -13,12 +13,11 @@ namespace lares::inventory {
 
 // What the size of a model's state depends on.
 struct Shape {
-  Tokens context = 0;  // 0: the model's own, at most kContextMax
+  Tokens context = 0;  // 0: the model's own, at most wire::kContextMax
   uint32_t sequences = 8;
   Tokens batch = 512;
   bool operator==(const Shape&) const = default;
 };
-inline constexpr Tokens kContextMax = 8192;
 inline constexpr Bytes kProcess = MiB(48);  // a worker's own code, stacks and buffers
 
 Bytes needs(const Model& model, const Shape& shape);

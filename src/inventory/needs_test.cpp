@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "wire/message.h"
+
 namespace lares::inventory {
 namespace {
 
@@ -23,7 +25,7 @@ TEST(Needs, TheStateGrowsWithTheContextUpToALimit) {
                      {"context_train", 32768u},
                      {"vocabulary", 49152u}};
   const Bytes whole = needs(small(info), {});
-  EXPECT_EQ(whole, needs(small(info), {.context = kContextMax}));
+  EXPECT_EQ(whole, needs(small(info), {.context = wire::kContextMax}));
   EXPECT_GT(whole, needs(small(info), {.context = 512}));
   EXPECT_GT(whole, MiB(600));  // 30 * 576 * 4 B * 8192 of state alone are 540 MiB
 }

@@ -58,11 +58,14 @@ struct Hello {
   std::vector<std::string> missing;  // layers that do not, each with why: "landlock: ENOSYS"
 };
 
+// The context that a worker takes by itself; the daemon reserves memory for it.
+inline constexpr Tokens kContextMax = 8192;
+
 // laresd -> worker. Load reads the model on kModelFd and keeps it.
 struct Load {
   std::string name;  // for messages only
-  uint32_t context =
-      0;  // tokens for all sequences together; 0: chosen from the model, at most 8192
+  // tokens for all sequences together; 0: the model's own, at most kContextMax
+  uint32_t context = 0;
   uint32_t sequences = 8;   // conversations at once
   uint32_t threads = 0;     // 0: as many as cores
   uint32_t batch = 512;     // prompt tokens computed in one step

@@ -122,9 +122,10 @@ class FakeModel final : public Model {
  public:
   FakeModel(const wire::Load& load, Pulse& pulse) : pulse_(pulse) {
     Facts& f = facts_;
-    f.context = load.context != 0
-                    ? load.context
-                    : static_cast<Tokens>(std::min<uint64_t>(settings.context_train, 8192));
+    f.context =
+        load.context != 0
+            ? load.context
+            : static_cast<Tokens>(std::min<uint64_t>(settings.context_train, wire::kContextMax));
     f.cells = f.context;
     f.context = static_cast<Tokens>(std::min<uint64_t>(f.context, settings.context_train));
     f.batch = std::max<Tokens>(load.batch, 1);

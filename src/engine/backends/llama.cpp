@@ -30,7 +30,6 @@ static_assert(GGML_MAX_NAME == 128, "every user of ggml must agree on the layout
 namespace lares::engine::llama {
 namespace {
 
-constexpr Tokens kContextMax = 8192;  // unless more is asked for
 constexpr Tokens kEmbeddingContextMax =
     2048;  // the whole input is one batch, so its buffers grow with it
 constexpr uint32_t kSequencesMax = 64;
@@ -211,7 +210,7 @@ Result<> LlamaModel::make_context(const wire::Load& load) {
   facts_.pools = embeddings && facts_.pools;
 
   const auto trained = static_cast<Tokens>(std::max(1, llama_model_n_ctx_train(model_.get())));
-  const Tokens most = embeddings ? kEmbeddingContextMax : kContextMax;
+  const Tokens most = embeddings ? kEmbeddingContextMax : wire::kContextMax;
   const Tokens cells = load.context != 0 ? load.context : std::min(trained, most);
   facts_.context = std::min(cells, trained);
   facts_.sequences =
