@@ -29,9 +29,15 @@ struct Core::Doing {
 
   Tokens prompt_tokens = 0;
   Tokens reused_tokens = 0;
-  Tokens completion_tokens = 0;
+  std::vector<Tokens> written;  // of each choice: as its deltas say, and in the end its Done
   double prefill_ms = 0;
   double decode_ms = 0;
+
+  Tokens completion_tokens() const {
+    uint64_t sum = 0;
+    for (const Tokens tokens : written) sum += tokens;
+    return static_cast<Tokens>(std::min<uint64_t>(sum, UINT32_MAX));
+  }
 };
 
 namespace {
@@ -106,6 +112,7 @@ api::WorkId Core::submit(api::Work work, std::shared_ptr<api::Sink> sink) {
                                    ", at most ", Bytes{wire::kPayloadMax}, " can be passed on")};
   }
   work.body = nullptr;
+  doing->written.resize(work.choices);
   doing->work = std::move(work);
 
   // a shared_ptr because a refused task is destroyed, and the work in it must still end
@@ -132,7 +139,11 @@ Result<const inventory::Model*> Core::default_model(inventory::Use use) const {
     if (!chosen) return std::move(chosen).error().within("models.default");
     return chosen;
   }
-  return models_.default_for(use);
+  auto found = models_.default_for(use);
+  if (found || use != inventory::Use::Embedding || surroundings_.embedder.empty()) return found;
+  Error error = std::move(found).error();
+  error.message += cat(", or fetch the default one with `", surroundings_.embedder, "`");
+  return error;
 }
 
 Result<const inventory::Model*> Core::model_for(const api::Work& work) const {
@@ -206,11 +217,11 @@ void Core::complete_receipt(Doing& doing, const Ended& result) const {
   receipt.total_ms = ms_between(doing.arrived, now());
   receipt.prompt_tokens = doing.prompt_tokens;
   receipt.prompt_tokens_reused = doing.reused_tokens;
-  receipt.completion_tokens = doing.completion_tokens;
+  receipt.completion_tokens = doing.completion_tokens();
   const Tokens computed = doing.prompt_tokens - std::min(doing.reused_tokens, doing.prompt_tokens);
   if (doing.prefill_ms > 0) receipt.prefill_tokens_per_s = computed * 1000.0 / doing.prefill_ms;
   if (doing.decode_ms > 0)
-    receipt.decode_tokens_per_s = doing.completion_tokens * 1000.0 / doing.decode_ms;
+    receipt.decode_tokens_per_s = doing.completion_tokens() * 1000.0 / doing.decode_ms;
   if (doing.type == wire::Type::Generate && doing.started && doing.prompt_tokens > 0)
     receipt.why.push_back(cat("reuse: ", doing.reused_tokens, " of ", doing.prompt_tokens,
                               " prompt tokens were in memory"));
@@ -251,7 +262,7 @@ void Core::finish(api::WorkId id, Ended result) {
                               {"tokens", receipt.completion_tokens}});
   receipts_.add(receipt);
   doing->sink->on(api::Ended{std::move(result), receipt, doing->prompt_tokens, doing->reused_tokens,
-                             doing->completion_tokens, doing->prefill_ms, doing->decode_ms});
+                             doing->completion_tokens(), doing->prefill_ms, doing->decode_ms});
   schedule_pump();
 }
 
@@ -465,7 +476,6 @@ void Core::frame(const ModelId& model, wire::Frame frame) {
     case wire::Type::Progress:
     case wire::Type::Generate:
     case wire::Type::Embed:
-    case wire::Type::Tokenize:
     case wire::Type::Cancel:
     case wire::Type::Beat:
     case wire::Type::Shutdown: break;
@@ -484,6 +494,8 @@ void Core::on_delta(Doing& doing, unsigned choice, wire::Delta delta) {
   report_started(doing, 0);
   if (doing.receipt.ttft_ms == 0)
     doing.receipt.ttft_ms = std::max<int64_t>(1, ms_between(doing.arrived, now()));
+  Tokens& written = doing.written.at(choice);
+  written += std::min(delta.tokens, UINT32_MAX - written);
   if (!is_utf8(delta.text)) delta.text = utf8_repaired(delta.text);
   doing.sink->on(api::Delta{choice, std::move(delta.text), std::move(delta.logprobs)});
 }
@@ -493,7 +505,7 @@ void Core::on_done(api::WorkId id, Doing& doing, unsigned choice, wire::Done don
   doing.ended++;
   doing.prompt_tokens = std::max(doing.prompt_tokens, done.prompt_tokens);
   if (choice == 0) doing.reused_tokens = std::min(done.reused_tokens, done.prompt_tokens);
-  doing.completion_tokens += done.completion_tokens;
+  doing.written.at(choice) = done.completion_tokens;
   doing.prefill_ms += std::max(0.0, done.prefill_ms);
   doing.decode_ms += std::max(0.0, done.decode_ms);
   if (doing.type == wire::Type::Embed) {
@@ -575,6 +587,7 @@ void Core::shut_down(std::function<void()> done) {
     if (part.limit) loop_.cancel(part.limit);
   }
   parts_.clear();
+  receipts_.flush();
   residents_.stop_all(std::move(done));
 }
 

@@ -35,7 +35,8 @@ struct DoctorFacts {
   std::optional<Result<EngineChoice>> engine;
   Bytes budget;
   Bytes used;
-  std::string address;  // "http://127.0.0.1:5273"
+  std::string address;                 // "http://127.0.0.1:5273"
+  std::optional<Result<>> receipts{};  // whether they are on disk
 };
 
 class Core final : public api::Service, Residents::Owner {
@@ -56,9 +57,10 @@ class Core final : public api::Service, Residents::Owner {
   };
   // What it is told of its surroundings, for answers to questions.
   struct Surroundings {
-    Json settings = Json::array();                   // "config"
-    Json status = Json::object();                    // fields of "status" that never change
-    std::filesystem::path person;                    // the person's home folder, for models.find
+    Json settings = Json::array();  // "config"
+    Json status = Json::object();   // fields of "status" that never change
+    std::filesystem::path person;   // the person's home folder, for models.find
+    std::string embedder;  // the command that fetches the default embedder; "" where there is none
     std::function<Json(const DoctorFacts&)> doctor;  // blocking; on the background thread
     std::function<void()> stop;                      // the daemon is asked to end
   };

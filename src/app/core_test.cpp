@@ -384,6 +384,18 @@ TEST_F(CoreTest, AChatModelMakesNoEmbeddingsAndAnEmbedderDoesNotChat) {
   EXPECT_EQ(two->ended->result.error().code, Code::Invalid);
 }
 
+TEST_F(CoreTest, WithoutAnEmbedderItSaysHowToGetTheDefaultOne) {
+  House chats{{{"alpha", MiB(300)}}, MiB(600)};
+  api::Work work;
+  work.kind = api::Work::Kind::Embedding;
+  work.body = {{"inputs", {"text"}}};
+  auto heard = chats.chat("", std::move(work));
+  ASSERT_TRUE(heard->ended);
+  EXPECT_EQ(heard->error(),
+            "there is no embedding model yet; add one with `lares models add FILE`, or fetch the "
+            "default one with `'/clone/lares' models embedder`");
+}
+
 TEST_F(CoreTest, AModelInUseIsNeverEvictedAndTheOtherWaits) {
   load("alpha");
   load("beta");
@@ -485,8 +497,45 @@ TEST_F(CoreTest, AWorkersWordsAreMadeHarmless) {
   house.settle();
   ASSERT_TRUE(heard->ended);
   EXPECT_EQ(heard->ended->result.error().code,
-            Code::WorkerDied);  // it cannot say who is allowed what
+            Code::Io);  // it cannot say who is allowed what
   EXPECT_EQ(heard->error().size(), kWorkerErrorMax);
+}
+
+TEST_F(CoreTest, AnErrorOfTheEngineIsNoDeathOfItsWorker) {
+  load("alpha");
+  auto heard = house.chat("alpha");
+  house.worker("alpha")->answer(wire::Failed{{Code::Io, "computing: the engine gave an error"}},
+                                asked("alpha").back());
+  house.settle();
+  ASSERT_TRUE(heard->ended);
+  EXPECT_EQ(heard->ended->result.error().code, Code::Io);
+  EXPECT_TRUE(house.worker("alpha"));
+}
+
+TEST_F(CoreTest, AnAnswerThatWasCutShortCountsWhatItHadWritten) {
+  load("alpha");
+  api::Work work;
+  work.choices = 2;
+  auto heard = house.chat("alpha", work);
+  std::vector<uint64_t> ids = asked("alpha");
+  ids.erase(ids.begin());  // of load()
+  ASSERT_EQ(ids.size(), 2u);
+  FakeWorker& worker = *house.worker("alpha");
+  for (const uint64_t id : ids) worker.answer(wire::Started{5, 0}, id);
+  worker.answer(wire::Delta{"once", nullptr, 1}, ids[0]);
+  worker.answer(wire::Delta{" upon a", nullptr, 2}, ids[0]);
+  worker.answer(wire::Delta{"twice", nullptr, 4}, ids[1]);
+  wire::Done done;
+  done.reason = "stop";
+  done.prompt_tokens = 5;
+  done.completion_tokens = 6;  // with one that has no text; this is what counts in the end
+  worker.answer(done, ids[1]);
+  house.settle();
+  house.core->cancel(house.last_work);
+  house.settle();
+  ASSERT_TRUE(heard->ended);
+  EXPECT_EQ(heard->ended->receipt.completion_tokens, 9u);
+  EXPECT_EQ(heard->ended->completion_tokens, 9u);
 }
 
 TEST_F(CoreTest, AWorkerThatDoesNotReadMakesTheRequestBusy) {
@@ -547,7 +596,8 @@ TEST_F(CoreTest, AddingWhatIsNoModelSaysWhatItIs) {
 
   ASSERT_TRUE(write_file(file, "GGUF but damaged"));
   house.on_spawn = [](FakeWorker& worker) { worker.die({Code::WorkerDied, "signal 6"}); };
-  EXPECT_EQ(house.ask("models.add", {{"file", file.string()}}).error().message, "signal 6");
+  EXPECT_EQ(house.ask("models.add", {{"file", file.string()}}).error().message,
+            "reading 'page.gguf': signal 6");
 }
 
 TEST_F(CoreTest, FilesThatWerePutIntoTheFolderAreLookedIntoLater) {

@@ -325,6 +325,8 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
                          {"socket", home.socket().string()}};
   const char* person = std::getenv("HOME");
   surroundings.person = person ? person : "/";
+  if (!parts.clone.empty())
+    surroundings.embedder = cat("'", (parts.clone / "lares").string(), "' models embedder");
   surroundings.doctor = [&](const DoctorFacts& facts) { return examine(facts, home, parts); };
   surroundings.stop = [&] { stop(); };
 

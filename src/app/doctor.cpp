@@ -50,6 +50,13 @@ void machine(Report& report, const DoctorFacts& facts, const Home& home) {
   }
 }
 
+void receipts(Report& report, const DoctorFacts& facts) {
+  if (!facts.receipts) return;  // no daemon runs that would write any
+  const bool well = static_cast<bool>(*facts.receipts);
+  report.line("receipts", well, well ? "on disk" : facts.receipts->error().message,
+              well ? "" : "make room; they are in memory, and written with the next request");
+}
+
 void folders(Report& report, const Home& home) {
   for (const fs::path& folder : {home.config, home.data, home.models(), home.cache, home.run}) {
     struct stat info{};
@@ -157,6 +164,7 @@ void models(Report& report, const DoctorFacts& facts) {
 Json examine(const DoctorFacts& facts, const Home& home, const Programs& programs) {
   Report report;
   machine(report, facts, home);
+  receipts(report, facts);
   folders(report, home);
   models(report, facts);
   compute(report, facts, home, programs);

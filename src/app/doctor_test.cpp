@@ -72,6 +72,15 @@ TEST_F(DoctorTest, AModelWhoseFileIsGoneIsNamed) {
             std::string::npos);
 }
 
+TEST_F(DoctorTest, ReceiptsThatAreNotOnDiskAreSaid) {
+  EXPECT_EQ(line("receipts"), nullptr);  // without a daemon there are none to write
+  facts.receipts = Unit{};
+  EXPECT_EQ(line("receipts")["ok"], true);
+  facts.receipts = Error{Code::NoRoom, "2 of the last 3 are not on disk: no space"};
+  EXPECT_EQ(line("receipts")["ok"], false);
+  EXPECT_EQ(line("receipts")["detail"], "2 of the last 3 are not on disk: no space");
+}
+
 TEST_F(DoctorTest, EachCpuVariantIsUsedOrSaysWhyNot) {
   const std::vector<std::string> claimed = inventory::claimed_variants(inventory::cpu());
   if (claimed.size() <= kProbesCompared) GTEST_SKIP() << "this CPU claims too few variants";

@@ -94,11 +94,21 @@ fs::path socket_in_use(const Home& home) {
   return std::move(holder.socket);
 }
 
+fs::path clone_of(const fs::path& folder) {
+  std::error_code failed;
+  fs::path clone = folder.parent_path().parent_path().parent_path();
+  if (const auto recorded = read_file(folder / "clone", KiB(8)))
+    clone = std::string(trimmed(*recorded));
+  const bool there = clone.is_absolute() && fs::is_regular_file(clone / "lares", failed) &&
+                     fs::is_regular_file(clone / "tools" / "bootstrap", failed);
+  return there ? clone : fs::path();
+}
+
 Programs programs() {
   std::error_code failed;
   const fs::path self = fs::read_symlink("/proc/self/exe", failed);
   const fs::path beside = self.parent_path();
-  Programs found{beside / "laresd", beside / "lares-worker", beside};
+  Programs found{beside / "laresd", beside / "lares-worker", beside, clone_of(beside)};
   for (const fs::path& folder :
        {beside, beside / "../lib/lares", beside / "../lib", fs::path(LARES_ENGINE_FOLDER)}) {
     if (folder.empty() || !fs::exists(folder / "libggml-base.so", failed)) continue;

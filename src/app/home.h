@@ -45,7 +45,11 @@ struct Programs {
   std::filesystem::path daemon;
   std::filesystem::path worker;
   std::filesystem::path variants;  // folder of libggml-cpu-*.so
+  std::filesystem::path clone;     // the source folder that these were built in; empty: it is gone
 };
 Programs programs();
+// For programs in `folder`: of CLONE/build/PRESET/bin the clone, of an installation the one that
+// its file "clone" names. Empty when no ./lares is there.
+std::filesystem::path clone_of(const std::filesystem::path& folder);
 
 }  // namespace lares::app

@@ -104,6 +104,27 @@ TEST_F(HomeTest, TheFoldersAreMadeForTheirOwnerOnly) {
   std::filesystem::remove_all(base);
 }
 
+TEST(Clone, IsFoundFromItsBuildFolderAndFromAnInstallationUntilItIsGone) {
+  std::string name = testing::TempDir() + "clone-XXXXXX";
+  ASSERT_TRUE(::mkdtemp(name.data()));
+  const std::filesystem::path base(name);
+  const auto clone = base / "clone";
+  const auto bin = clone / "build/release/bin";
+  const auto installed = base / "a/b/c/libexec";
+  for (const auto& folder : {bin, clone / "tools", installed})
+    std::filesystem::create_directories(folder);
+  EXPECT_EQ(clone_of(bin), "") << "no clone yet";
+  ASSERT_TRUE(write_file(clone / "lares", "#!/bin/sh\n"));
+  ASSERT_TRUE(write_file(clone / "tools/bootstrap", "#!/bin/sh\n"));
+  EXPECT_EQ(clone_of(bin), clone);
+  EXPECT_EQ(clone_of(installed), "");
+  ASSERT_TRUE(write_file(installed / "clone", clone.string() + "\n"));
+  EXPECT_EQ(clone_of(installed), clone);
+  std::filesystem::remove_all(clone);
+  EXPECT_EQ(clone_of(installed), "");
+  std::filesystem::remove_all(base);
+}
+
 struct HolderTest : testing::Test {
   HolderTest() {
     base = testing::TempDir() + "holder-XXXXXX";

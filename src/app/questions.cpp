@@ -199,12 +199,14 @@ void Core::receipts(const Json& arguments, const api::Reply& reply) {
 }
 
 void Core::doctor(const Json&, const api::Reply& reply) {
+  receipts_.flush();  // for whoever has just made room, and asks again
   DoctorFacts facts{models_.all(),
                     {},
                     residents_.engine(),
                     residents_.residency().budget(),
                     residents_.residency().used(),
-                    surroundings_.status.value("address", "")};
+                    surroundings_.status.value("address", ""),
+                    receipts_.written()};
   for (const ModelId& id : residents_.present())
     facts.workers.emplace_back(id, residents_.seen(id).hello);
   in_background(

@@ -5,9 +5,7 @@
 namespace lares::host {
 namespace {
 
-bool opens(wire::Type type) {
-  return type == wire::Type::Generate || type == wire::Type::Embed || type == wire::Type::Tokenize;
-}
+bool opens(wire::Type type) { return type == wire::Type::Generate || type == wire::Type::Embed; }
 
 }  // namespace
 
@@ -124,7 +122,6 @@ Result<Conduct::Meaning> Conduct::hears(const wire::Frame& frame, SteadyTime now
     case wire::Type::Inspect:
     case wire::Type::Generate:
     case wire::Type::Embed:
-    case wire::Type::Tokenize:
     case wire::Type::Cancel:
     case wire::Type::Shutdown: break;
   }

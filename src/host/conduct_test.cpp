@@ -88,9 +88,10 @@ TEST_F(ConductTest, LoadedAnswersALoad) {
 
 TEST_F(ConductTest, WhatOnlyTheDaemonSaysNoWorkerSays) {
   say_hello();
-  for (const Type type : {Type::Load, Type::Inspect, Type::Generate, Type::Embed, Type::Tokenize,
-                          Type::Cancel, Type::Shutdown})
+  for (const Type type :
+       {Type::Load, Type::Inspect, Type::Generate, Type::Embed, Type::Cancel, Type::Shutdown})
     EXPECT_NE(wrong(wire::to_frame(type, 0)).find("which no worker sends"), std::string::npos);
+  EXPECT_EQ(wrong({8, 0, ""}), "sent type 8, which no worker sends");
   EXPECT_EQ(wrong({200, 0, ""}), "sent type 200, which no worker sends");
   EXPECT_EQ(wrong({0, 0, ""}), "sent type 0, which no worker sends");
 }
@@ -174,12 +175,12 @@ TEST_F(ConductTest, TheContextBoundsEveryAnswer) {
 }
 
 TEST_F(ConductTest, OurOwnMistakesAreRefused) {
-  EXPECT_EQ(conduct_.sends(wire::to_frame(Type::Tokenize, 0)).error().code, Code::Invalid);
+  EXPECT_EQ(conduct_.sends(wire::to_frame(Type::Embed, 0)).error().code, Code::Invalid);
   ask(1);
-  EXPECT_EQ(conduct_.sends(wire::to_frame(Type::Tokenize, 1)).error().message,
+  EXPECT_EQ(conduct_.sends(wire::to_frame(Type::Embed, 1)).error().message,
             "sending a request to a worker: id 1 is open");
   for (uint64_t id = 2; id <= kOpenMax; id++) ask(id);
-  EXPECT_EQ(conduct_.sends(wire::to_frame(Type::Tokenize, kOpenMax + 1)).error().code, Code::Busy);
+  EXPECT_EQ(conduct_.sends(wire::to_frame(Type::Embed, kOpenMax + 1)).error().code, Code::Busy);
   EXPECT_TRUE(conduct_.sends(wire::to_frame(Type::Cancel, 1)));
 }
 

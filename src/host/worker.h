@@ -72,7 +72,7 @@ class Worker {
   virtual ~Worker() = default;  // kills; it is reaped behind the scenes, without a wait here
 
   // Queues a frame; never blocks. Busy when the worker does not read and kOutMax bytes wait.
-  // WorkerDied when it has ended or was told to. Generate, Embed and Tokenize open their id, Done
+  // WorkerDied when it has ended or was told to. Generate and Embed open their id, Done
   // and Failed close it; an id of 0 or one that is open is Invalid.
   virtual Result<> send(wire::Frame frame) = 0;
   virtual void stop() = 0;  // Shutdown, then SIGKILL after the grace

@@ -131,11 +131,12 @@ Result<Bytes> check_file(const fs::path& file) {
   const ssize_t got = ::pread(fd.get(), first, sizeof first, 0);
   if (got < 0) return system_error(doing, errno);
   const std::string kind = file_kind(std::string_view(first, static_cast<size_t>(got)));
-  if (kind != "GGUF")
+  if (kind != "GGUF") {
     return Error{Code::Invalid,
                  cat(doing, ": this is ", kind, ", not a GGUF model; ",
                      kind == "safetensors weights" ? "look for the same model in GGUF format"
                                                    : "download the model's .gguf file again")};
+  }
   TRY(check_whole(doing, file));
   return Bytes{static_cast<uint64_t>(info.st_size)};
 }
@@ -325,8 +326,7 @@ Result<const Model*> Models::default_for(Use use) const {
   return Error{Code::NotFound,
                use == Use::Chat
                    ? "there is no chat model yet; add one with `lares models add FILE`"
-                   : "there is no embedding model yet; fetch the default one with `lares models "
-                     "embedder`, or add one with `lares models add FILE`",
+                   : "there is no embedding model yet; add one with `lares models add FILE`",
                "model"};
 }
 
@@ -340,18 +340,20 @@ Result<const Model*> Models::add(const fs::path& file, std::string id, Json info
   if (!size) return std::move(size).error().within(doing);
   const bool named = !id.empty();
   if (!named) id = id_from(file.filename().string());
-  if (!is_id(id))
+  if (!is_id(id)) {
     return Error{Code::Invalid,
                  cat(doing, ": '", utf8_repaired(id),
                      "' is no name for a model; use a-z, 0-9, '.', '_', ':' and '-', at most ",
                      kIdLengthMax, " letters"),
                  "name"};
+  }
   for (const Model& model : models_) {
-    if (model.id == id && model.file != whole)
+    if (model.id == id && model.file != whole) {
       return Error{Code::Invalid,
                    cat(doing, ": the name '", id, "' is taken by '", model.file.string(),
                        "'; give another with --name"),
                    "name"};
+    }
   }
   std::erase_if(models_, [&](const Model& m) { return m.id == id; });
   Model model;

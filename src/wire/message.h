@@ -5,10 +5,10 @@
 //
 //   worker                                     laresd
 //     Hello    ──────────────────────────────>        after the sandbox is entered
-//            <──────────────────────────────  Load     once; or Inspect, Probe
+//            <──────────────────────────────  Load     once; or Inspect
 //     Progress ──────────────────────────────>        0 or more while loading
 //     Loaded   ──────────────────────────────>        or Failed with id 0, and the worker ends
-//            <──────────────────────────────  Generate, Embed, Tokenize (id > 0), Cancel (same id)
+//            <──────────────────────────────  Generate, Embed (id > 0), Cancel (same id)
 //     Started, Delta*, Done | Failed ────────>        exactly one end for each id
 //     Beat     ──────────────────────────────>        every kBeatEvery, with a counter of progress
 //            <──────────────────────────────  Shutdown; the worker also ends when the socket closes
@@ -33,7 +33,7 @@ enum class Type : uint8_t {
   Progress = 5,
   Generate = 6,
   Embed = 7,
-  Tokenize = 8,
+  // 8 was planned and never sent
   Cancel = 9,
   Started = 10,
   Delta = 11,
