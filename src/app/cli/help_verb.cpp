@@ -22,6 +22,7 @@ Result<int> run(Context& context, const Arguments& arguments) {
     const Verb* verb = Registered<Verb>::find(name);
     if (verb == nullptr) {
       std::vector<std::string> names;
+      names.reserve(verbs.size());
       for (const Verb* known : verbs) names.emplace_back(known->name);
       const std::string_view instead = instead_of(name);
       return Error{Code::NotFound,

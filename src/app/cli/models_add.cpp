@@ -64,11 +64,12 @@ Result<File> file_meant(Context& context, const std::string& written) {
     if (names.back() == written) files.push_back(file_of(model));
   }
   if (files.size() == 1) return files.front();
-  if (files.size() > 1)
+  if (files.size() > 1) {
     return Error{
         Code::Invalid,
         cat("adding '", written, "': ", files.size(),
             " programs have a model of this name; give its number in `lares models find`")};
+  }
   return not_found(
       cat(", and `lares models find` finds no model of this name", did_you_mean(written, names)));
 }

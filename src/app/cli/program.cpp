@@ -99,12 +99,13 @@ Result<Meant> meant_by(std::span<const std::string> words) {
     }
     return Meant{verb, words.subspan(1)};
   }
-  if (const std::string_view instead = instead_of(words); !instead.empty())
+  if (const std::string_view instead = instead_of(words); !instead.empty()) {
     return Error{Code::Invalid,
                  cat("reading the command line: there is no verb '", first, "': ", instead,
                      words.size() == 1
                          ? cat("; a question of one word is asked with: lares -- ", first)
                          : cat("; a question is put in quotes: lares \"", all_of(words), "\""))};
+  }
   if (words.size() == 1) {
     if (const std::string near = near_verb(first, verbs); !near.empty())
       return Error{Code::Invalid, cat("reading the command line: there is no verb '", first,
