@@ -22,6 +22,7 @@ function(lares_script_test name script)
 endfunction()
 
 lares_script_test(cases tests/cases/run.py)
+lares_script_test(cli/completion tests/cli/completion_test.py)
 lares_script_test(system/surroundings tests/system/surroundings_test.py)
 lares_script_test(real/openai-client-fake tests/real/openai_client_test.py fake)
 if(LARES_ENGINE)
