@@ -45,7 +45,7 @@ constexpr size_t kReadOnce = 65'536;
 constexpr int kAcceptOnce = 64;    // then others get their turn
 constexpr size_t kDoomedMax = 64;  // refused connections that are told so before they are closed
 constexpr milliseconds kSettled{
-    250};  // a connection older than that, without a whole head, may have to go
+    250};  // a connection that has waited longer, without a whole request, may have to go
 constexpr milliseconds kNoDescriptors{100};  // how long to wait when the process has none left
 
 // --- answers
@@ -486,7 +486,7 @@ awaitable<bool> Connection::read_body(Admitted& admitted, std::string_view head)
   uint64_t wire_bytes = 0;
   while (!parser.is_done() && !refusal) {
     if (held.total > limits.bodies.n) {
-      refusal = Refusal{.status = 503,
+      refusal = Refusal{.status = 429,
                         .message = cat("reading the body: ", limits.bodies,
                                        " of bodies are being read already; try again")};
       break;
@@ -638,7 +638,7 @@ awaitable<bool> Connection::tell(const Refusal& refusal, bool keep_alive) {
   server_.log.debug("refused", {{"status", refusal.status}});
   Start start{.status = refusal.status, .content_type = "application/json"};
   if (refusal.status == 401) start.headers["WWW-Authenticate"] = "Bearer realm=\"lares\"";
-  if (refusal.status == 503) start.headers["Retry-After"] = "1";
+  if (refusal.status == 429) start.headers["Retry-After"] = "1";
   if (!refusal.allow.empty()) start.headers["Allow"] = refusal.allow;
   const std::string body = refusal_body(refusal);
   const bool head_only = head_.starts_with("HEAD ");
@@ -675,7 +675,7 @@ awaitable<void> Connection::linger() {
 }
 
 awaitable<void> Connection::turn_away(std::shared_ptr<Connection> self) {
-  Refusal refusal{.status = 503,
+  Refusal refusal{.status = 429,
                   .message = "connecting: too many connections are open; close some, or try again"};
   co_await self->refuse(refusal);
 }
@@ -778,7 +778,8 @@ bool HttpServer::Impl::make_room(const Caller& caller) {
                     other->caller.uid == caller.uid;
     if (!alike(*other)) continue;
     count++;
-    const bool waits = other->phase == Phase::Idle || other->phase == Phase::Head;
+    const bool waits =
+        other->phase == Phase::Idle || other->phase == Phase::Head || other->phase == Phase::Body;
     if (waits && (!oldest || other->since < oldest->since)) oldest = other;
   }
   if (stranger && of_this_user >= limits.connections_per_uid) return false;

@@ -477,7 +477,7 @@ TEST_F(HttpTest, BodiesHaveALimitInAll) {
   Raw probe(port());
   while (server().figures().requests == 0) std::this_thread::yield();
   const Wire wire = ask(request("POST /echo", "Content-Length: 80000\r\n"));
-  EXPECT_EQ(wire.status, 503);
+  EXPECT_EQ(wire.status, 429);
   EXPECT_TRUE(wire.has("Retry-After: 1"));
   first.send(std::string(80'000 - 5, 'x'));
   EXPECT_EQ(first.answer().json()["bytes"], 80'000);
@@ -505,7 +505,7 @@ TEST_F(HttpTest, OverTheConnectionsOfOneUserTheNextIsToldSo) {
     held.push_back(service.next());
   }
   const Wire wire = ask(request("GET /echo"));
-  EXPECT_EQ(wire.status, 503);
+  EXPECT_EQ(wire.status, 429);
   EXPECT_NE(wire.body.find("too many connections"), std::string::npos) << wire.body;
   auto own = Client::connect(socket);
   EXPECT_EQ(own->request("GET", "/echo")->status, 200)
@@ -526,6 +526,17 @@ TEST_F(HttpTest, AnIdleConnectionMakesRoomForANewOne) {
   EXPECT_TRUE(first.closed()) << "the one that was idle longest went";
 }
 
+TEST_F(HttpTest, ABodyThatDoesNotComeMakesRoomForANewOne) {
+  limits.connections_per_uid = 2;
+  Raw first(port());
+  Raw second(port());
+  first.send(request("POST /echo", "Content-Length: 1000\r\n", "x"));
+  std::this_thread::sleep_for(milliseconds(300));
+  second.send(request("POST /echo", "Content-Length: 1000\r\n", "x"));
+  EXPECT_EQ(ask(request("GET /echo")).status, 200);
+  EXPECT_TRUE(first.closed()) << "the one that waited longest went";
+}
+
 TEST_F(HttpTest, StrangersHaveFewConnections) {
   if (::geteuid() != 0) GTEST_SKIP() << "SKIPPED: only root can play another user";
   limits.unauthenticated = 3;
@@ -533,7 +544,7 @@ TEST_F(HttpTest, StrangersHaveFewConnections) {
   as_user(12345, [&] {
     std::vector<Raw> slow;
     for (int i = 0; i < 3; i++) slow.emplace_back(port()).send("GET /op");
-    EXPECT_EQ(ask(request("GET /open")).status, 503);
+    EXPECT_EQ(ask(request("GET /open")).status, 429);
     std::this_thread::sleep_for(milliseconds(300));
     EXPECT_EQ(ask(request("GET /open")).status, 200)
         << "one that sends its request makes one that does not go";

@@ -82,7 +82,7 @@ Result<Fd> listen_on(bool six, uint16_t port) {
   if (bound == 0) bound = ::listen(fd.get(), SOMAXCONN);
   if (bound != 0 && errno == EADDRINUSE)
     return Error{Code::Busy,
-                 cat(doing, ": the port is taken by ", listener_on(port),
+                 cat(doing, ": the port is taken by ", listener_on(port, six),
                      "; end that program, or choose another port with --port (0: any)")};
   if (bound != 0 && errno == EACCES)
     return Error{Code::Denied,

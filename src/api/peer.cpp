@@ -219,9 +219,10 @@ std::optional<uint32_t> uid_of_peer(const LoopbackEnd& peer, const LoopbackEnd& 
   return uid_by_proc(peer, own);
 }
 
-std::string listener_on(uint16_t port) {
+std::string listener_on(uint16_t port, bool six) {
   std::optional<Line> found;
   for (const char* table : {"/proc/net/tcp", "/proc/net/tcp6"}) {
+    if (six && table == std::string_view("/proc/net/tcp")) continue;  // we may have that one
     auto content = read_file(table, kSocketTableMax);
     if (!content) continue;
     each_line(*content, [&](const Line& line) {

@@ -36,9 +36,9 @@ std::optional<uint32_t> uid_by_proc(const LoopbackEnd& peer, const LoopbackEnd& 
 std::optional<uint32_t> uid_in_table(std::string_view table, const LoopbackEnd& peer,
                                      const LoopbackEnd& own);
 
-// Who listens on a port of loopback, for an error message: "'ollama' (pid 4711)", "a program of
-// user 33", or "another program".
-std::string listener_on(uint16_t port);
+// Who listens on a port of 127.0.0.1, or of [::1], for an error message: "'ollama' (pid 4711)",
+// "a program of user 33", or "another program".
+std::string listener_on(uint16_t port, bool six = false);
 
 inline constexpr Bytes kSocketTableMax = MiB(32);
 

@@ -181,6 +181,7 @@ TEST(Peer, WhoListensIsNamed) {
   const std::string who = listener_on(pair.own.port);
   EXPECT_NE(who.find(cat("(pid ", ::getpid(), ")")), std::string::npos) << who;
   EXPECT_EQ(listener_on(1), "another program");
+  EXPECT_EQ(listener_on(pair.own.port, true), "another program") << "it listens on 127.0.0.1 only";
 }
 
 }  // namespace

@@ -21,6 +21,7 @@ struct Residents::Resident {
 };
 
 struct Residents::Inspection {
+  std::string doing;
   std::unique_ptr<host::Worker> worker;
   std::function<void(Result<Json>)> done;
   Loop::TimerId limit = 0;
@@ -45,13 +46,14 @@ Error from_worker(Error error) {
     case Code::Cancelled:
     case Code::Timeout:
     case Code::Corrupt:
+    case Code::Io:
     case Code::WorkerDied:
+    case Code::TooLong:
     case Code::Unsupported: break;
     // what only the daemon can know
     case Code::NotFound:
     case Code::Denied:
-    case Code::Offline:
-    case Code::Io: error.code = Code::WorkerDied; break;
+    case Code::Offline: error.code = Code::Io; break;
   }
   error.message = utf8_repaired(error.message);
   if (error.message.size() > kWorkerErrorMax) {
@@ -419,6 +421,7 @@ void Residents::inspect(Fd file, const std::string& name, inventory::Use use,
   });
   if (!worker) return done(std::move(worker).error().within(doing));
   Inspection& inspection = inspections_[id];
+  inspection.doing = doing;
   inspection.worker = *std::move(worker);
   inspection.done = std::move(done);
   inspection.limit = loop_.after(kInspectMax, [this, id, doing] {
@@ -440,7 +443,7 @@ void Residents::on_inspection(uint64_t id, host::WorkerEvent event) {
                                                          kInfoMax / 1024, " KiB of itself")});
     end_inspection(id, std::move(loaded->info));
   } else if (auto* ended = std::get_if<host::WorkerEnded>(&event)) {
-    end_inspection(id, from_worker(std::move(ended->error)));
+    end_inspection(id, from_worker(std::move(ended->error)).within(found->second.doing));
   }
 }
 

@@ -36,7 +36,7 @@ class Server {
     for (;;) {
       const wire::Frame first = next_frame();
       if (first.type == static_cast<uint8_t>(Type::Inspect)) {
-        inspect();
+        if (!inspect()) return 1;
       } else if (first.type == static_cast<uint8_t>(Type::Load)) {
         return load_and_answer(first);
       } else {
@@ -127,18 +127,18 @@ class Server {
       line_.send(wire::to_frame(wire::Progress{"load", fraction}, 0));
     };
     const Pulse::Quiet quiet(pulse_, kLoadQuietMax);
-    auto model = service_.backend.load(order, pulse_);
-    if (!model) return std::move(model).error().within(cat("loading '", message.name, "'"));
-    return model;
+    return service_.backend.load(order, pulse_);
   }
 
-  void inspect() {
+  // False: the file is no model, and there is nothing more to do here.
+  bool inspect() {
     auto model = load(wire::Load{}, true);
     if (!model) {
       line_.send(wire::to_frame(wire::Failed{std::move(model).error()}, 0));
-      return;
+      return false;
     }
     line_.send(wire::to_frame(wire::Loaded{(*model)->facts().info, 0, 0}));
+    return true;
   }
 
   int load_and_answer(const wire::Frame& first) {
@@ -148,7 +148,8 @@ class Server {
     const SteadyTime from = clock_.now();
     auto model = load(*message, false);
     if (!model) {
-      line_.send(wire::to_frame(wire::Failed{std::move(model).error()}, 0));
+      Error error = std::move(model).error().within(cat("loading '", message->name, "'"));
+      line_.send(wire::to_frame(wire::Failed{std::move(error)}, 0));
       return 1;
     }
     const Facts& facts = (*model)->facts();
@@ -174,7 +175,7 @@ class Server {
   void obey(Batcher& batcher, const wire::Frame& frame) {
     const auto type = static_cast<Type>(frame.type);
     if (type == Type::Cancel) return batcher.cancel(frame.id);
-    if (type != Type::Generate && type != Type::Embed && type != Type::Tokenize) {
+    if (type != Type::Generate && type != Type::Embed) {
       end_process(cat("frame of type ", frame.type, " after the model was loaded"));
     }
     if (frame.id == 0 || batcher.has(frame.id)) {
@@ -185,13 +186,10 @@ class Server {
       auto message = wire::from_frame<wire::Generate>(frame);
       if (!message) end_process(message.error().message);
       batcher.generate(frame.id, *message);
-    } else if (type == Type::Embed) {
+    } else {
       auto message = wire::from_frame<wire::Embed>(frame);
       if (!message) end_process(message.error().message);
       batcher.embed(frame.id, *message);
-    } else {
-      line_.send(wire::to_frame(
-          wire::Failed{{Code::Unsupported, "this worker does not answer Tokenize"}}, frame.id));
     }
   }
 

@@ -125,6 +125,21 @@ TEST(Server, ALoadThatGoesWrongIsToldAndEndsTheProcess) {
   EXPECT_EQ(worker.end(), 1);
 }
 
+TEST(Server, AFileThatIsNoModelEndsAnInspectionAtOnce) {
+  static constexpr auto kPrepare = [](Options&) -> Result<std::string> { return std::string("x"); };
+  static constexpr auto kLoad = [](const LoadOrder&, Pulse&) -> Result<std::unique_ptr<Model>> {
+    return Error{Code::Corrupt, "the file is empty; fetch it again"};
+  };
+  static const Backend broken{.name = "broken", .prepare = kPrepare, .load = kLoad};
+  Child worker([](int control) { return serve({broken, {}, -1, {}}, control); });
+  worker.send(wire::to_frame(Type::Inspect, 0));
+  const auto failed = worker.next_of(Type::Failed);
+  ASSERT_TRUE(failed);
+  EXPECT_EQ(wire::from_frame<wire::Failed>(*failed)->error.message,
+            "the file is empty; fetch it again");
+  EXPECT_EQ(worker.end(), 1);
+}
+
 TEST(Server, BeatsGoOnDuringALongStepAndTellIdleFromBusy) {
   Served worker(Options{{"tokens-per-s", "1"}});
   ASSERT_TRUE(worker.load());
@@ -163,13 +178,6 @@ TEST(Server, CancelOfNothingIsNothing) {
   worker.send(wire::to_frame(Type::Cancel, 12));
   worker.complete(1, "repeat: good");
   EXPECT_EQ(worker.answer(), "good");
-}
-
-TEST(Server, TokenizeIsNotAnsweredAndSaysSo) {
-  Served worker;
-  ASSERT_TRUE(worker.load());
-  worker.send({static_cast<uint8_t>(Type::Tokenize), 1, to_cbor(Json::object())});
-  EXPECT_EQ(worker.failure()->code, Code::Unsupported);
 }
 
 TEST(Server, MoreThanItCanReadIsBusy) {

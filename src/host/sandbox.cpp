@@ -10,9 +10,7 @@
 #include <sys/ucontext.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <memory>
 
 #include "base/text.h"
@@ -89,6 +87,11 @@ constexpr int kXcompRequest = 0x1023;  // ARCH_REQ_XCOMP_PERM: the tile register
 // a name tells which files exist, and a filter cannot see the name: so the call comes here, and
 // only the first form is done.
 void on_forbidden_call(int, siginfo_t* info, void* context) {
+  if (info->si_code <= 0) {  // sent by a process, not by the filter: a signal like any other
+    ::signal(SIGSYS, SIG_DFL);
+    ::raise(SIGSYS);
+    return;
+  }
   auto& machine = static_cast<ucontext_t*>(context)->uc_mcontext;
   long answer = -EPERM;
 #if defined(__x86_64__)
@@ -235,13 +238,6 @@ Result<SandboxReport> enter_sandbox(int highest_fd) {
   if (const size_t threads = threads_running(); threads > kThreadsExpected)
     return Error{Code::Unsupported, cat("entering the sandbox: ", threads,
                                         " threads run, and it covers only the one that enters")};
-  const char* setting = std::getenv("LARES_SANDBOX_WITHOUT");
-  const std::vector<std::string> without = split(setting ? setting : "", ',');
-  const auto wanted = [&](const char* layer) {
-    if (std::find(without.begin(), without.end(), layer) == without.end()) return true;
-    report.missing.push_back(cat(layer, ": left out by LARES_SANDBOX_WITHOUT"));
-    return false;
-  };
   int death_signal = 0;
   ::prctl(PR_GET_PDEATHSIG, &death_signal, 0, 0, 0);
 
@@ -249,9 +245,9 @@ Result<SandboxReport> enter_sandbox(int highest_fd) {
     return Error{Code::Unsupported, cat("entering the sandbox: no_new_privs: ", error_name(errno))};
   report.layers.emplace_back("no new privileges");
   limit_resources(report, highest_fd);
-  if (wanted("namespaces")) leave_namespaces(report);
+  leave_namespaces(report);
   drop_capabilities(report);
-  if (wanted("landlock")) restrict_by_landlock(report);
+  restrict_by_landlock(report);
   // after the namespaces: a process that cannot be dumped may not write its own uid_map
   if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0) {
     report.layers.emplace_back("not dumpable");

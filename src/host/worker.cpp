@@ -460,6 +460,7 @@ class Reader {
     shared_.out.clear();
     if (!shared_.loop) return;
     ended.asked = shared_.asked;
+    const bool explained = !verdict_ && last_words_;  // its log would say the same again
     if (verdict_) {
       ended.error = *std::move(verdict_);
     } else if (last_words_) {
@@ -471,7 +472,7 @@ class Reader {
                                 ms_between(started_, now()), " ms");
     }
     if (!end) ended.error.message += ", and the process does not end: it waits for a disk";
-    if (!shared_.asked && !ended.last_log.empty()) {
+    if (!shared_.asked && !explained && !ended.last_log.empty()) {
       ended.error.message += "; its last lines: ";
       const size_t from = ended.last_log.size() - std::min(ended.last_log.size(), kLinesInMessage);
       for (size_t i = from; i < ended.last_log.size(); i++)
