@@ -86,7 +86,8 @@ Batcher::Batcher(Model& model, Pulse& pulse, const Clock& clock, Out out, Seeds 
       clock_(clock),
       out_(std::move(out)),
       seeds_(std::move(seeds)),
-      slots_(model.facts().sequences, model.facts().cells) {}
+      slots_(model.facts().sequences, model.facts().cells),
+      parked_(Bytes{model.facts().parked_bytes}) {}
 
 Batcher::~Batcher() = default;
 
@@ -288,7 +289,7 @@ void Batcher::clear(Sequence sequence) {
 // logits differ, and now and then a token. Its own twins (n answers to one prompt) are computed the
 // same way each time.
 bool Batcher::may_build_on(const Request& request, Sequence sequence) const {
-  if (!request.options.seeded || request.prompt > model_.facts().batch) return true;
+  if (!request.options.seeded || request.prompt > kAfreshMax) return true;
   return std::any_of(computing_.begin(), computing_.end(), [&](const auto& other) {
     return other->sequence == sequence && other->prompt == request.prompt &&
            common_prefix(other->tokens, request.tokens) >= request.prompt;
@@ -321,23 +322,89 @@ bool Batcher::place(Request& request) {
   };
   auto place = slots_.place(request.tokens, usable, facts.cuts);
   if (!place) return false;
-  if (must_wait_for_prefix(request, place->keep)) return false;
+  std::optional<Parked::Found> parked;
+  if (may_build_on(request, -1)) parked = parked_.find(request.tokens, facts.window, facts.cuts);
+  if (parked && parked->keep <= place->keep) parked.reset();
+  if (must_wait_for_prefix(request, parked ? parked->keep : place->keep)) return false;
+  if (parked) {  // into a sequence that holds nothing of use
+    place = slots_.place(request.tokens, [](Sequence, size_t) { return false; }, facts.cuts);
+    if (!place) return false;
+  }
 
   // room for this prompt, and for the answers in progress to go on for a while
   constexpr size_t kGrowth = 32;
   const size_t growth = computing_.empty() ? 0 : kGrowth * (computing_.size() + 1);
   const auto fits = [&](const Slots::Place& p) {
     const size_t held = p.to == p.from ? slots_.cells_busy(-1) + p.keep : slots_.cells_busy(p.from);
-    return held + request.tokens.size() - p.keep + growth <= slots_.cells_total();
+    const size_t whole = parked ? parked->conversation->tokens.size() : 0;  // before its end is cut
+    const size_t needs = std::max(request.tokens.size() - p.keep, whole);
+    return held + needs + growth <= slots_.cells_total();
   };
   const bool from_idle = place->from >= 0 && !slots_[place->from].busy;
   if (!fits(*place) && from_idle) place->to = place->from;
+  if (!fits(*place) && parked) {  // then without it
+    parked.reset();
+  }
   if (!fits(*place) && !computing_.empty()) return false;
-  return begin(request, *place);
+  return begin(request, *place, parked);
 }
 
-bool Batcher::begin(Request& request, Slots::Place place) {
-  if (place.to != place.from) {
+// Fills an empty sequence with what can be built upon of a parked conversation; how many tokens
+// that is.
+size_t Batcher::unpark(Sequence to, const Parked::Found& parked) {
+  const auto& tokens = parked.conversation->tokens;
+  if (!make_cells(tokens.size())) return 0;
+  if (!model_.restore(to, parked.conversation->state.bytes())) {
+    model_.cut(to, 0);
+    return 0;
+  }
+  for (const Token token : tokens) slots_.extend(to, token);
+  if (parked.keep == tokens.size()) return parked.keep;
+  if (model_.cut(to, static_cast<Position>(parked.keep))) {
+    slots_.cut(to, parked.keep);
+    return parked.keep;
+  }
+  clear(to);
+  return 0;
+}
+
+// Frees the cells of the conversations that rest and are parked: every step would pay for them.
+void Batcher::leave_cells(Sequence but) {
+  for (size_t s = 0; s < slots_.count(); s++) {
+    const auto sequence = static_cast<Sequence>(s);
+    const auto& slot = slots_[sequence];
+    if (slot.busy || sequence == but || slot.tokens.size() < kParkMin) continue;
+    if (parked_.holds(slot.tokens)) clear(sequence);
+  }
+}
+
+// Copies one conversation that rests out of the cells, in which it stays until they are needed.
+// False: none is left.
+bool Batcher::park_one() {
+  for (size_t s = 0; s < slots_.count(); s++) {
+    const auto sequence = static_cast<Sequence>(s);
+    const auto& slot = slots_[sequence];
+    if (slot.busy || slot.tokens.size() < kParkMin || parked_.holds(slot.tokens)) continue;
+    const size_t size = model_.state_size(sequence);
+    if (size == 0 || size > parked_.limit().n) continue;
+    Block state(size);
+    if (state.size() == 0 || !model_.save(sequence, state.bytes())) continue;
+    // of a window only what the next position sees is in the bytes, whatever the cells still have
+    const size_t window = model_.facts().window;
+    const size_t seen = window > 0 && slot.tokens.size() > window ? slot.tokens.size() - window : 0;
+    const Position first = std::max(model_.first_position(sequence), static_cast<Position>(seen));
+    parked_.add({slot.tokens, first, std::move(state)});
+    return parked_.holds(slot.tokens);
+  }
+  return false;
+}
+
+bool Batcher::begin(Request& request, Slots::Place place, std::optional<Parked::Found> parked) {
+  if (parked) {
+    clear(place.to);
+    leave_cells(place.to);
+    place.keep = unpark(place.to, *parked);
+  } else if (place.to != place.from) {
     clear(place.to);
     if (place.from >= 0 && place.keep > 0) {
       model_.share(place.from, place.to, static_cast<Position>(place.keep));
@@ -351,6 +418,7 @@ bool Batcher::begin(Request& request, Slots::Place place) {
       place.keep = 0;
     }
   }
+  leave_cells(place.to);
   slots_.take(place.to);
   request.sequence = place.to;
   request.computed = place.keep;
@@ -458,7 +526,7 @@ bool Batcher::preempt_youngest() {
 
 bool Batcher::step() {
   admit();
-  if (computing_.empty()) return embed_step();
+  if (computing_.empty()) return embed_step() || park_one();
 
   std::vector<Part> parts;
   size_t rows = 0;

@@ -10,6 +10,9 @@
 //   embed()    ──> waiting ──embed_step()──> ended
 //   cancel()   from any state ──> ended
 //
+// A conversation that ended rests in its cells, is copied out of them (parked.h) when there is
+// nothing to compute, and loses them when another begins.
+//
 // Every request ends exactly once, by Done or Failed. A request alone never lacks cells: its prompt
 // is no longer than the context, and its answer ends there ("length"). Compute thread only, but for
 // interrupt().
@@ -26,6 +29,7 @@
 #include "base/clock.h"
 #include "engine/model.h"
 #include "engine/options.h"
+#include "engine/parked.h"
 #include "engine/slots.h"
 #include "engine/text_out.h"
 #include "wire/message.h"
@@ -41,6 +45,9 @@ inline constexpr std::chrono::milliseconds kTemplateMax{5'000};
 inline constexpr double kStepMs = 1000;
 inline constexpr double kStepSharedMs = 250;
 inline constexpr size_t kChunkMin = 32;
+inline constexpr size_t kAfreshMax =
+    128;                                // tokens of a seeded prompt that is computed without reuse
+inline constexpr size_t kParkMin = 64;  // tokens; what is shorter rests in its cells
 
 class Batcher {
  public:
@@ -66,6 +73,7 @@ class Batcher {
   void interrupt(uint64_t id);
 
   const Slots& slots() const { return slots_; }
+  const Parked& parked() const { return parked_; }
 
  private:
   struct Request;
@@ -82,7 +90,10 @@ class Batcher {
 
   void admit();
   bool place(Request& request);
-  bool begin(Request& request, Slots::Place place);
+  bool begin(Request& request, Slots::Place place, std::optional<Parked::Found> parked);
+  size_t unpark(Sequence to, const Parked::Found& parked);
+  void leave_cells(Sequence but);
+  bool park_one();
   bool may_build_on(const Request& request, Sequence sequence) const;
   bool must_wait_for_prefix(const Request& request, size_t keep) const;
   std::vector<Part> plan();
@@ -110,6 +121,7 @@ class Batcher {
   const Out out_;
   const Seeds seeds_;
   Slots slots_;
+  Parked parked_;
   Requests waiting_;    // first come, first served
   Requests computing_;  // in the order of admission
   std::deque<std::unique_ptr<EmbedJob>> embeds_;

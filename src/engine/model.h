@@ -141,7 +141,8 @@ struct Facts {
   bool pools = false;    // embed() works
   bool cuts = true;      // the end of a sequence can be removed (not so in recurrent models)
   size_t piece_max = 1;  // bytes of the longest token: a text of n bytes has at least n / piece_max
-  uint64_t memory_bytes = 0;
+  uint64_t memory_bytes = 0;  // with parked_bytes
+  uint64_t parked_bytes = 0;  // what conversations that rest may take outside of the cells (save())
 };
 
 class Model {
@@ -174,6 +175,13 @@ class Model {
   virtual void share(Sequence from, Sequence to, Position until) = 0;
   // The first position that is still there (windows forget); -1 when the sequence is empty.
   virtual Position first_position(Sequence sequence) const = 0;
+  // The state of a sequence as bytes, for restore() in this process. 0: this model cannot, or the
+  // sequence is empty.
+  virtual size_t state_size(Sequence sequence) const = 0;
+  // Requires: `into` is state_size() bytes. False: nothing of it is to be used.
+  virtual bool save(Sequence sequence, std::span<std::byte> into) = 0;
+  // Requires: `to` is empty, and there are cells. False: the sequence is to be cut from 0.
+  virtual bool restore(Sequence to, std::span<const std::byte> state) = 0;
 
   // One L2-normalised vector of info["embedding_length"] for each input, end to end. Inputs are not
   // empty and together at most Facts::batch tokens, at most Facts::sequences of them. Cancelled

@@ -136,6 +136,7 @@ class FakeModel final : public Model {
     f.generates = !load.embeddings;
     for (const auto word : kWords) f.piece_max = std::max(f.piece_max, word.size());
     f.memory_bytes = settings.size_bytes;
+    f.parked_bytes = static_cast<uint64_t>(f.cells) * sizeof(Token) * 2;
     f.info = {{"architecture", "fake"},
               {"name", load.name.empty() ? "fake" : load.name},
               {"parameters", 0},
@@ -236,6 +237,27 @@ class FakeModel final : public Model {
   void share(Sequence from, Sequence to, Position until) override {
     cells_[to] = cells_[from];
     cells_[to].tokens.resize(until);
+  }
+
+  size_t state_size(Sequence sequence) const override {
+    const size_t tokens = cells_[sequence].tokens.size();
+    return tokens == 0 ? 0 : sizeof(Position) + tokens * sizeof(Token);
+  }
+  bool save(Sequence sequence, std::span<std::byte> into) override {
+    const auto& cells = cells_[sequence];
+    std::memcpy(into.data(), &cells.first, sizeof(Position));
+    std::memcpy(into.data() + sizeof(Position), cells.tokens.data(),
+                into.size() - sizeof(Position));
+    return true;
+  }
+  bool restore(Sequence to, std::span<const std::byte> state) override {
+    auto& cells = cells_[to];
+    if (!cells.tokens.empty()) return false;
+    std::memcpy(&cells.first, state.data(), sizeof(Position));
+    cells.tokens.resize((state.size() - sizeof(Position)) / sizeof(Token));
+    std::memcpy(cells.tokens.data(), state.data() + sizeof(Position),
+                state.size() - sizeof(Position));
+    return true;
   }
 
   Position first_position(Sequence sequence) const override {

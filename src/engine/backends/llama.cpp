@@ -33,6 +33,8 @@ namespace {
 constexpr Tokens kEmbeddingContextMax =
     2048;  // the whole input is one batch, so its buffers grow with it
 constexpr uint32_t kSequencesMax = 64;
+// Of conversations that rest, outside of the cells; no more than the cells themselves take.
+constexpr Bytes kParkedMax = MiB(256);
 constexpr uint32_t kEmbeddingSequences = 16;
 constexpr uint32_t kThreadsMax = 256;
 // How long the pool's threads spin for the next piece of work, 0 to 100. With 0, two workers that
@@ -105,6 +107,18 @@ class LlamaModel final : public Model {
   }
   Position first_position(Sequence sequence) const override {
     return llama_memory_seq_pos_min(memory(), sequence);
+  }
+  size_t state_size(Sequence sequence) const override {
+    if (first_position(sequence) < 0) return 0;
+    return llama_state_seq_get_size(context_.get(), sequence);
+  }
+  bool save(Sequence sequence, std::span<std::byte> into) override {
+    return llama_state_seq_get_data(context_.get(), reinterpret_cast<uint8_t*>(into.data()),
+                                    into.size(), sequence) == into.size();
+  }
+  bool restore(Sequence to, std::span<const std::byte> state) override {
+    return llama_state_seq_set_data(context_.get(), reinterpret_cast<const uint8_t*>(state.data()),
+                                    state.size(), to) == state.size();
   }
   Result<std::vector<float>> embed(std::span<const std::span<const Token>> inputs) override;
 
@@ -254,9 +268,13 @@ Result<> LlamaModel::make_context(const wire::Load& load) {
   facts_.window = static_cast<Tokens>(std::max(0, llama_model_n_swa(model_.get())));
   facts_.info["context"] = facts_.context;
   facts_.info["embedding_length"] = std::max(0, llama_model_n_embd_out(model_.get()));
+  uint64_t state = 0;
   for (const auto& [type, bytes] : llama_get_memory_breakdown(context_.get())) {
     facts_.memory_bytes += bytes.total();
+    state += bytes.context;
   }
+  if (facts_.generates) facts_.parked_bytes = std::min(state, kParkedMax.n);
+  facts_.memory_bytes += facts_.parked_bytes;
   return Unit{};
 }
 
@@ -419,12 +437,12 @@ Result<std::string> prepare(Options& options) {
 // 13.
 Result<> check_file(FILE* file) {
   unsigned char header[24] = {};
-  std::rewind(file);
-  const size_t n = std::fread(header, 1, sizeof header, file);
-  uint64_t size = n;
-  if (std::fseek(file, 0, SEEK_END) == 0)
-    size = std::max<uint64_t>(n, static_cast<uint64_t>(std::max(0L, std::ftell(file))));
-  std::rewind(file);
+  const ssize_t got = ::pread(::fileno(file), header, sizeof header, 0);
+  const off_t end = ::lseek(::fileno(file), 0, SEEK_END);
+  if (got < 0 || end < 0 || std::fseek(file, 0, SEEK_SET) != 0)
+    return Error{Code::Io, "the file cannot be read; look at the disk, or fetch it again"};
+  const auto n = static_cast<size_t>(got);
+  const uint64_t size = std::max<uint64_t>(n, static_cast<uint64_t>(end));
   if (n == 0) return Error{Code::Corrupt, "the file is empty; fetch it again"};
   if (n < 4 || std::memcmp(header, "GGUF", 4) != 0) {
     return Error{Code::Invalid,
@@ -455,7 +473,8 @@ Result<> check_file(FILE* file) {
 }
 
 Result<std::unique_ptr<Model>> load(const LoadOrder& order, Pulse& pulse) {
-  const File file(::fdopen(::dup(order.file), "rb"));
+  const int copy = ::dup(order.file);
+  const File file(copy < 0 ? nullptr : ::fdopen(copy, "rb"));
   if (!file) return Error{Code::Io, "the model's descriptor is not open for reading"};
   TRY(check_file(file.get()));
 

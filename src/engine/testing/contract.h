@@ -302,6 +302,32 @@ TEST_P(BackendContract, AnInterruptedStepIsTakenBackWhole) {
   EXPECT_EQ((*again)[1].text, undisturbed);
 }
 
+TEST_P(BackendContract, AConversationThatRestsLeavesTheCellsAndComesBackWhole) {
+  const auto follow_up = [&](bool disturbed) {
+    auto t = talk(1024);
+    t->complete(1, words(300), greedy(8));
+    EXPECT_TRUE(t->run());
+    EXPECT_EQ(t->batcher.parked().count(), 1U);
+    const Tokens before = (*t)[1].done->prompt_tokens;
+    if (disturbed) {
+      t->complete(2, " one two" + words(200), greedy(4));
+      EXPECT_TRUE(t->run());
+      const auto& slots = t->batcher.slots();
+      EXPECT_LT(slots.cells_total() - slots.cells_free(), before) << "the first is still there";
+    }
+    t->complete(3, words(300) + " one two three", greedy(8));
+    EXPECT_TRUE(t->run());
+    // a short window has a hole where the answer's end is cut off, and is computed again
+    const Tokens window = t->model->facts().window;
+    if (window == 0 || window > before + 8) {
+      EXPECT_GE((*t)[3].started->reused_tokens, before - 1);
+    }
+    return (*t)[3].text;
+  };
+  const std::string undisturbed = follow_up(false);
+  EXPECT_EQ(follow_up(true), undisturbed);
+}
+
 TEST_P(BackendContract, EveryStringOfBytesIsReadOrRefused) {
   auto t = talk();
   std::mt19937 random(3);
