@@ -99,9 +99,9 @@ class Stream:
 
     def until_text(self):
         """Reads until the first letters of the answer are there."""
-        events = self.events()
-        while not self.text and not self.error:
-            next(events)
+        for _ in self.events():
+            if self.text or self.error:
+                break
         return self
 
     def rest(self):

@@ -157,6 +157,7 @@ Conversation::Next Conversation::obey(const std::string& command) {
 }
 
 void Conversation::set_model(const std::string& name) {
+  const InterruptsDaemon interrupts_daemon(context_.daemon);
   auto models = lares::app::ask(
       context_.daemon, "GET",
       name.empty() ? "/lares/v1/models" : cat("/lares/v1/models/", path_escaped(name)));

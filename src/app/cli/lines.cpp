@@ -22,21 +22,22 @@ constexpr int kHistoryMax = 1'000;  // lines, in memory
 
 volatile std::sig_atomic_t interrupted = 0;
 void on_interrupt(int) { interrupted = 1; }
+sigset_t while_waiting;  // the signals that are held back while a key is waited for: not SIGINT
 
 // libedit's own reader goes on after a signal; Ctrl-C must bring a fresh prompt. So bytes are read
 // here.
 int read_character(EditLine* /*editor*/, wchar_t* character) {
   std::mbstate_t state{};
   for (;;) {
-    char byte = 0;
-    const ssize_t got = ::read(STDIN_FILENO, &byte, 1);
-    if (got < 0 && errno == EINTR && interrupted == 0) continue;  // the window changed its size
-    if (got < 0 && errno == EAGAIN) {
-      pollfd ready{.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
-      ::poll(&ready, 1, -1);
-      if (interrupted == 0) continue;
+    // the one place that lets Ctrl-C in: elsewhere it could come between a look and a wait
+    pollfd ready{.fd = STDIN_FILENO, .events = POLLIN, .revents = 0};
+    if (::ppoll(&ready, 1, nullptr, &while_waiting) < 0) {
+      if (errno == EINTR && interrupted == 0) continue;  // the window changed its size
       return -1;
     }
+    char byte = 0;
+    const ssize_t got = ::read(STDIN_FILENO, &byte, 1);
+    if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (got < 0) return -1;
     if (got == 0) return 0;
     const size_t length = std::mbrtowc(character, &byte, 1, &state);
@@ -66,8 +67,14 @@ class TerminalLines final : public Lines {
     el_set(editor_, EL_HIST, history, history_);
     el_set(editor_, EL_GETCFN, &read_character);
     el_set(editor_, EL_BIND, "^R", "em-inc-search-prev", nullptr);
+    // For as long as the conversation lasts: one that comes a moment after an answer's end, when
+    // there is nothing left to stop, must not end it.
+    struct sigaction action{};
+    action.sa_handler = on_interrupt;
+    ::sigaction(SIGINT, &action, &before_);
   }
   ~TerminalLines() override {
+    ::sigaction(SIGINT, &before_, nullptr);
     el_end(editor_);
     history_end(history_);
   }
@@ -76,16 +83,16 @@ class TerminalLines final : public Lines {
 
   Got next(std::string_view prompt, std::string& line) override {
     prompt_ = prompt;
+    sigset_t interrupt;
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    ::pthread_sigmask(SIG_BLOCK, &interrupt, &while_waiting);
     interrupted = 0;
-    struct sigaction action{};
-    struct sigaction before{};
-    action.sa_handler = on_interrupt;  // without SA_RESTART: the read ends
-    ::sigaction(SIGINT, &action, &before);
     int count = 0;
     // before the prompt is shown: what is typed at it, Ctrl-D too, is a key from then on
     el_set(editor_, EL_PREP_TERM, 1);
     const char* got = el_gets(editor_, &count);
-    ::sigaction(SIGINT, &before, nullptr);
+    ::pthread_sigmask(SIG_SETMASK, &while_waiting, nullptr);
     if (interrupted != 0) {
       el_set(editor_, EL_REFRESH);
       el_reset(editor_);
@@ -112,6 +119,7 @@ class TerminalLines final : public Lines {
   EditLine* editor_ = nullptr;
   History* history_ = nullptr;
   std::string prompt_;
+  struct sigaction before_{};
 };
 
 class PipeLines final : public Lines {
