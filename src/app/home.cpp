@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <charconv>
 #include <cstdlib>
 
@@ -82,6 +83,15 @@ Holder holder_from(std::string_view text) {
   return holder;
 }
 
+bool process_lives(int64_t pid) {
+  if (pid <= 0 || pid > INT32_MAX) return false;
+  if (::kill(static_cast<pid_t>(pid), 0) != 0) return errno != ESRCH;
+  const auto stat = read_file(cat("/proc/", pid, "/stat"), KiB(4));
+  if (!stat) return true;
+  const size_t name_end = stat->rfind(')');  // the name before it may hold anything
+  return name_end == std::string::npos || stat->compare(name_end, 3, ") Z") != 0;
+}
+
 fs::path socket_in_use(const Home& home) {
   const auto text = read_file(Home::lock(home.data), KiB(8));
   if (!text) return {};
@@ -90,7 +100,7 @@ fs::path socket_in_use(const Home& home) {
   const char* end = holder.pid.data() + holder.pid.size();
   const auto [read_to, wrong] = std::from_chars(holder.pid.data(), end, pid);
   // the socket of one that is gone may be another folder's by now
-  if (wrong != std::errc() || read_to != end || pid <= 0 || ::kill(pid, 0) != 0) return {};
+  if (wrong != std::errc() || read_to != end || !process_lives(pid)) return {};
   return std::move(holder.socket);
 }
 

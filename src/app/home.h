@@ -35,6 +35,10 @@ struct Holder {
 };
 std::string to_text(const Holder& holder);
 Holder holder_from(std::string_view text);  // what is missing stays empty
+
+// False as soon as the process has ended, although nobody may have asked for its exit status yet:
+// the first process of a container often never does.
+bool process_lives(int64_t pid);
 // Where the daemon that has the data folder listens; empty when none that runs has it. Only a
 // place to try: Client::connect() still refuses the socket of another user.
 std::filesystem::path socket_in_use(const Home& home);

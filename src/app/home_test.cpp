@@ -125,6 +125,18 @@ TEST(Clone, IsFoundFromItsBuildFolderAndFromAnInstallationUntilItIsGone) {
   std::filesystem::remove_all(base);
 }
 
+TEST(Process, HasEndedThoughNobodyAskedForItsStatus) {
+  EXPECT_TRUE(process_lives(::getpid()));
+  EXPECT_FALSE(process_lives(0));
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(0);
+  siginfo_t info{};
+  ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT), 0);
+  EXPECT_FALSE(process_lives(child));
+  ::waitpid(child, nullptr, 0);
+  EXPECT_FALSE(process_lives(child));
+}
+
 struct HolderTest : testing::Test {
   HolderTest() {
     base = testing::TempDir() + "holder-XXXXXX";

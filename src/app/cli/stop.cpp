@@ -1,11 +1,9 @@
 // lares stop: ends the daemon, and waits until it has ended.
 #include <poll.h>
 
-#include <cerrno>
-#include <csignal>
-
 #include "app/cli/answer.h"
 #include "app/cli/show.h"
+#include "app/home.h"
 #include "base/text.h"
 
 namespace lares::app {
@@ -21,7 +19,7 @@ constexpr Example kExamples[] = {
 // Gone: its process is no more. The socket alone may be closed long before.
 bool gone(Daemon& daemon, uint64_t pid) {
   if (pid == 0) return !daemon.running();
-  return ::kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH;
+  return !process_lives(static_cast<int64_t>(pid));
 }
 
 Result<int> run(Context& context, const Arguments& arguments) {
