@@ -162,7 +162,7 @@ Result<> Client::send(std::string_view bytes) {
     const ssize_t put = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (put > 0) {
       bytes.remove_prefix(static_cast<size_t>(put));
-    } else if (errno == EAGAIN) {
+    } else if (put == 0 || errno == EAGAIN) {
       TRY(ready(POLLOUT, limits_.idle));
     } else if (errno == EPIPE || errno == ECONNRESET) {
       return Unit{};  // the daemon may have said why: its answer is read

@@ -41,6 +41,7 @@ const std::vector<Endpoint> kEndpoints = {
 const Routes& routes() {
   static const Routes all([] {
     std::vector<const Endpoint*> endpoints;
+    endpoints.reserve(std::size(kEndpoints));
     for (const Endpoint& endpoint : kEndpoints) endpoints.push_back(&endpoint);
     return endpoints;
   }());

@@ -320,8 +320,8 @@ awaitable<bool> Connection::send(std::string_view bytes) {
       due_never();
       continue;
     }
-    if (errno == EINTR) continue;
-    if (errno != EAGAIN) {
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0 && errno != EAGAIN) {
       failed_ = true;
       co_return false;
     }

@@ -86,6 +86,7 @@ std::vector<double> token_latencies(size_t streams, size_t tokens) {
   std::vector<double> took;
   std::jthread reader([&] {
     std::vector<pollfd> waits;
+    waits.reserve(clients.size());
     for (const Fd& fd : clients) waits.push_back({fd.get(), POLLIN, 0});
     std::array<char, 4096> block{};
     while (took.size() < streams * tokens) {
