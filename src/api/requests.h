@@ -6,6 +6,7 @@
 // are errors. Not the shapes of answers (answer.h). Pure functions; any thread.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>

@@ -6,6 +6,7 @@
 // daemon's run-loop thread; whoever gives a Sink or Reply moves on to its own thread from there.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>

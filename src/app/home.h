@@ -2,6 +2,7 @@
 // puts all under one folder; otherwise XDG.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>

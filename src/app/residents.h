@@ -14,6 +14,7 @@
 // Owned by the run-loop thread; nothing here blocks but the opening of a model's file.
 #pragma once
 
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>

@@ -4,6 +4,7 @@
 // plain value afterwards, of which each room gets the few fields that it needs.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <span>

@@ -18,6 +18,7 @@
 // interrupt().
 #pragma once
 
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>

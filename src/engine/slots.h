@@ -6,6 +6,7 @@
 //                                    idle --place(), take()--> busy
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <span>

@@ -3,6 +3,7 @@
 // caller brings the time. Used by one reader thread.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 

@@ -6,6 +6,7 @@
 // new name and a fresh one begun.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>

@@ -5,6 +5,8 @@
 // size. An estimate that is too high costs an eviction, one that is too low costs the machine.
 #pragma once
 
+#include <cstdint>
+
 #include "base/json.h"
 #include "base/units.h"
 #include "inventory/models.h"

@@ -3,6 +3,7 @@
 // waiting notice has its own for as long as it waits.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>

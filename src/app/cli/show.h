@@ -2,6 +2,7 @@
 // missing or of another type reads as empty: an older or newer daemon must not crash a command.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 

@@ -2,6 +2,7 @@
 // (plain_text.h) as they come in. Pure; no thread.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 

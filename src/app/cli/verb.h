@@ -3,6 +3,7 @@
 // holds no logic that the API does not have: it asks the daemon and prints what it says.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <span>
