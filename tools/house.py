@@ -23,6 +23,14 @@ def free_port():
         return s.getsockname()[1]
 
 
+def alive(pid):
+    """False as soon as it has ended, although nobody may have asked for its exit status yet."""
+    try:
+        return "State:\tZ" not in pathlib.Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
 def wait_for_health(port, process, limit_s=120):
     until = time.monotonic() + limit_s
     while time.monotonic() < until:

@@ -26,7 +26,7 @@ import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
-from house import programs  # noqa: E402
+from house import alive, programs  # noqa: E402
 
 LIMIT_S = 60  # for what takes milliseconds: a loaded machine, a build with sanitizers
 MODEL = "smollm2-135m-instruct.q4_1.gguf"

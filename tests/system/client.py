@@ -9,7 +9,7 @@ import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
-from house import House  # noqa: E402
+from house import House, alive  # noqa: E402,F401
 
 LIMIT_S = 120  # for what takes milliseconds: a loaded machine, a build with sanitizers
 FAKE = ["--engine=fake"]
@@ -127,13 +127,6 @@ def wait_until(true, what, limit_s=LIMIT_S):
             raise AssertionError(f"not within {limit_s} s: {what}")
         time.sleep(0.01)
     return value
-
-
-def alive(pid):
-    try:
-        return "State:\tZ" not in pathlib.Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return False
 
 
 class WithHouse(unittest.TestCase):
