@@ -22,13 +22,23 @@ WORDS = ("river stone garden window letter winter market bridge candle forest pa
          "teacher copper valley lantern orchard station").split()
 
 
-def machine():
-    model, flags = "unknown CPU", set()
+def cpu():
+    """Its name and the set of its flags, as the kernel tells them."""
+    name, flags = "unknown CPU", set()
     for line in open("/proc/cpuinfo", encoding="utf-8"):
         if line.startswith("model name"):
-            model = line.split(":", 1)[1].strip()
+            name = line.split(":", 1)[1].strip()
         if line.startswith("flags"):
             flags = set(line.split(":", 1)[1].split())
+    return name, flags
+
+
+def has_amx():
+    return "amx_int8" in cpu()[1]
+
+
+def machine():
+    model, flags = cpu()
     memory = int(open("/proc/meminfo", encoding="utf-8").readline().split()[1]) >> 20
     isa = "AMX" if "amx_int8" in flags else "AVX-512" if "avx512f" in flags else "AVX2" if "avx2" in flags else "SSE"
     commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
@@ -131,12 +141,12 @@ def built_peer():
 
 
 def peer_environment(path, variant):
-    """The environment that makes the peer compute with the same CPU variant as ours: its own unless it is AVX2."""
-    if variant != "haswell":
+    """The environment that makes the peer compute with the same CPU variant as ours; None, its own, where none is named."""
+    if not variant:
         return None
-    folder = pathlib.Path(path).resolve().parents[2] / "haswell" / "bin"
+    folder = pathlib.Path(path).resolve().parents[2] / variant / "bin"
     if not any(folder.glob("libggml-cpu.so*")):
-        sys.exit(f"no libggml-cpu.so in {folder}; run tools/bootstrap peer")
+        sys.exit(f"no libggml-cpu.so in {folder}; `tools/bootstrap peer` builds haswell and, on a CPU with AMX, zen4")
     return {**os.environ, "LD_LIBRARY_PATH": str(folder)}
 
 

@@ -8,6 +8,9 @@
 
 set(LARES_WARNINGS -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor
                    -Woverloaded-virtual -Wno-missing-field-initializers)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  list(APPEND LARES_WARNINGS -Wthread-safety -Werror=thread-safety)
+endif()
 if(LARES_STRICT)
   list(APPEND LARES_WARNINGS -Werror)
 endif()

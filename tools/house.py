@@ -157,8 +157,9 @@ class House(Served):
 
 def default_model():
     """The embedded model's file; LARES_TEST_MODELS or the person's own model folder."""
-    data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
-    for folder in (os.environ.get("LARES_TEST_MODELS"), os.path.join(data, "lares", "models")):
+    share = subprocess.run(["bash", "-c", '. "$0" && lares_folder share; echo "$REPLY"', ROOT / "tools" / "folders.sh"],
+                           capture_output=True, text=True).stdout.strip()
+    for folder in (os.environ.get("LARES_TEST_MODELS"), os.path.join(share, "models")):
         for file in sorted(pathlib.Path(folder).glob("*.gguf")) if folder else []:
             if "smollm2-135m" in file.name.lower():
                 return file

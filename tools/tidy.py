@@ -77,6 +77,8 @@ BANNED_CODE = [
     (r"\bthrow\b", "errors are a Result<T>; bugs are an assert", "*"),
     (r"\bsleep_for\b|\bsleep_until\b|(?<![\w.>])u?sleep\s*\(", "use FakeClock and run_one(); a test does not wait",
      "*_test.cpp"),
+    (r"\bstd::(recursive_|shared_|timed_)?mutex\b|\bstd::(lock_guard|unique_lock|scoped_lock|condition_variable\w*)\b",
+     "use Mutex, MutexLock and Condition with GUARDED_BY (base/mutex.h)", "*"),
     (r"\bNDEBUG\b", "assertions are always on (docs/decisions/0007-assertions-always.md)", "*"),
 ]
 # (pattern in a string literal, what to write instead)
@@ -248,7 +250,7 @@ def banned_code(tree):
     for name in tree.sources():
         code, inner = blanked(tree.text(name)).split("\n"), name[len("src/"):]
         for pattern, instead, files in BANNED_CODE:
-            if not fnmatch.fnmatch(name, files) or matches(inner, HELPERS):
+            if not fnmatch.fnmatch(name, files) or matches(inner, HELPERS) or inner == "base/mutex.h":
                 continue
             if files == "*_test.cpp" and matches(inner, REAL_TIME_TESTS):
                 continue

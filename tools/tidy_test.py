@@ -71,11 +71,14 @@ class Rules(unittest.TestCase):
                                      "std::expected<int, int> e;\n"
                                      "int get_it();\n"
                                      "x.get_it(); std::get_if<0>(&v); y->get_ref();\n"
-                                     "co_await z;\n")
+                                     "co_await z;\n"
+                                     "std::mutex m;\n")
+        self.write("src/base/mutex.h", "std::mutex m;\n")
         self.write("src/api/http.cpp", "co_await z;\n")
         self.write("src/base/a_test.cpp", "std::this_thread::sleep_for(1s);\n")
         self.assertEqual(sorted(self.found(tidy.banned_code)),
-                         [("src/base/a.cpp", 3), ("src/base/a.cpp", 4), ("src/base/a.cpp", 6), ("src/base/a_test.cpp", 1)])
+                         [("src/base/a.cpp", 3), ("src/base/a.cpp", 4), ("src/base/a.cpp", 6), ("src/base/a.cpp", 7),
+                          ("src/base/a_test.cpp", 1)])
 
     def test_tests_of_real_processes_may_wait_and_helpers_may_do_as_tests_do(self):
         self.write("src/host/worker_test.cpp", "std::this_thread::sleep_for(1ms);\n")

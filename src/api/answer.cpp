@@ -1,7 +1,6 @@
 #include "api/answer.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cmath>
 #include <cstring>

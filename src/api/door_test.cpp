@@ -13,6 +13,7 @@ namespace lares::api {
 namespace {
 
 using consent::Right;
+using namespace std::string_literals;
 
 void answers_nothing(const Request&, std::shared_ptr<Responder>, Service&) {}
 
@@ -583,7 +584,7 @@ TEST(DoorHead, GoodOnesAreTakenApart) {
 TEST(DoorHead, BytesBehindItAreLeftForTheBody) {
   HeadSearch search;
   const std::string head = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-  EXPECT_EQ(std::get<size_t>(head_end(head + "\n\0\r more", search, Limits{})), head.size());
+  EXPECT_EQ(std::get<size_t>(head_end(head + "\n\0\r more"s, search, Limits{})), head.size());
 }
 
 TEST(DoorHead, HalfAHeadIsNotWholeYet) {
@@ -593,21 +594,21 @@ TEST(DoorHead, HalfAHeadIsNotWholeYet) {
 
 TEST(DoorHead, EveryFormThatReadersDisagreeOnIsRefused) {
   for (const std::string& bytes : std::vector<std::string>{
-           "GET / HTTP/1.1\nHost: a\n\n",                         // line feeds alone
-           "GET / HTTP/1.1\r\nHost: a\r\nX: b\rc\r\n\r\n",        // a carriage return alone
-           "GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n",        // a folded line
-           "GET / HTTP/1.1\r\n Host: a\r\n\r\n",                  // a blank before the first field
-           "GET / HTTP/1.1\r\nHost : a\r\n\r\n",                  // a blank before the colon
-           "GET / HTTP/1.1\r\nHo st: a\r\n\r\n",                  // a blank in the name
-           "GET / HTTP/1.1\r\n: a\r\n\r\n",                       // no name
-           "GET / HTTP/1.1\r\nHost\r\n\r\n",                      // no colon
-           "GET / HTTP/1.1\r\nH\xc3\xb6st: a\r\n\r\n",            // a letter that is none
-           std::string("GET / HTTP/1.1\r\nX: a\0b\r\n\r\n", 27),  // NUL
-           "GET / HTTP/1.1\r\nX: a\x7f\r\n\r\n",                  // DEL
-           "GET  / HTTP/1.1\r\n\r\n",                             // two blanks
-           "GET / HTTP/1.1 \r\n\r\n",                             // a blank at the end
-           "GET\t/\tHTTP/1.1\r\n\r\n",                            // tabs
-           "GET /\r\n\r\n",                                       // HTTP/0.9
+           "GET / HTTP/1.1\nHost: a\n\n",                   // line feeds alone
+           "GET / HTTP/1.1\r\nHost: a\r\nX: b\rc\r\n\r\n",  // a carriage return alone
+           "GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n",  // a folded line
+           "GET / HTTP/1.1\r\n Host: a\r\n\r\n",            // a blank before the first field
+           "GET / HTTP/1.1\r\nHost : a\r\n\r\n",            // a blank before the colon
+           "GET / HTTP/1.1\r\nHo st: a\r\n\r\n",            // a blank in the name
+           "GET / HTTP/1.1\r\n: a\r\n\r\n",                 // no name
+           "GET / HTTP/1.1\r\nHost\r\n\r\n",                // no colon
+           "GET / HTTP/1.1\r\nH\xc3\xb6st: a\r\n\r\n",      // a letter that is none
+           "GET / HTTP/1.1\r\nX: a\0b\r\n\r\n"s,            // NUL
+           "GET / HTTP/1.1\r\nX: a\x7f\r\n\r\n",            // DEL
+           "GET  / HTTP/1.1\r\n\r\n",                       // two blanks
+           "GET / HTTP/1.1 \r\n\r\n",                       // a blank at the end
+           "GET\t/\tHTTP/1.1\r\n\r\n",                      // tabs
+           "GET /\r\n\r\n",                                 // HTTP/0.9
            "GET / HTTP/1.2\r\n\r\n",
            "GET / HTTP/2.0\r\n\r\n",
            "GET / http/1.1\r\n\r\n",
@@ -622,7 +623,7 @@ TEST(DoorHead, EveryFormThatReadersDisagreeOnIsRefused) {
            "GET /\xc3\xbc HTTP/1.1\r\n\r\n",  // not escaped
            " GET / HTTP/1.1\r\n\r\n",
            "G(T / HTTP/1.1\r\n\r\n",
-           "\x16\x03\x01\x02\x00\x01\x00\x01\xfc",  // TLS
+           "\x16\x03\x01\x02\x00\x01\x00\x01\xfc"s,  // TLS
        })
     expect_status(400, bytes);
   expect_status(400, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");

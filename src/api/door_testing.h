@@ -12,13 +12,11 @@
 
 #include <array>
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <cstring>
 #include <deque>
 #include <filesystem>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +24,7 @@
 #include "api/client.h"
 #include "api/http.h"
 #include "base/file.h"
+#include "base/mutex.h"
 #include "base/text.h"
 
 namespace lares::api::testing {
@@ -45,49 +44,55 @@ class FakeService final : public Service {
   void ask(const std::string&, Json, Reply) override {}
 
   void hold(const Request& request, std::shared_ptr<Responder> responder) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     held_.push_back(std::move(responder));
     paths_.push_back(request.path);
     changed_.notify_all();
   }
   void gone() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     gone_++;
     gone_at_ = std::chrono::steady_clock::now();
     changed_.notify_all();
   }
   // The next held responder; nullptr when none comes.
   std::shared_ptr<Responder> next() {
-    std::unique_lock lock(mutex_);
-    if (!changed_.wait_for(lock, kPatience, [&] { return !held_.empty(); })) return nullptr;
+    const MutexLock lock(mutex_);
+    const auto until = std::chrono::steady_clock::now() + kPatience;
+    while (held_.empty() && std::chrono::steady_clock::now() < until)
+      changed_.wait_until(mutex_, until);
+    if (held_.empty()) return nullptr;
     auto responder = std::move(held_.front());
     held_.pop_front();
     return responder;
   }
   bool wait_for_gone(size_t count) {
-    std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, kPatience, [&] { return gone_ >= count; });
+    const MutexLock lock(mutex_);
+    const auto until = std::chrono::steady_clock::now() + kPatience;
+    while (gone_ < count && std::chrono::steady_clock::now() < until)
+      changed_.wait_until(mutex_, until);
+    return gone_ >= count;
   }
   size_t gone_count() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return gone_;
   }
   std::chrono::steady_clock::time_point gone_at() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return gone_at_;
   }
   size_t called() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return paths_.size();
   }
 
  private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<std::shared_ptr<Responder>> held_;
-  std::vector<std::string> paths_;
-  size_t gone_ = 0;
-  std::chrono::steady_clock::time_point gone_at_;
+  Mutex mutex_;
+  Condition changed_;
+  std::deque<std::shared_ptr<Responder>> held_ GUARDED_BY(mutex_);
+  std::vector<std::string> paths_ GUARDED_BY(mutex_);
+  size_t gone_ GUARDED_BY(mutex_) = 0;
+  std::chrono::steady_clock::time_point gone_at_ GUARDED_BY(mutex_);
 };
 
 inline FakeService& fake(Service& service) { return static_cast<FakeService&>(service); }

@@ -60,6 +60,9 @@ struct Endpoint {
   consent::Right right;
   std::string_view summary;      // one sentence, for /openapi.json
   std::string_view schema = "";  // JSON schema of the request body as JSON text, "" for none
+  std::string_view query = "";   // JSON object of the query's fields to their schemas, "" for none
+  std::string_view answer = "";  // what 200 brings: a name among shapes(), "" for plain text
+  std::string_view chunk = "";   // the same for each event of a stream, "" where there is none
   ErrorShape shape = ErrorShape::OpenAi;
   void (*run)(const Request& request, std::shared_ptr<Responder> responder,
               Service& service) = nullptr;
@@ -72,7 +75,9 @@ inline void answer_json(Responder& responder, const Json& json, int status = 200
   responder.whole(status, "application/json", dump(json));
 }
 
-// /openapi.json, OpenAPI 3.1, from the registered endpoints.
+// /openapi.json, OpenAPI 3.1, from the registered endpoints and the shapes of their answers.
 Json openapi();
+// Name to JSON schema of everything that is answered.
+Json shapes();
 
 }  // namespace lares::api

@@ -52,7 +52,7 @@ void Exchange::notify_locked() {
 
 void Exchange::whole(Start start, std::string body) {
   std::function<void()> unused;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   assert(stage_ == Stage::Open);
   stage_ = Stage::Ended;
   unused.swap(gone_call_);
@@ -63,7 +63,7 @@ void Exchange::whole(Start start, std::string body) {
 }
 
 void Exchange::begin(Start start) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   assert(stage_ == Stage::Open);
   stage_ = Stage::Streaming;
   if (gone_) return;
@@ -72,7 +72,7 @@ void Exchange::begin(Start start) {
 }
 
 void Exchange::write(std::string_view bytes) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   assert(stage_ == Stage::Streaming);
   if (gone_ || overflowed_ || bytes.empty()) return;
   if (bytes_.size() + in_flight_ + bytes.size() > buffer_max_) {
@@ -86,7 +86,7 @@ void Exchange::write(std::string_view bytes) {
 
 void Exchange::end() {
   std::function<void()> unused;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   assert(stage_ == Stage::Streaming);
   stage_ = Stage::Ended;
   if (!overflowed_) unused.swap(gone_call_);  // else the client is gone, and leave() says so
@@ -95,7 +95,7 @@ void Exchange::end() {
 
 void Exchange::on_gone(std::function<void()> call) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     assert(!gone_call_);
     if (!gone_) {
       if (stage_ != Stage::Ended) gone_call_ = std::move(call);
@@ -111,7 +111,7 @@ void Exchange::on_gone(std::function<void()> call) {
 
 void Exchange::abandon() {
   std::function<void()> unused;
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (stage_ == Stage::Ended || gone_) return;
   if (stage_ == Stage::Open) {
     const Error error{Code::Io,
@@ -128,7 +128,7 @@ void Exchange::abandon() {
 }
 
 Exchange::Part Exchange::take() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   notified_ = false;
   Part part{.start = std::exchange(start_, std::nullopt),
             .bytes = std::exchange(bytes_, {}),
@@ -139,24 +139,24 @@ Exchange::Part Exchange::take() {
 }
 
 void Exchange::sent() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   in_flight_ = 0;
 }
 
 bool Exchange::ended() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return stage_ == Stage::Ended;
 }
 
 bool Exchange::overflowed() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return overflowed_;
 }
 
 void Exchange::leave() {
   std::function<void()> call;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (gone_) return;
     gone_ = true;
     call.swap(gone_call_);
@@ -166,7 +166,7 @@ void Exchange::leave() {
 }
 
 void Exchange::detach() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   notify_ = nullptr;
   post_ = nullptr;
 }

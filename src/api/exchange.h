@@ -7,12 +7,12 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "api/endpoint.h"
+#include "base/mutex.h"
 #include "base/result.h"
 
 namespace lares::api {
@@ -66,21 +66,21 @@ class Exchange {
   const ErrorShape shape;
 
  private:
-  void notify_locked();
+  void notify_locked() REQUIRES(mutex_);
   enum class Stage { Open, Streaming, Ended };
   const size_t buffer_max_;
-  mutable std::mutex mutex_;  // guards everything below
-  std::function<void()> notify_;
-  std::function<void(std::function<void()>)> post_;
-  Stage stage_ = Stage::Open;
-  std::optional<Start> start_;
-  std::string bytes_;
-  size_t in_flight_ = 0;
-  bool notified_ = false;
-  bool gone_ = false;
-  bool overflowed_ = false;
-  bool broken_ = false;
-  std::function<void()> gone_call_;
+  mutable Mutex mutex_;
+  std::function<void()> notify_ GUARDED_BY(mutex_);
+  std::function<void(std::function<void()>)> post_ GUARDED_BY(mutex_);
+  Stage stage_ GUARDED_BY(mutex_) = Stage::Open;
+  std::optional<Start> start_ GUARDED_BY(mutex_);
+  std::string bytes_ GUARDED_BY(mutex_);
+  size_t in_flight_ GUARDED_BY(mutex_) = 0;
+  bool notified_ GUARDED_BY(mutex_) = false;
+  bool gone_ GUARDED_BY(mutex_) = false;
+  bool overflowed_ GUARDED_BY(mutex_) = false;
+  bool broken_ GUARDED_BY(mutex_) = false;
+  std::function<void()> gone_call_ GUARDED_BY(mutex_);
 };
 
 // The writing end. When the last holder lets go without an answer, the client is told so.

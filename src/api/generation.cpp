@@ -1,12 +1,12 @@
 #include "api/generation.h"
 
 #include <chrono>
-#include <mutex>
 #include <optional>
 #include <utility>
 
 #include "api/answer.h"
 #include "base/clock.h"
+#include "base/mutex.h"
 #include "base/text.h"
 
 namespace lares::api {
@@ -29,12 +29,12 @@ class Works {
   // Submits unless the request is over already.
   void submit(Work work, std::shared_ptr<Sink> sink) {
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       if (over_) return;
     }
     // not under the lock: a sink may be called before submit() returns
     const WorkId id = service_.submit(std::move(work), std::move(sink));
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (over_) {
       service_.cancel(id);
     } else {
@@ -46,7 +46,7 @@ class Works {
   void end() {
     std::vector<WorkId> ids;
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       if (std::exchange(over_, true)) return;
       ids.swap(ids_);
     }
@@ -55,9 +55,9 @@ class Works {
 
  private:
   Service& service_;
-  std::mutex mutex_;
-  bool over_ = false;
-  std::vector<WorkId> ids_;
+  Mutex mutex_;
+  bool over_ GUARDED_BY(mutex_) = false;
+  std::vector<WorkId> ids_ GUARDED_BY(mutex_);
 };
 
 class Generation : public std::enable_shared_from_this<Generation> {

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <mutex>
 #include <thread>
 
 #include "api/client.h"
@@ -13,6 +12,7 @@
 #include "api/http.h"
 #include "base/bench.h"
 #include "base/file.h"
+#include "base/mutex.h"
 #include "base/text.h"
 
 namespace lares::api {
@@ -24,8 +24,8 @@ struct NoService final : Service {
   WorkId submit(Work, std::shared_ptr<Sink>) override { return 0; }
   void cancel(WorkId) override {}
   void ask(const std::string&, Json, Reply) override {}
-  std::mutex mutex;
-  std::vector<std::shared_ptr<Responder>> held;
+  Mutex mutex;
+  std::vector<std::shared_ptr<Responder>> held GUARDED_BY(mutex);
 };
 
 void run_whole(const Request&, std::shared_ptr<Responder> responder, Service&) {
@@ -34,7 +34,7 @@ void run_whole(const Request&, std::shared_ptr<Responder> responder, Service&) {
 void run_stream(const Request&, std::shared_ptr<Responder> responder, Service& service) {
   responder->begin_stream("text/event-stream");
   auto& holder = static_cast<NoService&>(service);
-  const std::lock_guard lock(holder.mutex);
+  const MutexLock lock(holder.mutex);
   holder.held.push_back(std::move(responder));
 }
 const Endpoint kWhole{.name = "GET /whole", .right = consent::Right::App, .run = run_whole};
@@ -79,7 +79,7 @@ std::vector<double> token_latencies(size_t streams, size_t tokens) {
     if (::send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) < 0) return {};
     clients.push_back(std::move(fd));
     for (;;) {  // in order, so that the responder of the same number is this client's
-      const std::lock_guard lock(door.service.mutex);
+      const MutexLock lock(door.service.mutex);
       if (door.service.held.size() > i) break;
     }
   }
@@ -102,18 +102,22 @@ std::vector<double> token_latencies(size_t streams, size_t tokens) {
       }
     }
   });
+  std::vector<std::shared_ptr<Responder>> held;
+  {
+    const MutexLock lock(door.service.mutex);
+    held.swap(door.service.held);
+  }
   constexpr std::chrono::milliseconds kBetween(50);
   const auto from = steady_clock::now();
   for (size_t token = 0; token < tokens; token++) {
     for (size_t i = 0; i < streams; i++) {
       std::this_thread::sleep_until(from + token * kBetween + i * kBetween / streams);
-      door.service.held[i]->write(
+      held[i]->write(
           cat("data: {\"text\": \"@", steady_clock::now().time_since_epoch().count(), "\"}\n\n"));
     }
   }
   reader.join();
-  for (const auto& responder : door.service.held) responder->end_stream();
-  door.service.held.clear();
+  for (const auto& responder : held) responder->end_stream();
   std::sort(took.begin(), took.end());
   return took;
 }

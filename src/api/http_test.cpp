@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 
 #include <atomic>
+#include <charconv>
 #include <thread>
 
 #include "api/door_testing.h"
@@ -185,7 +186,8 @@ TEST_F(HttpTest, WritesThatComeTogetherLeaveTogether) {
   std::string body;
   size_t chunks = 0;
   for (;; chunks++) {
-    const size_t size = std::strtoull(rest.data(), nullptr, 16);
+    size_t size = 0;
+    std::from_chars(rest.data(), rest.data() + rest.size(), size, 16);
     if (size == 0) break;
     rest.remove_prefix(rest.find("\r\n") + 2);
     body += rest.substr(0, size);

@@ -4,17 +4,23 @@
 namespace lares::api {
 namespace {
 
-Json error_schema(ErrorShape shape) {
-  if (shape == ErrorShape::Ollama)
-    return {{"type", "object"}, {"properties", {{"error", {{"type", "string"}}}}}};
-  const Json text{{"type", "string"}};
-  const Json text_or_null{{"type", Json::array({"string", "null"})}};
-  return {{"type", "object"},
-          {"properties",
-           {{"error",
-             {{"type", "object"},
-              {"properties",
-               {{"message", text}, {"type", text}, {"param", text_or_null}, {"code", text}}}}}}}};
+Json content(std::string_view shape) {
+  return {{"schema", {{"$ref", cat("#/components/schemas/", shape)}}}};
+}
+
+Json responses_of(const Endpoint& endpoint) {
+  Json bodies = Json::object();
+  if (endpoint.answer.empty()) {
+    bodies["text/plain"] = {{"schema", {{"type", "string"}}}};
+  } else {
+    bodies["application/json"] = content(endpoint.answer);
+  }
+  if (!endpoint.chunk.empty()) bodies["text/event-stream"] = content(endpoint.chunk);
+  const auto* error = endpoint.shape == ErrorShape::Ollama ? "ErrorText" : "Error";
+  return {{"200", {{"description", "the answer"}, {"content", std::move(bodies)}}},
+          {"default",
+           {{"description", "an error: what was wrong with which value, and what to do"},
+            {"content", {{"application/json", content(error)}}}}}};
 }
 
 // "GET /v1/models/{id}" as "get_v1_models_id".
@@ -35,16 +41,7 @@ Json operation_of(const Endpoint& endpoint, std::string_view path) {
   Json operation{{"operationId", operation_id(endpoint.name)},
                  {"summary", endpoint.summary},
                  {"x-lares-right", consent::name(endpoint.right)},
-                 {"responses",
-                  {{"200", {{"description", "the answer"}}},
-                   {"default",
-                    {{"description", "an error: what was wrong with which value, and what to do"},
-                     {"content",
-                      {{"application/json",
-                        {{"schema",
-                          {{"$ref", endpoint.shape == ErrorShape::Ollama
-                                        ? "#/components/schemas/ErrorText"
-                                        : "#/components/schemas/Error"}}}}}}}}}}}};
+                 {"responses", responses_of(endpoint)}};
   // an empty requirement among them: a caller without a token, where the right allows it
   if (endpoint.right == consent::Right::None) {
     operation["security"] = Json::array();
@@ -58,6 +55,14 @@ Json operation_of(const Endpoint& endpoint, std::string_view path) {
                                        {"in", "path"},
                                        {"required", true},
                                        {"schema", {{"type", "string"}}}});
+  }
+  if (!endpoint.query.empty()) {
+    const auto fields = parse_json(endpoint.query);
+    assert(fields);
+    for (const auto& [name, schema] : fields->items()) {
+      operation["parameters"].push_back(
+          {{"name", name}, {"in", "query"}, {"required", false}, {"schema", schema}});
+    }
   }
   if (!endpoint.schema.empty()) {
     auto schema = parse_json(endpoint.schema);
@@ -92,9 +97,7 @@ Json openapi() {
            {{"securitySchemes",
              {{"bearer", {{"type", "http"}, {"scheme", "bearer"}}},
               {"key", {{"type", "apiKey"}, {"in", "header"}, {"name", "x-api-key"}}}}},
-            {"schemas",
-             {{"Error", error_schema(ErrorShape::OpenAi)},
-              {"ErrorText", error_schema(ErrorShape::Ollama)}}}}}};
+            {"schemas", shapes()}}}};
 }
 
 }  // namespace lares::api

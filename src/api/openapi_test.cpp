@@ -18,6 +18,9 @@ const Endpoint kApp{.name = "POST /openapi-test/{id}/a/{part}",
                     .right = consent::Right::App,
                     .summary = "Two parameters.",
                     .schema = R"({"type":"object","properties":{"model":{"type":"string"}}})",
+                    .query = R"({"limit":{"type":"integer","minimum":1}})",
+                    .answer = "Health",
+                    .chunk = "Usage",
                     .shape = ErrorShape::Ollama,
                     .run = answers_nothing};
 const Endpoint kOwner{.name = "DELETE /openapi-test/{id}/a/{part}",
@@ -55,10 +58,14 @@ TEST(OpenApi, SecurityFollowsTheRight) {
 
 TEST(OpenApi, ParametersBodiesAndErrorsAreDescribed) {
   const Json operation = openapi()["paths"]["/openapi-test/{id}/a/{part}"]["post"];
-  ASSERT_EQ(operation["parameters"].size(), 2u);
+  ASSERT_EQ(operation["parameters"].size(), 3u);
   EXPECT_EQ(
       operation["parameters"][1],
       Json::parse(R"({"name":"part","in":"path","required":true,"schema":{"type":"string"}})"));
+  EXPECT_EQ(
+      operation["parameters"][2],
+      Json::parse(
+          R"({"name":"limit","in":"query","required":false,"schema":{"type":"integer","minimum":1}})"));
   EXPECT_EQ(operation["requestBody"]["content"]["application/json"]["schema"]["properties"]["model"]
                      ["type"],
             "string");
@@ -67,6 +74,30 @@ TEST(OpenApi, ParametersBodiesAndErrorsAreDescribed) {
   const Json components = openapi()["components"]["schemas"];
   EXPECT_EQ(components["Error"]["properties"]["error"]["properties"]["param"]["type"],
             Json::parse(R"(["string","null"])"));
+}
+
+TEST(OpenApi, AnswersAndTheEventsOfStreamsAreDescribed) {
+  const Json paths = openapi()["paths"];
+  const Json& content = paths["/openapi-test/{id}/a/{part}"]["post"]["responses"]["200"]["content"];
+  EXPECT_EQ(content["application/json"]["schema"]["$ref"], "#/components/schemas/Health");
+  EXPECT_EQ(content["text/event-stream"]["schema"]["$ref"], "#/components/schemas/Usage");
+  EXPECT_EQ(paths["/openapi-test/open"]["get"]["responses"]["200"]["content"],
+            Json::parse(R"({"text/plain":{"schema":{"type":"string"}}})"));
+}
+
+// Each "$ref" of the document leads somewhere.
+void expect_refs(const Json& part, const Json& document) {
+  if (part.is_object() && part.contains("$ref")) {
+    const auto pointer = Json::json_pointer(part["$ref"].get<std::string>().substr(1));
+    EXPECT_TRUE(document.contains(pointer)) << part;
+  }
+  if (!part.is_structured()) return;
+  for (const Json& item : part) expect_refs(item, document);
+}
+
+TEST(OpenApi, EveryReferenceLeadsSomewhere) {
+  const Json document = openapi();
+  expect_refs(document, document);
 }
 
 }  // namespace

@@ -8,7 +8,7 @@ Background::~Background() { end(); }
 
 void Background::end() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     ending_ = true;
   }
   wake_.notify_one();
@@ -17,7 +17,7 @@ void Background::end() {
 
 bool Background::post(Task task) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (ending_ || queue_.size() >= kQueueMax) return false;
     queue_.push_back(std::move(task));
   }
@@ -29,8 +29,8 @@ void Background::run() {
   for (;;) {
     Task task;
     {
-      std::unique_lock lock(mutex_);
-      wake_.wait(lock, [this] { return ending_ || !queue_.empty(); });
+      const MutexLock lock(mutex_);
+      while (!ending_ && queue_.empty()) wake_.wait(mutex_);
       if (queue_.empty()) return;
       task = std::move(queue_.front());
       queue_.pop_front();

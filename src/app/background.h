@@ -5,12 +5,11 @@
 // owner calls end() before it goes.
 #pragma once
 
-#include <condition_variable>
 #include <deque>
-#include <mutex>
 #include <thread>
 
 #include "base/loop.h"
+#include "base/mutex.h"
 
 namespace lares::app {
 
@@ -30,10 +29,10 @@ class Background {
 
  private:
   void run();
-  std::mutex mutex_;  // guards the next three
-  std::condition_variable wake_;
-  std::deque<Task> queue_;
-  bool ending_ = false;
+  Mutex mutex_;
+  Condition wake_;
+  std::deque<Task> queue_ GUARDED_BY(mutex_);
+  bool ending_ GUARDED_BY(mutex_) = false;
   std::thread thread_;  // last: it uses the others
 };
 

@@ -48,7 +48,7 @@ class Core final : public api::Service, Residents::Owner {
   static constexpr milliseconds kCancelMax{
       10'000};  // a worker that ignores Cancel for so long is ended
   static constexpr milliseconds kLookAfter{3'000};  // when nobody is in a hurry any more
-  static constexpr int64_t kDeadlineMaxMs = 24 * 3'600'000;
+  static constexpr int64_t kDeadlineMaxMs = int64_t{24} * 3'600'000;
   static constexpr size_t kAskedReceiptsMax = 1'000;
 
   struct Options {

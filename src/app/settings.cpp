@@ -29,7 +29,7 @@ constexpr Setting kSettings[] = {
     {"models.threads", "", "0", "threads of each model; 0: as many as there are cores",
      &Settings::models_threads, 0, 512},
     {"models.batch", "tokens", "512", "prompt tokens that are computed in one step",
-     &Settings::models_batch, 32, 8192},
+     &Settings::models_batch, 32, 4096},
     {"engine.variant", "", "the fastest that computes rightly here",
      "the build of the engine's CPU code to use, by name: haswell, icelake, zen4, ...",
      &Settings::engine_variant},

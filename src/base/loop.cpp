@@ -6,7 +6,7 @@ Loop::Loop(const Clock& clock, size_t queue_max) : clock_(clock), queue_max_(que
 
 bool Loop::post(Task task) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     if (stopping_ || queue_.size() >= queue_max_) return false;
     queue_.push_back(std::move(task));
   }
@@ -16,14 +16,14 @@ bool Loop::post(Task task) {
 
 void Loop::post_end(Task task) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     queue_.push_back(std::move(task));
   }
   wake_.notify_one();
 }
 
 Loop::TimerId Loop::after(milliseconds delay, Task task) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const TimerId id = next_timer_++;
   const SteadyTime due = clock_.now() + delay;
   timers_.emplace(id, Timer{due, std::move(task)});
@@ -34,7 +34,7 @@ Loop::TimerId Loop::after(milliseconds delay, Task task) {
 
 void Loop::cancel(TimerId timer) {
   Task dropped;  // ends after the lock: what it holds may post from its destructor
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const auto found = timers_.find(timer);
   if (found == timers_.end()) return;
   for (auto [it, end] = due_.equal_range(found->second.due); it != end; ++it) {
@@ -64,7 +64,7 @@ Task Loop::next_due_locked() {
 bool Loop::run_one() {
   Task task;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     task = next_due_locked();
   }
   if (!task) return false;
@@ -76,15 +76,15 @@ void Loop::run() {
   for (;;) {
     Task task;
     {
-      std::unique_lock lock(mutex_);
+      const MutexLock lock(mutex_);
       for (;;) {
         task = next_due_locked();
         if (task) break;
         if (stopping_) return;
         if (due_.empty()) {
-          wake_.wait(lock);
+          wake_.wait(mutex_);
         } else {
-          wake_.wait_until(lock, due_.begin()->first);
+          wake_.wait_until(mutex_, due_.begin()->first);
         }
       }
     }
@@ -94,7 +94,7 @@ void Loop::run() {
 
 void Loop::stop() {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     stopping_ = true;
   }
   wake_.notify_all();

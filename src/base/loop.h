@@ -8,14 +8,13 @@
 // with a FakeClock, and get the same order every time.
 #pragma once
 
-#include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <map>
 #include <memory>
-#include <mutex>
 
 #include "base/clock.h"
+#include "base/mutex.h"
 
 namespace lares {
 
@@ -72,17 +71,17 @@ class Loop {
     SteadyTime due;
     Task task;
   };
-  Task next_due_locked();
+  Task next_due_locked() REQUIRES(mutex_);
 
   const Clock& clock_;
   const size_t queue_max_;
-  std::mutex mutex_;  // guards everything below
-  std::condition_variable wake_;
-  std::deque<Task> queue_;
-  std::map<TimerId, Timer> timers_;
-  std::multimap<SteadyTime, TimerId> due_;
-  TimerId next_timer_ = 1;
-  bool stopping_ = false;
+  Mutex mutex_;
+  Condition wake_;
+  std::deque<Task> queue_ GUARDED_BY(mutex_);
+  std::map<TimerId, Timer> timers_ GUARDED_BY(mutex_);
+  std::multimap<SteadyTime, TimerId> due_ GUARDED_BY(mutex_);
+  TimerId next_timer_ GUARDED_BY(mutex_) = 1;
+  bool stopping_ GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace lares

@@ -239,7 +239,7 @@ bool Batcher::has(uint64_t id) const {
 
 void Batcher::cancel(uint64_t id) {
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     interrupted_.erase(id);
   }
   for (Requests* list : {&waiting_, &computing_}) {
@@ -255,7 +255,7 @@ void Batcher::cancel(uint64_t id) {
 }
 
 void Batcher::interrupt(uint64_t id) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   interrupted_.insert(id);
   abort_locked();
 }
@@ -263,7 +263,7 @@ void Batcher::interrupt(uint64_t id) {
 // Says whose rows the step has that begins or, with none, that it is over. Who was interrupted
 // between two steps does not begin another.
 void Batcher::running(std::vector<std::pair<uint64_t, size_t>> whose, size_t rows) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   running_ = std::move(whose);
   running_rows_ = rows;
   pulse_.allow();
@@ -326,27 +326,26 @@ bool Batcher::place(Request& request) {
   if (may_build_on(request, -1)) parked = parked_.find(request.tokens, facts.window, facts.cuts);
   if (parked && parked->keep <= place->keep) parked.reset();
   if (must_wait_for_prefix(request, parked ? parked->keep : place->keep)) return false;
-  if (parked) {  // into a sequence that holds nothing of use
-    place = slots_.place(request.tokens, [](Sequence, size_t) { return false; }, facts.cuts);
-    if (!place) return false;
-  }
 
   // room for this prompt, and for the answers in progress to go on for a while
   constexpr size_t kGrowth = 32;
   const size_t growth = computing_.empty() ? 0 : kGrowth * (computing_.size() + 1);
-  const auto fits = [&](const Slots::Place& p) {
+  const auto fits = [&](const Slots::Place& p, size_t more) {
     const size_t held = p.to == p.from ? slots_.cells_busy(-1) + p.keep : slots_.cells_busy(p.from);
-    const size_t whole = parked ? parked->conversation->tokens.size() : 0;  // before its end is cut
-    const size_t needs = std::max(request.tokens.size() - p.keep, whole);
-    return held + needs + growth <= slots_.cells_total();
+    return held + more + growth <= slots_.cells_total();
   };
-  const bool from_idle = place->from >= 0 && !slots_[place->from].busy;
-  if (!fits(*place) && from_idle) place->to = place->from;
-  if (!fits(*place) && parked) {  // then without it
-    parked.reset();
+  if (parked) {  // into a sequence that holds nothing of use
+    const auto unused = [](Sequence, size_t) { return false; };
+    const auto empty = slots_.place(request.tokens, unused, facts.cuts);
+    // it comes back whole, and then its end is cut
+    const size_t whole = std::max(parked->conversation->tokens.size(), request.tokens.size());
+    if (empty && fits(*empty, whole)) return begin(request, *empty, parked);
   }
-  if (!fits(*place) && !computing_.empty()) return false;
-  return begin(request, *place, parked);
+  const size_t more = request.tokens.size() - place->keep;
+  const bool from_idle = place->from >= 0 && !slots_[place->from].busy;
+  if (!fits(*place, more) && from_idle) place->to = place->from;
+  if (!fits(*place, more) && !computing_.empty()) return false;
+  return begin(request, *place, std::nullopt);
 }
 
 // Fills an empty sequence with what can be built upon of a parked conversation; how many tokens

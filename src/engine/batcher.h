@@ -22,12 +22,12 @@
 #include <deque>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <set>
 #include <variant>
 #include <vector>
 
 #include "base/clock.h"
+#include "base/mutex.h"
 #include "engine/model.h"
 #include "engine/options.h"
 #include "engine/parked.h"
@@ -105,7 +105,7 @@ class Batcher {
   void clear(Sequence sequence);
   Decoded compute(const std::vector<Part>& parts, size_t rows);
   void running(std::vector<std::pair<uint64_t, size_t>> whose, size_t rows);
-  void abort_locked();
+  void abort_locked() REQUIRES(mutex_);
   void advance(const std::vector<Part>& parts);
   void broken(const std::vector<Part>& parts);
   void learn_speed(const std::vector<Part>& parts, double took_ms);
@@ -129,11 +129,11 @@ class Batcher {
   double prompt_tokens_per_ms_ = 0;  // as measured; 0: not yet
   std::vector<Row> rows_;            // of the step, kept for its memory
 
-  std::mutex mutex_;  // guards what follows
-  std::vector<std::pair<uint64_t, size_t>>
-      running_;  // whose rows the running step has, and how many
-  size_t running_rows_ = 0;
-  std::set<uint64_t> interrupted_;  // and not cancelled yet
+  Mutex mutex_;
+  // whose rows the running step has, and how many
+  std::vector<std::pair<uint64_t, size_t>> running_ GUARDED_BY(mutex_);
+  size_t running_rows_ GUARDED_BY(mutex_) = 0;
+  std::set<uint64_t> interrupted_ GUARDED_BY(mutex_);  // and not cancelled yet
 };
 
 }  // namespace lares::engine

@@ -405,6 +405,24 @@ TEST(Batcher, WhatRestsLeavesTheCellsAndWhatWasUsedLongestAgoIsForgotten) {
   EXPECT_LE(reused(11, 'b'), 1U);
 }
 
+TEST(Batcher, AParkedConversationWithoutRoomLeavesWhatTheCellsHoldToBuildUpon) {
+  Talk talk({}, small(256, 4));
+  talk.complete(1, letters(150), {{"max_tokens", 1}});
+  ASSERT_TRUE(talk.run());  // parked now
+  talk.complete(2, letters(80) + "\ncount: 90");
+  for (int i = 0; i < 3; i++) ASSERT_TRUE(talk.batcher.step());
+  ASSERT_FALSE(talk[2].ended());
+  // 150 tokens of the parked one would be its beginning, but beside the second there are no cells
+  // for all of it; of the second's first 80 it needs none of its own
+  talk.complete(3, letters(160) + "\nrepeat: c");
+  ASSERT_TRUE(talk.batcher.step());
+  ASSERT_TRUE(talk[3].started);
+  EXPECT_GE(talk[3].started->reused_tokens, 80U);
+  EXPECT_LT(talk[3].started->reused_tokens, 150U);
+  ASSERT_TRUE(talk.run());
+  EXPECT_EQ(talk[3].text, "c");
+}
+
 TEST(Batcher, WithAWindowOnlyAWholeOneIsBuiltUpon) {
   Talk talk(Options{{"window", "32"}}, small(1024));
   talk.complete(1, letters(100), {{"max_tokens", 1}});

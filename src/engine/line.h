@@ -2,9 +2,9 @@
 // When the daemon is gone there is nobody to work for, so the process ends, quietly.
 #pragma once
 
-#include <mutex>
 #include <string_view>
 
+#include "base/mutex.h"
 #include "wire/frame.h"
 
 namespace lares::engine {
@@ -19,11 +19,11 @@ class Line {
   // Bytes that need not be a frame: for the fake's crimes.
   void send_raw(std::string_view bytes);
   // Nothing is sent any more, by any thread.
-  void fall_silent() { mutex_.lock(); }
+  void fall_silent() LARES_THREADS(no_thread_safety_analysis) { mutex_.lock(); }
 
  private:
   const int fd_;
-  std::mutex mutex_;
+  Mutex mutex_;  // held while a frame is written
 };
 
 }  // namespace lares::engine

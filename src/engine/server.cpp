@@ -4,12 +4,12 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
 #include <random>
 #include <thread>
 
+#include "base/mutex.h"
 #include "base/text.h"
 #include "engine/batcher.h"
 
@@ -67,21 +67,25 @@ class Server {
 
   void take(wire::Frame frame) {
     if (frame.type == static_cast<uint8_t>(Type::Shutdown)) std::_Exit(0);
-    std::unique_lock lock(mutex_);
+    const uint64_t id = frame.id;
+    if (keep(std::move(frame))) return;
+    line_.send(wire::to_frame(
+        wire::Failed{{Code::Busy, "this model's worker has too much to read; retry later"}}, id));
+  }
+
+  // False: there is too much already. What cancels is kept nevertheless.
+  bool keep(wire::Frame frame) {
+    const MutexLock lock(mutex_);
     const bool cancel = frame.type == static_cast<uint8_t>(Type::Cancel);
     if (cancel && batcher_) batcher_->interrupt(frame.id);
     if (inbox_.size() >= kInboxMax || inbox_bytes_ + frame.payload.size() > kInboxBytesMax) {
       if (inbox_.size() >= 4 * kInboxMax) end_process("more frames than can be answered");
-      if (!cancel) {
-        lock.unlock();
-        return line_.send(wire::to_frame(
-            wire::Failed{{Code::Busy, "this model's worker has too much to read; retry later"}},
-            frame.id));
-      }
+      if (!cancel) return false;
     }
     inbox_bytes_ += frame.payload.size();
     inbox_.push_back(std::move(frame));
     wake_.notify_one();
+    return true;
   }
 
   // --- the beating thread
@@ -97,19 +101,19 @@ class Server {
   // --- the computing thread
   // --------------------------------------------------------------------------
   std::optional<wire::Frame> frame_if_any() {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return pop_locked();
   }
 
   wire::Frame next_frame() {
-    std::unique_lock lock(mutex_);
+    const MutexLock lock(mutex_);
     busy_ = false;
-    wake_.wait(lock, [this] { return !inbox_.empty(); });
+    while (inbox_.empty()) wake_.wait(mutex_);
     busy_ = true;
     return *pop_locked();
   }
 
-  std::optional<wire::Frame> pop_locked() {
+  std::optional<wire::Frame> pop_locked() REQUIRES(mutex_) {
     if (inbox_.empty()) return std::nullopt;
     wire::Frame frame = std::move(inbox_.front());
     inbox_.pop_front();
@@ -163,7 +167,7 @@ class Server {
         [this](uint64_t id, Batcher::Event event) { tell(id, std::move(event)); },
         [&entropy] { return entropy(); });
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       batcher_ = &batcher;
     }
     for (;;) {
@@ -207,11 +211,11 @@ class Server {
   const SystemClock clock_;
   std::atomic<bool> busy_{true};
 
-  std::mutex mutex_;  // guards what follows
-  std::condition_variable wake_;
-  std::deque<wire::Frame> inbox_;
-  size_t inbox_bytes_ = 0;
-  Batcher* batcher_ = nullptr;
+  Mutex mutex_;
+  Condition wake_;
+  std::deque<wire::Frame> inbox_ GUARDED_BY(mutex_);
+  size_t inbox_bytes_ GUARDED_BY(mutex_) = 0;
+  Batcher* batcher_ GUARDED_BY(mutex_) = nullptr;
 };
 
 }  // namespace

@@ -13,11 +13,11 @@
 #include <cerrno>
 #include <deque>
 #include <latch>
-#include <mutex>
 #include <optional>
 #include <system_error>
 #include <thread>
 
+#include "base/mutex.h"
 #include "base/text.h"
 #include "host/conduct.h"
 #include "host/last_lines.h"
@@ -48,20 +48,27 @@ using Batch = std::vector<WorkerEvent>;
 // What the owner's thread and the reader thread both know. Lives until the last task and the thread
 // end.
 struct Shared {
-  std::string name;
+  Shared(std::string called, Loop& its_loop, Log& its_log, Worker::OnEvent tell)
+      : name(std::move(called)), loop(&its_loop), log(&its_log), on_event(std::move(tell)) {}
+
+  const std::string name;
   Fd socket, logs, wake;  // ours; unchanged after spawn
   Process process;        // unchanged after spawn
 
-  std::mutex mutex;      // guards the following
-  Loop* loop = nullptr;  // nullptr: the owner is gone, nothing is told to anybody
-  Log* log = nullptr;
-  Conduct conduct;
-  std::deque<wire::Frame> out;
-  size_t out_bytes = 0;
-  size_t waiting_events = 0, waiting_bytes = 0;  // posted, not run
-  bool paused = false;                           // the reader waits for `waiting` to shrink
-  bool asked = false, killed = false, reaped = false, ended = false;
-  std::optional<Error> condemned;
+  Mutex mutex;
+  Loop* loop GUARDED_BY(mutex);  // nullptr: the owner is gone, nothing is told to anybody
+  Log* log GUARDED_BY(mutex);
+  Conduct conduct GUARDED_BY(mutex);
+  std::deque<wire::Frame> out GUARDED_BY(mutex);
+  size_t out_bytes GUARDED_BY(mutex) = 0;
+  size_t waiting_events GUARDED_BY(mutex) = 0;  // posted, not run
+  size_t waiting_bytes GUARDED_BY(mutex) = 0;
+  bool paused GUARDED_BY(mutex) = false;  // the reader waits for `waiting` to shrink
+  bool asked GUARDED_BY(mutex) = false;
+  bool killed GUARDED_BY(mutex) = false;
+  bool reaped GUARDED_BY(mutex) = false;
+  bool ended GUARDED_BY(mutex) = false;
+  std::optional<Error> condemned GUARDED_BY(mutex);
 
   // Only on the run loop.
   Worker::OnEvent on_event;
@@ -113,7 +120,7 @@ class Reader {
 
  private:
   bool shared_reaped() {
-    const std::lock_guard lock(shared_.mutex);
+    const MutexLock lock(shared_.mutex);
     return shared_.reaped;
   }
 
@@ -124,7 +131,7 @@ class Reader {
     std::array<pollfd, 4> fds{};
     bool writing = !current_.empty();
     {
-      const std::lock_guard lock(shared_.mutex);
+      const MutexLock lock(shared_.mutex);
       writing = (writing || !shared_.out.empty()) && !deaf_ && !condemned();
     }
     const short socket_events =
@@ -161,7 +168,7 @@ class Reader {
   void take_orders() {
     bool stop = false;
     {
-      const std::lock_guard lock(shared_.mutex);
+      const MutexLock lock(shared_.mutex);
       stop = shared_.asked;
       if (shared_.condemned && !condemned()) verdict_ = std::move(shared_.condemned);
       shared_.condemned.reset();
@@ -213,7 +220,7 @@ class Reader {
   bool next_frame() {
     wire::Frame frame;
     {
-      const std::lock_guard lock(shared_.mutex);
+      const MutexLock lock(shared_.mutex);
       shared_.out_bytes -= current_.size();
       current_.clear();
       current_at_ = 0;
@@ -223,12 +230,12 @@ class Reader {
     }
     if (frame.type == static_cast<uint8_t>(wire::Type::Generate)) {
       const uint64_t most = deltas_allowed(frame);
-      const std::lock_guard lock(shared_.mutex);
+      const MutexLock lock(shared_.mutex);
       shared_.conduct.allow_deltas(frame.id, most);
     }
     if (frame.type == static_cast<uint8_t>(wire::Type::Load)) {
       const uint64_t most = deltas_allowed_by(frame);
-      const std::lock_guard lock(shared_.mutex);
+      const MutexLock lock(shared_.mutex);
       shared_.conduct.allow_deltas(most);
     }
     current_ = wire::encode(frame);
@@ -250,7 +257,7 @@ class Reader {
         return;
       }
       lines_.feed({block.data(), static_cast<size_t>(got)}, [&](const std::string& line) {
-        const std::lock_guard lock(shared_.mutex);
+        const MutexLock lock(shared_.mutex);
         if (shared_.log)
           shared_.log->debug("worker says", {{"worker", shared_.name}, {"line", line}});
       });
@@ -302,7 +309,7 @@ class Reader {
   void judge(wire::Frame frame) {
     Result<Conduct::Meaning> meaning = Conduct::Meaning::Beat;
     {
-      const std::lock_guard lock(shared_.mutex);
+      const MutexLock lock(shared_.mutex);
       meaning = shared_.conduct.hears(frame, now());
     }
     if (!meaning) return condemn(Code::Corrupt, cat("was ended: it ", meaning.error().message));
@@ -351,14 +358,14 @@ class Reader {
     if (!pending_) pending_ = std::move(batch_);
     batch_.reset();
     if (!pending_) return;
-    const std::lock_guard lock(shared_.mutex);
+    const MutexLock lock(shared_.mutex);
     if (!shared_.loop) return pending_.reset();
     size_t bytes = 0;
     for (const WorkerEvent& event : *pending_) bytes += size_of(event);
     const size_t count = pending_->size();
     auto task = [keep = keep_, batch = pending_, count, bytes] {
       keep->dispatch(*batch);
-      const std::lock_guard inner(keep->mutex);
+      const MutexLock inner(keep->mutex);
       keep->waiting_events -= count;
       keep->waiting_bytes -= bytes;
       if (keep->paused && keep->waiting_events <= kEventsWaitingMax / 2 &&
@@ -445,7 +452,7 @@ class Reader {
 
   // The pid is free for others as soon as it is reaped, so the mark is set under the same lock.
   std::optional<ProcessEnd> try_reap_marked() {
-    const std::lock_guard lock(shared_.mutex);
+    const MutexLock lock(shared_.mutex);
     auto end = try_reap(shared_.process.pid);
     if (end) shared_.reaped = true;
     return end;
@@ -455,7 +462,7 @@ class Reader {
     if (told_) return;
     told_ = true;
     WorkerEnded ended{.error = {Code::WorkerDied, ""}, .last_log = lines_.take()};
-    const std::lock_guard lock(shared_.mutex);
+    const MutexLock lock(shared_.mutex);
     shared_.ended = true;
     shared_.out.clear();
     if (!shared_.loop) return;
@@ -514,7 +521,7 @@ class WorkerProcess final : public Worker {
   ~WorkerProcess() override {
     shared_->gone = true;
     if (!shared_->dispatching) shared_->on_event = nullptr;
-    const std::lock_guard lock(shared_->mutex);
+    const MutexLock lock(shared_->mutex);
     shared_->loop = nullptr;
     shared_->log = nullptr;
     end_process();
@@ -522,7 +529,7 @@ class WorkerProcess final : public Worker {
 
   Result<> send(wire::Frame frame) override {
     assert(frame.payload.size() <= wire::kPayloadMax);
-    const std::lock_guard lock(shared_->mutex);
+    const MutexLock lock(shared_->mutex);
     if (shared_->ended || shared_->asked || shared_->killed)
       return Error{Code::WorkerDied, cat("worker '", shared_->name, "' has ended")};
     const size_t size = wire::kHeaderSize + frame.payload.size();
@@ -535,19 +542,19 @@ class WorkerProcess final : public Worker {
   }
 
   void stop() override {
-    const std::lock_guard lock(shared_->mutex);
+    const MutexLock lock(shared_->mutex);
     if (shared_->ended || shared_->asked) return;
     shared_->asked = true;
     queue(wire::to_frame(wire::Type::Shutdown, 0), wire::kHeaderSize);
   }
 
   void kill() override {
-    const std::lock_guard lock(shared_->mutex);
+    const MutexLock lock(shared_->mutex);
     end_process();
   }
 
   void condemn(const Error& why) override {
-    const std::lock_guard lock(shared_->mutex);
+    const MutexLock lock(shared_->mutex);
     if (!shared_->condemned) shared_->condemned = why;
     end_process();
   }
@@ -555,12 +562,12 @@ class WorkerProcess final : public Worker {
   pid_t pid() const override { return shared_->process.pid; }
 
  private:
-  void queue(wire::Frame frame, size_t size) {
+  void queue(wire::Frame frame, size_t size) REQUIRES(shared_->mutex) {
     shared_->out.push_back(std::move(frame));
     shared_->out_bytes += size;
     shared_->poke();
   }
-  void end_process() {
+  void end_process() REQUIRES(shared_->mutex) {
     shared_->killed = true;
     if (!shared_->reaped) kill_group(shared_->process.pid);
     shared_->poke();
@@ -598,11 +605,7 @@ Result<ChildEnds> open_ends(Shared& shared, Fd model, const std::string& doing) 
 Result<std::unique_ptr<Worker>> Worker::spawn(WorkerSpec spec, Loop& loop, Log& log,
                                               OnEvent on_event) {
   const std::string doing = cat("starting worker '", spec.name, "': ");
-  auto shared = std::make_shared<Shared>();
-  shared->name = spec.name;
-  shared->loop = &loop;
-  shared->log = &log;
-  shared->on_event = std::move(on_event);
+  auto shared = std::make_shared<Shared>(spec.name, loop, log, std::move(on_event));
   auto ends = open_ends(*shared, std::move(spec.model), doing);
   if (!ends) return Error{Code::Io, std::move(ends).error().message};
   ChildEnds child = *std::move(ends);

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <iterator>
-#include <mutex>
 #include <optional>
 
+#include "base/mutex.h"
 #include "base/text.h"
 #include "store/log.h"
 
@@ -64,21 +64,21 @@ class Receipts::File {
 
   // Any thread. On disk after the next write().
   void keep(std::string record) {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     kept_.push_back(std::move(record));
     if (kept_.size() > kReceiptsMax) kept_.pop_front();
   }
 
   // Any thread. Why not everything is on disk, as the last write() found it.
   Result<> written() const {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     return written_;
   }
 
   // The background thread.
   void write() {
     {
-      const std::lock_guard lock(mutex_);
+      const MutexLock lock(mutex_);
       unwritten_ += kept_.size();
       recent_.insert(recent_.end(), std::make_move_iterator(kept_.begin()),
                      std::make_move_iterator(kept_.end()));
@@ -132,7 +132,7 @@ class Receipts::File {
     if (!result)
       result = Error{result.error().code, cat(unwritten_, " of the last ", recent_.size(),
                                               " are not on disk: ", result.error().message)};
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
     written_ = std::move(result);
   }
 
@@ -143,9 +143,9 @@ class Receipts::File {
   uint64_t floor_ = 0;  // the file's size after it was last written anew: only what has come since
                         // counts, for what is kept may itself be long
   Log& log_;
-  mutable std::mutex mutex_;      // guards the next two
-  std::deque<std::string> kept_;  // since the last write()
-  Result<> written_ = Unit{};
+  mutable Mutex mutex_;
+  std::deque<std::string> kept_ GUARDED_BY(mutex_);  // since the last write()
+  Result<> written_ GUARDED_BY(mutex_) = Unit{};
 };
 
 Result<Receipts> Receipts::open(const std::filesystem::path& folder, Background background,

@@ -663,7 +663,7 @@ class Folders(unittest.TestCase):
             self.assertRegex(self.folders(**home)[0], "^1 .*set LARES_HOME$")
 
     def test_no_other_script_has_the_rule_again(self):
-        for name in ("lares", "tools/bootstrap", "tools/uninstall", "tools/install", "tools/bootstrap.d/places.py"):
+        for name in ("lares", "tools/bootstrap", "tools/uninstall", "tools/install", "tools/bootstrap.d/places.py", "tools/house.py"):
             self.assertNotRegex((ROOT / name).read_text(), r"XDG_(CONFIG|DATA)_HOME|XDG_RUNTIME_DIR|\$LARES_HOME/\w", name)
 
 

@@ -18,7 +18,8 @@ A case file:
     ====                                     optional: another exchange follows
 
 In a body "<<N>>" stands for N letters x, for what is too long to write down. What differs from run to run is
-written as <id>, <n>, <why>, <state>, <home>, <port> and <version>. Standard library only.
+written as <id>, <n>, <why>, <state>, <home>, <port> and <version>. Every reply is also held against what
+/openapi.json says of it (shapes.py). Standard library only.
 """
 
 import difflib
@@ -33,6 +34,7 @@ import sys
 FOLDER = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parents[1] / "tools"))
 from house import House  # noqa: E402
+from shapes import Shapes  # noqa: E402
 
 ARGUMENTS = ["--engine=fake"]
 MODELS = ("fake-0", "fake-embedder")
@@ -173,7 +175,8 @@ def same(expected, actual):
         return False
 
 
-def reply_to(exchange, house):
+def reply_to(exchange, house, shapes):
+    """The reply as a case file writes it, and what is wrong with it by the API's own description."""
     run = house.home / "run"
     connection = (SocketConnection(run / "api.sock") if exchange.owner
                   else http.client.HTTPConnection("127.0.0.1", house.port, timeout=60))
@@ -187,19 +190,32 @@ def reply_to(exchange, house):
     response = connection.getresponse()
     text = response.read().decode("utf-8", errors="replace")
     connection.close()
+    content_type = response.headers.get("Content-Type", "")
+    problems = shapes.problems(exchange.method, exchange.target, response.status, content_type, text) if text else []
     shown = [f"{name}: {response.headers[name]}" for name in SHOWN if response.headers[name]]
     lines = [str(response.status), *shown]
     if text and not exchange.status_only:
-        lines += ["", Mask(house).body(text, response.headers.get("Content-Type", ""))]
-    return "\n".join(lines).rstrip()
+        lines += ["", Mask(house).body(text, content_type)]
+    return "\n".join(lines).rstrip(), problems
 
 
-def run_case(path, house, update, verbose):
+def described(house):
+    connection = http.client.HTTPConnection("127.0.0.1", house.port, timeout=60)
+    connection.request("GET", "/openapi.json")
+    shapes = Shapes(json.loads(connection.getresponse().read()))
+    connection.close()
+    return shapes
+
+
+def run_case(path, house, shapes, update, verbose):
     exchanges = [Exchange(part, path.name) for part in re.split(r"^====\n", path.read_text(encoding="utf-8"), flags=re.M)]
     written = []
     good = True
     for exchange in exchanges:
-        actual = reply_to(exchange, house)
+        actual, problems = reply_to(exchange, house, shapes)
+        for problem in problems:
+            good = False
+            print(f"{path.name}: {exchange.method} {exchange.target}: unlike /openapi.json: {problem}")
         if same(exchange.expected, actual):
             written.append(exchange.text(exchange.expected))
             continue
@@ -224,7 +240,8 @@ def main(arguments):
     if not paths:
         sys.exit(f"no case of that name in {FOLDER}")
     with House(arguments=ARGUMENTS, fake_models=MODELS) as house:
-        failed = [path.name for path in paths if not run_case(path, house, update, verbose)]
+        shapes = described(house)
+        failed = [path.name for path in paths if not run_case(path, house, shapes, update, verbose)]
         if house.process.poll() is not None:
             failed.append(f"laresd ended with {house.process.returncode}")
     print(f"cases: {len(paths)} run, {len(failed)} failed" + (": " + ", ".join(failed) if failed else ""))

@@ -16,6 +16,8 @@ const Endpoint kEndpoint{
     .right = consent::Right::App,
     .summary = "Answers a conversation, whole or as a stream, in OpenAI's shape.",
     .schema = kSchema,
+    .answer = "ChatCompletion",
+    .chunk = "ChatCompletionChunk",
     .run = run,
 };
 const Registered<Endpoint> kRegistered{kEndpoint};

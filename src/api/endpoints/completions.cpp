@@ -16,6 +16,8 @@ const Endpoint kEndpoint{
     .right = consent::Right::App,
     .summary = "Goes on with a text, whole or as a stream, in OpenAI's older shape.",
     .schema = kSchema,
+    .answer = "TextCompletion",
+    .chunk = "TextCompletionChunk",
     .run = run,
 };
 const Registered<Endpoint> kRegistered{kEndpoint};

@@ -16,6 +16,7 @@ const Endpoint kEndpoint{
     .right = consent::Right::App,
     .summary = "Turns texts into vectors, as numbers or base64, in OpenAI's shape.",
     .schema = kSchema,
+    .answer = "Embeddings",
     .run = run,
 };
 const Registered<Endpoint> kRegistered{kEndpoint};

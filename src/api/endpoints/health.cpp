@@ -29,12 +29,14 @@ const Endpoint kHealth{
     .name = "GET /health",
     .right = consent::Right::None,
     .summary = "Answers {\"status\": \"ok\"} while the daemon answers at all.",
+    .answer = "Health",
     .run = health,
 };
 const Endpoint kDescribe{
     .name = "GET /openapi.json",
     .right = consent::Right::None,
     .summary = "This description of the API.",
+    .answer = "Description",
     .run = describe,
 };
 const Registered<Endpoint> kRootRegistered{kRoot};

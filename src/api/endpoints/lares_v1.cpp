@@ -138,21 +138,24 @@ constexpr std::string_view kAddSchema =
     R"("file":{"type":"string","maxLength":4096,"description":"The absolute path of a GGUF file; it is used where it lies."},)"
     R"("name":{"type":"string","maxLength":256,"description":"The model's id; made from the file's name when left out."}}})";
 
+constexpr std::string_view kReceiptsQuery =
+    R"({"limit":{"type":"integer","minimum":1,"maximum":1000,"default":20}})";
+
 // clang-format off
 const Endpoint kEndpoints[] = {
-    {"GET /lares/v1/models", Right::App, "Lists the models with all that is known of each.", "", ErrorShape::OpenAi, models},
-    {"POST /lares/v1/models", Right::Owner, "Adds a model file where it lies.", kAddSchema, ErrorShape::OpenAi, add},
-    {"GET /lares/v1/models/{id}", Right::App, "One model, by its id or the beginning of one.", "", ErrorShape::OpenAi, model},
-    {"DELETE /lares/v1/models/{id}", Right::Owner, "Forgets a model; deletes its file only when it is in Lares' own folder.", "", ErrorShape::OpenAi, remove},
-    {"GET /lares/v1/models-found", Right::Owner, "Lists the models that other programs keep on this disk.", "", ErrorShape::OpenAi, question<kFind>},
-    {"GET /lares/v1/ps", Right::Owner, "Lists the models in memory and what they are doing.", "", ErrorShape::OpenAi, question<kPs>},
-    {"GET /lares/v1/why", Right::Owner, "The receipt of the newest request.", "", ErrorShape::OpenAi, why},
-    {"GET /lares/v1/why/{id}", Right::Owner, "The receipt of a request: where it ran and why.", "", ErrorShape::OpenAi, why},
-    {"GET /lares/v1/receipts", Right::Owner, "The newest receipts, newest first; ?limit=n, 20 when left out.", "", ErrorShape::OpenAi, receipts},
-    {"GET /lares/v1/doctor", Right::Owner, "What works on this machine and what does not, with the next step.", "", ErrorShape::OpenAi, question<kDoctor>},
-    {"GET /lares/v1/status", Right::Owner, "The daemon: version, time up, where it listens.", "", ErrorShape::OpenAi, question<kStatus>},
-    {"GET /lares/v1/config", Right::Owner, "The settings in force, and where each comes from.", "", ErrorShape::OpenAi, question<kConfig>},
-    {"POST /lares/v1/stop", Right::Owner, "Ends the daemon.", R"({"type":"object"})", ErrorShape::OpenAi, stop},
+    {"GET /lares/v1/models", Right::App, "Lists the models with all that is known of each.", "", "", "Models", "", ErrorShape::OpenAi, models},
+    {"POST /lares/v1/models", Right::Owner, "Adds a model file where it lies.", kAddSchema, "", "Model", "", ErrorShape::OpenAi, add},
+    {"GET /lares/v1/models/{id}", Right::App, "One model, by its id or the beginning of one.", "", "", "Model", "", ErrorShape::OpenAi, model},
+    {"DELETE /lares/v1/models/{id}", Right::Owner, "Forgets a model; deletes its file only when it is in Lares' own folder.", "", "", "Nothing", "", ErrorShape::OpenAi, remove},
+    {"GET /lares/v1/models-found", Right::Owner, "Lists the models that other programs keep on this disk.", "", "", "ModelsFound", "", ErrorShape::OpenAi, question<kFind>},
+    {"GET /lares/v1/ps", Right::Owner, "Lists the models in memory and what they are doing.", "", "", "InMemory", "", ErrorShape::OpenAi, question<kPs>},
+    {"GET /lares/v1/why", Right::Owner, "The receipt of the newest request.", "", "", "Receipt", "", ErrorShape::OpenAi, why},
+    {"GET /lares/v1/why/{id}", Right::Owner, "The receipt of a request: where it ran and why.", "", "", "Receipt", "", ErrorShape::OpenAi, why},
+    {"GET /lares/v1/receipts", Right::Owner, "The newest receipts, newest first.", "", kReceiptsQuery, "Receipts", "", ErrorShape::OpenAi, receipts},
+    {"GET /lares/v1/doctor", Right::Owner, "What works on this machine and what does not, with the next step.", "", "", "Checks", "", ErrorShape::OpenAi, question<kDoctor>},
+    {"GET /lares/v1/status", Right::Owner, "The daemon: version, time up, where it listens.", "", "", "Status", "", ErrorShape::OpenAi, question<kStatus>},
+    {"GET /lares/v1/config", Right::Owner, "The settings in force, and where each comes from.", "", "", "Settings", "", ErrorShape::OpenAi, question<kConfig>},
+    {"POST /lares/v1/stop", Right::Owner, "Ends the daemon.", R"({"type":"object"})", "", "Nothing", "", ErrorShape::OpenAi, stop},
 };
 // clang-format on
 

@@ -50,12 +50,14 @@ const Endpoint kList{
     .name = "GET /v1/models",
     .right = consent::Right::App,
     .summary = "Lists the models of this machine, in OpenAI's shape.",
+    .answer = "OpenAiModels",
     .run = list,
 };
 const Endpoint kShow{
     .name = "GET /v1/models/{id}",
     .right = consent::Right::App,
     .summary = "One model; its id may contain '/' and ':'.",
+    .answer = "OpenAiModel",
     .run = show,
 };
 const Registered<Endpoint> kListRegistered{kList};

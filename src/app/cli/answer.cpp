@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <atomic>
-#include <condition_variable>
 #include <csignal>
-#include <mutex>
 
 #include "app/cli/first_answer.h"
 #include "app/cli/plain_text.h"
 #include "app/cli/show.h"
+#include "base/mutex.h"
 #include "base/text.h"
 
 namespace lares::app {
@@ -29,18 +28,27 @@ Waiting::Waiting(Screen& screen, std::function<std::string()> what)
 }
 
 void Waiting::wait(const std::stop_token& stop) {
-  std::mutex mutex;
-  std::condition_variable_any woken;
+  Mutex mutex;
+  Condition woken;
+  const std::stop_callback wake(stop, [&] {
+    const MutexLock lock(mutex);
+    woken.notify_all();
+  });
+  const auto rest_until = [&](SteadyTime until) {
+    const MutexLock lock(mutex);
+    while (!stop.stop_requested() && std::chrono::steady_clock::now() < until)
+      woken.wait_until(mutex, until);
+  };
   const SteadyTime began = std::chrono::steady_clock::now();
-  std::unique_lock lock(mutex);
-  if (woken.wait_for(lock, stop, kPatience, [] { return false; }) || stop.stop_requested()) return;
+  rest_until(began + kPatience);
+  if (stop.stop_requested()) return;
   shown_ = true;
   do {
     const std::string what = plain_line(what_());
     if (stop.stop_requested()) break;
     const int64_t waited = ms_between(began, std::chrono::steady_clock::now());
     screen_.say(cat("\r\x1b[K", what, " … ", waited / 1000, " s"));
-    woken.wait_for(lock, stop, std::chrono::seconds(1), [] { return false; });
+    rest_until(std::chrono::steady_clock::now() + std::chrono::seconds(1));
   } while (!stop.stop_requested());
 }
 

@@ -4,20 +4,20 @@
 #include <log.h>
 
 #include <cstdio>
-#include <mutex>
 
+#include "base/mutex.h"
 #include "base/text.h"
 
 namespace lares::engine::llama {
 namespace {
 
 constexpr size_t kLineMax = 500;
-std::mutex mutex;  // guards what follows
-std::string last;
-ggml_log_level level_before = GGML_LOG_LEVEL_NONE;
+Mutex mutex;
+std::string last GUARDED_BY(mutex);
+ggml_log_level level_before GUARDED_BY(mutex) = GGML_LOG_LEVEL_NONE;
 
 void on_log(ggml_log_level level, const char* words, void*) {
-  const std::lock_guard lock(mutex);
+  const MutexLock lock(mutex);
   if (level == GGML_LOG_LEVEL_CONT) level = level_before;
   level_before = level;
   if (level != GGML_LOG_LEVEL_WARN && level != GGML_LOG_LEVEL_ERROR) return;
@@ -41,12 +41,12 @@ void catch_log() {
 }
 
 void forget_last_error() {
-  const std::lock_guard lock(mutex);
+  const MutexLock lock(mutex);
   last.clear();
 }
 
 std::string last_error() {
-  const std::lock_guard lock(mutex);
+  const MutexLock lock(mutex);
   return last;
 }
 

@@ -29,9 +29,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
-#include <mutex>
 #include <thread>
 
+#include "base/mutex.h"
 #include "base/text.h"
 #include "host/sandbox.h"
 #include "host/sandbox_layers.h"
@@ -45,7 +45,7 @@ using namespace lares;
 using wire::Type;
 
 std::map<std::string, std::string> options;
-std::mutex writing;
+Mutex writing;
 std::atomic<bool> beating{true};
 std::atomic<bool> busy{false};
 std::atomic<bool> advancing{true};
@@ -56,7 +56,7 @@ std::string option(const std::string& name) {
 }
 
 void say_bytes(std::string_view bytes) {
-  const std::lock_guard lock(writing);
+  const MutexLock lock(writing);
   while (!bytes.empty()) {
     const ssize_t put = ::write(wire::kControlFd, bytes.data(), bytes.size());
     if (put < 0 && errno == EINTR) continue;

@@ -1,0 +1,291 @@
+// The shapes of what is answered, as /openapi.json describes them. Every case of tests/cases is
+// held against them, so a field that comes or goes without its line here is a failed test.
+#include <algorithm>
+
+#include "api/endpoint.h"
+#include "base/text.h"
+
+namespace lares::api {
+namespace {
+
+Json typed(const char* type, std::string_view description = "") {
+  Json schema{{"type", type}};
+  if (!description.empty()) schema["description"] = description;
+  return schema;
+}
+Json text(std::string_view description = "") { return typed("string", description); }
+Json whole(std::string_view description = "") { return typed("integer", description); }
+Json number(std::string_view description = "") { return typed("number", description); }
+Json yes_or_no(std::string_view description = "") { return typed("boolean", description); }
+Json always(std::string_view value) { return {{"type", "string"}, {"const", value}}; }
+Json or_null(Json schema) {
+  if (schema.contains("$ref")) return {{"anyOf", Json::array({schema, typed("null")})}};
+  schema["type"] = Json::array({schema["type"], "null"});
+  if (schema.contains("enum")) schema["enum"].push_back(nullptr);
+  return schema;
+}
+Json one_of(std::initializer_list<std::string_view> values) {
+  return {{"type", "string"}, {"enum", Json(values)}};
+}
+Json list_of(Json items) { return {{"type", "array"}, {"items", std::move(items)}}; }
+Json map_to(Json values) {
+  return {{"type", "object"}, {"additionalProperties", std::move(values)}};
+}
+Json shape(std::string_view name) { return {{"$ref", cat("#/components/schemas/", name)}}; }
+
+// Every field is always there, but for those named in `at_times`; and there are no others.
+Json object(Json fields, std::initializer_list<std::string_view> at_times = {}) {
+  Json required = Json::array();
+  for (const auto& [name, schema] : fields.items()) {
+    if (std::find(at_times.begin(), at_times.end(), name) == at_times.end())
+      required.push_back(name);
+  }
+  return {{"type", "object"},
+          {"properties", std::move(fields)},
+          {"required", std::move(required)},
+          {"additionalProperties", false}};
+}
+
+Json error_object_shape() {
+  return object({{"message", text("what was wrong with which value, and what to do")},
+                 {"type", text()},
+                 {"param", or_null(text("the field that was wrong"))},
+                 {"code", or_null(text("stable: one of the table of codes"))}});
+}
+
+Json reason() { return one_of({"stop", "length"}); }
+
+// {"content": [...]} of chats.
+Json token_logprobs() {
+  const Json token{{"token", text()},
+                   {"bytes", list_of(whole())},
+                   {"logprob", number("natural logarithm; -9999 where it has none")}};
+  Json drawn = token;
+  drawn["top_logprobs"] = list_of(object(token));
+  return or_null(object({{"content", list_of(object(drawn))}, {"refusal", typed("null")}}));
+}
+
+// Completions' older shape.
+Json legacy_logprobs_shape() {
+  return or_null(object({{"tokens", list_of(text())},
+                         {"token_logprobs", list_of(number())},
+                         {"top_logprobs", list_of(map_to(number()))},
+                         {"text_offset", list_of(whole("characters before the token"))}}));
+}
+
+// What answers and chunks have in common.
+Json answer_fields(std::string_view object_name, Json choice) {
+  return {
+      {"id", text()},    {"object", always(object_name)}, {"created", whole("Unix seconds")},
+      {"model", text()}, {"system_fingerprint", text()},  {"choices", list_of(std::move(choice))}};
+}
+
+Json whole_answer_shape(std::string_view object_name, Json choice) {
+  Json fields = answer_fields(object_name, std::move(choice));
+  fields["usage"] = shape("Usage");
+  fields["timings"] = shape("Timings");
+  fields["lares"] = shape("Where");
+  return object(fields);
+}
+
+// The last chunk of each choice says why it ended; the last of all, where it ran.
+Json chunk_shape(std::string_view object_name, Json choice) {
+  Json fields = answer_fields(object_name, std::move(choice));
+  fields["usage"] = or_null(shape("Usage"));
+  fields["timings"] = shape("Timings");
+  fields["lares"] = shape("Where");
+  return object(fields, {"usage", "timings", "lares"});
+}
+
+Json choice_shape(Json content, Json logprobs, Json finish) {
+  content["index"] = whole();
+  content["logprobs"] = std::move(logprobs);
+  content["finish_reason"] = std::move(finish);
+  return object(content);
+}
+
+Json openai_model() {
+  return object(
+      {{"id", text()},
+       {"object", always("model")},
+       {"created", whole("Unix seconds")},
+       {"owned_by", always("lares")},
+       {"capabilities", list_of(one_of({"completion", "embedding"}))},
+       {"status", object({{"value", text()}})},
+       {"meta", object({{"size", whole("bytes")},
+                        {"n_ctx_train", or_null(whole("tokens"))},
+                        {"n_params", or_null(whole())},
+                        {"n_vocab", or_null(whole("tokens"))},
+                        {"n_embd", or_null(whole())},
+                        {"quantization", or_null(text())}},
+                       {"n_ctx_train", "n_params", "n_vocab", "n_embd", "quantization"})}});
+}
+
+Json our_model() {
+  return object(
+      {{"id", text()},
+       {"use", one_of({"chat", "embedding"})},
+       {"default", yes_or_no("answers when a request names none")},
+       {"size_bytes", whole("of the file")},
+       {"needs_bytes",
+        whole("in memory, conversations included; an estimate until it was loaded once")},
+       {"file", text("where it lies; for the owner only")},
+       {"ours", yes_or_no("lies in Lares' own folder, and goes with the model")},
+       {"info",
+        typed("object",
+              "what the file says of itself: architecture, context_train, quantization, ...")},
+       {"state", one_of({"absent", "starting", "loading", "ready", "stopping", "quarantined"})},
+       {"added_unix", whole("Unix seconds")}},
+      {"file"});
+}
+
+Json receipt() {
+  return object({{"id", text()},
+                 {"endpoint", text()},
+                 {"principal", text("who asked")},
+                 {"model", text()},
+                 {"place", text("where it ran")},
+                 {"why", list_of(text())},
+                 {"outcome", text("how it ended: stop, length, or the code of its error")},
+                 {"error", or_null(text())},
+                 {"started_unix_ms", whole()},
+                 {"queue_ms", number()},
+                 {"load_ms", number()},
+                 {"ttft_ms", number("until the first token")},
+                 {"total_ms", number()},
+                 {"prompt_tokens", whole()},
+                 {"prompt_tokens_reused", whole()},
+                 {"completion_tokens", whole()},
+                 {"bytes_left_device", whole()},
+                 {"prefill_tokens_per_s", number()},
+                 {"decode_tokens_per_s", number()}});
+}
+
+Json where() {
+  return object({{"id", text("of the receipt; `lares why ID` has all of it")},
+                 {"place", text("where it ran")},
+                 {"model", text()},
+                 {"why", list_of(text())},
+                 {"queue_ms", number()},
+                 {"load_ms", number()},
+                 {"ttft_ms", number("until the first token")},
+                 {"prompt_tokens_reused", whole()},
+                 {"bytes_left_device", whole()},
+                 {"cost_usd", number()},
+                 {"fallbacks", list_of(text())}});
+}
+
+Json status() {
+  return object({{"version", text()},
+                 {"pid", whole()},
+                 {"address", text("of the API")},
+                 {"socket", text()},
+                 {"home", text()},
+                 {"config", text("the file of settings")},
+                 {"engine", text("the CPU code in use, or why there is none")},
+                 {"uptime_s", number()},
+                 {"models", whole("known")},
+                 {"resident", whole("models in memory")},
+                 {"requests", whole("being answered")},
+                 {"waiting", whole()},
+                 {"memory_bytes", whole("reserved")},
+                 {"memory_budget_bytes", whole()}});
+}
+
+Json in_memory() {
+  return object({{"model", text()},
+                 {"state", text()},
+                 {"pid", whole("of its worker; 0 before it has one")},
+                 {"memory_bytes", whole("reserved")},
+                 {"requests", whole("being computed")},
+                 {"waiting", whole()},
+                 {"variant", text("the CPU code it runs")},
+                 {"load_ms", number()},
+                 {"up_s", number()}});
+}
+
+Json timings() {
+  return object({{"cache_n", whole("prompt tokens that were not computed again")},
+                 {"prompt_n", whole("prompt tokens that were computed")},
+                 {"prompt_ms", number()},
+                 {"prompt_per_second", number()},
+                 {"predicted_n", whole("tokens of the answer")},
+                 {"predicted_ms", number()},
+                 {"predicted_per_second", number()}});
+}
+
+Json usage() {
+  return object({{"prompt_tokens", whole()},
+                 {"completion_tokens", whole()},
+                 {"total_tokens", whole()},
+                 {"prompt_tokens_details", object({{"cached_tokens", whole()}})},
+                 {"completion_tokens_details", object({{"reasoning_tokens", whole()}})}});
+}
+
+}  // namespace
+
+Json shapes() {
+  const Json message =
+      object({{"role", always("assistant")}, {"content", text()}, {"refusal", typed("null")}});
+  const Json delta =
+      object({{"role", always("assistant")}, {"content", text()}}, {"role", "content"});
+  const Json embedding = object(
+      {{"object", always("embedding")},
+       {"index", whole()},
+       {"embedding",
+        {{"anyOf", Json::array({list_of(number()), text("base64 of little-endian float32")})}}}});
+  return {
+      {"Error", object({{"error", error_object_shape()}})},
+      {"ErrorText", object({{"error", text()}})},
+      {"Usage", usage()},
+      {"Timings", timings()},
+      {"Where", where()},
+      {"ChatCompletion",
+       whole_answer_shape("chat.completion",
+                          choice_shape({{"message", message}}, token_logprobs(), reason()))},
+      {"ChatCompletionChunk",
+       chunk_shape("chat.completion.chunk",
+                   choice_shape({{"delta", delta}}, token_logprobs(), or_null(reason())))},
+      {"TextCompletion",
+       whole_answer_shape("text_completion",
+                          choice_shape({{"text", text()}}, legacy_logprobs_shape(), reason()))},
+      {"TextCompletionChunk",
+       chunk_shape("text_completion",
+                   choice_shape({{"text", text()}}, legacy_logprobs_shape(), or_null(reason())))},
+      {"Embeddings",
+       object({{"object", always("list")},
+               {"data", list_of(embedding)},
+               {"model", text()},
+               {"usage", object({{"prompt_tokens", whole()}, {"total_tokens", whole()}})},
+               {"lares", shape("Where")}})},
+      {"OpenAiModel", openai_model()},
+      {"OpenAiModels",
+       object({{"object", always("list")}, {"data", list_of(shape("OpenAiModel"))}})},
+      {"Health", object({{"status", always("ok")}})},
+      {"Description", typed("object", "an OpenAPI 3.1 document")},
+      {"Nothing", object(Json::object())},
+      {"Model", our_model()},
+      {"Models", list_of(shape("Model"))},
+      {"ModelsFound", list_of(object({{"program", text("whose folder it is in")},
+                                      {"name", text()},
+                                      {"file", text()},
+                                      {"size_bytes", whole()}}))},
+      {"InMemory", list_of(in_memory())},
+      {"Receipt", receipt()},
+      {"Receipts", list_of(shape("Receipt"))},
+      {"Checks", list_of(object({{"check", text()},
+                                 {"ok", or_null(yes_or_no("null: only told"))},
+                                 {"detail", text()},
+                                 {"next", text("what to do about it")}}))},
+      {"Status", status()},
+      {"Settings",
+       list_of(object({{"name", text()},
+                       {"value", {{"type", Json::array({"string", "integer", "boolean", "null"})}}},
+                       {"unit", text()},
+                       {"default", text()},
+                       {"source", text("where the value comes from")},
+                       {"says", text("what it does")}}))},
+  };
+}
+
+}  // namespace lares::api
