@@ -53,7 +53,8 @@ class Served:
     def __init__(self, command, port, environment=None, log=None):
         self.port = port
         self.process = subprocess.Popen([str(c) for c in command], stdout=log or subprocess.DEVNULL,
-                                        stderr=log or subprocess.DEVNULL, env=environment)
+                                        stderr=log or subprocess.DEVNULL, env=environment,
+                                        start_new_session=True)  # as a program of the person's own
         wait_for_health(port, self.process)
 
     def stop(self):

@@ -5,8 +5,6 @@
 #include <cmath>
 #include <cstring>
 
-#include "base/text.h"
-
 namespace lares::api {
 namespace {
 

@@ -161,21 +161,23 @@ std::variant<std::string, Refusal> token_of(const Head& head) {
   if (const std::string* field = head.only("authorization")) {
     const std::string_view value = *field;
     const size_t blank = value.find(' ');
-    if (lower(value.substr(0, blank)) != "bearer")
+    if (lower(value.substr(0, blank)) != "bearer") {
       return Refusal{.status = 401,
                      .message =
                          "checking Authorization: only 'Bearer TOKEN' is known here; "
                          "`lares token` shows the token",
                      .failed_token = true};
+    }
     if (blank != std::string_view::npos) bearer = without_blanks(value.substr(blank));
   }
   const std::string* key = head.only("x-api-key");
-  if (key && !key->empty() && !bearer.empty() && *key != bearer)
+  if (key && !key->empty() && !bearer.empty() && *key != bearer) {
     return Refusal{.status = 401,
                    .message =
                        "checking the token: Authorization and x-api-key hold different ones; "
                        "send one of them",
                    .failed_token = true};
+  }
   return bearer.empty() && key ? *key : bearer;
 }
 
@@ -197,12 +199,13 @@ std::variant<consent::Principal, Refusal> identify(const Head& head, const Calle
     // SDKs insist on a key, and people put anything there: such a one proves nothing and gives what
     // a caller without one gets. What claims to be ours must be right, and so must whatever a
     // browser sends or a proxy hands on.
-    if (consent::claims_to_be_ours(token) || browser || proxy || !caller.same_user())
+    if (consent::claims_to_be_ours(token) || browser || proxy || !caller.same_user()) {
       return Refusal{.status = 401,
                      .message =
                          "checking the token: it is not one of this program's; `lares token` "
                          "shows the right one",
                      .failed_token = true};
+    }
   }
   // a proxy is a program of the person; whoever it speaks for is not
   if (proxy) return who;
@@ -219,7 +222,7 @@ std::variant<consent::Principal, Refusal> identify(const Head& head, const Calle
 std::optional<Refusal> check_right(const Endpoint& endpoint, const consent::Principal& who,
                                    const Caller& caller, const Head& head) {
   if (who.right >= endpoint.right) return std::nullopt;
-  if (who.right == consent::Right::None)
+  if (who.right == consent::Right::None) {
     return Refusal{
         .status = 401,
         .message = cat("checking who asks for '", endpoint.name, "': no token, and ",
@@ -230,6 +233,7 @@ std::optional<Refusal> check_right(const Endpoint& endpoint, const consent::Prin
                                                   *caller.uid, ", not to ", caller.own_uid),
                        "; send 'Authorization: Bearer TOKEN' with what `lares token` shows"),
         .shape = endpoint.shape};
+  }
   return Refusal{
       .status = 403,
       .message =
@@ -362,16 +366,18 @@ std::variant<size_t, Refusal> head_end(std::string_view bytes, HeadSearch& searc
     if (at >= limits.head.n)
       return refuse(431, cat("reading the head: longer than ", limits.head,
                              "; send fewer or shorter fields"));
-    if (at - search.line_start > limits.line.n)
+    if (at - search.line_start > limits.line.n) {
       return search.lines == 0 ? refuse(414, cat("reading the first line: longer than ",
                                                  limits.line, "; send less in the path"))
                                : refuse(431, cat("reading the head: line ", search.lines + 1,
                                                  " is longer than ", limits.line));
-    if (at == 0 && !is_token_character(c))
+    }
+    if (at == 0 && !is_token_character(c)) {
       return refuse(
           400,
           "reading the first byte: not the start of an HTTP request; speak plain HTTP/1.1 "
           "(no TLS) here");
+    }
     if (at > 0 && bytes[at - 1] == '\r' && c != '\n')
       return refuse(400, "reading the head: a carriage return without its line feed");
     if (c == '\n') {

@@ -7,7 +7,6 @@
 #include "api/answer.h"
 #include "base/clock.h"
 #include "base/mutex.h"
-#include "base/text.h"
 
 namespace lares::api {
 namespace {

@@ -705,6 +705,7 @@ TEST_F(HttpTest, AllClientsAtOnceThatComeAndGoAreServed) {
   std::atomic<int> served = 0;
   {
     std::vector<std::jthread> clients;
+    clients.reserve(4);
     for (int t = 0; t < 4; t++) {
       clients.emplace_back([&] {
         for (int i = 0; i < 25; i++) {

@@ -90,13 +90,15 @@ TEST_F(ListenTest, OfManyThatStartAtOnceOneServes) {
   std::atomic<int> won = 0;
   {
     std::vector<std::jthread> starts;
-    for (UnixListener& winner : winners)
+    starts.reserve(winners.size());
+    for (UnixListener& winner : winners) {
       starts.emplace_back([&] {
         if (auto made = listen_unix(socket)) {
           winner = *std::move(made);
           won++;
         }
       });
+    }
   }
   EXPECT_EQ(won, 1);
   EXPECT_EQ(listen_unix(socket).error().code, Code::Busy);

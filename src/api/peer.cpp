@@ -1,18 +1,15 @@
 #include "api/peer.h"
 
-#include <arpa/inet.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <array>
 #include <charconv>
 #include <cstring>
 #include <filesystem>
-#include <vector>
 
 #include "base/file.h"
 #include "base/text.h"

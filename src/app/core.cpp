@@ -155,13 +155,14 @@ Result<const inventory::Model*> Core::model_for(const api::Work& work) const {
   if (model->use == use) return model;
   const auto other = default_model(use);
   const std::string instead = other ? cat("; '", (*other)->id, "' is one") : "";
-  if (embedding)
+  if (embedding) {
     return Error{Code::Invalid,
                  cat("model '", model->id,
                      "' is a chat model without pooling and "
                      "makes no embeddings; name an embedding model",
                      instead),
                  "model"};
+  }
   return Error{
       Code::Invalid,
       cat("model '", model->id, "' makes embeddings and does not chat; name a chat model", instead),
@@ -180,11 +181,12 @@ void Core::accept(api::WorkId id, std::unique_ptr<Doing> owned) {
   if (doing.refused) return finish(id, *std::move(doing.refused));
 
   const auto lane = sched::lane_named(doing.work.lane);
-  if (!lane)
+  if (!lane) {
     return finish(id, Error{Code::Invalid,
                             cat("priority is '", utf8_repaired(doing.work.lane.substr(0, 40)),
                                 "'; choose interactive, agent or background"),
                             "lares.priority"});
+  }
   auto found = model_for(doing.work);
   if (!found) return finish(id, std::move(found).error());
   const inventory::Model& model = **found;

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include "app/testing/fake_house.h"
-#include "base/text.h"
 
 namespace lares::app {
 namespace {
@@ -348,7 +347,7 @@ TEST_F(CoreTest, AnIdleModelMakesRoomForAnother) {
   wire::Done done;
   done.reason = "embedded";
   done.prompt_tokens = 5;
-  done.vectors = std::string(2 * 4 * sizeof(float), '\0');
+  done.vectors = std::string(8 * sizeof(float), '\0');
   done.input_tokens = {2, 3};
   house.worker("vectors")->answer(done, ids[0]);
   house.settle();

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "app/variants.h"
-#include "base/file.h"
 #include "base/text.h"
 #include "consent/tokens.h"
 #include "host/probe.h"

@@ -128,4 +128,13 @@ Programs programs() {
   return found;
 }
 
+Error become(std::vector<std::string> words) {
+  std::vector<char*> pointers;
+  pointers.reserve(words.size() + 1);
+  for (std::string& word : words) pointers.push_back(word.data());
+  pointers.push_back(nullptr);
+  ::execv(pointers.front(), pointers.data());
+  return system_error(cat("starting '", words.front(), "'"), errno);
+}
+
 }  // namespace lares::app

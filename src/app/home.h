@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 
@@ -53,6 +54,8 @@ struct Programs {
   std::filesystem::path clone;     // the source folder that these were built in; empty: it is gone
 };
 Programs programs();
+// Becomes another program, `words[0]` by its path; returns only when that could not be started.
+Error become(std::vector<std::string> words);
 // For programs in `folder`: of CLONE/build/PRESET/bin the clone, of an installation the one that
 // its file "clone" names. Empty when no ./lares is there.
 std::filesystem::path clone_of(const std::filesystem::path& folder);

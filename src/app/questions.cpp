@@ -1,5 +1,4 @@
 // Core's answers to the questions of /lares/v1 (api/service.h lists them). One function for each.
-#include <unistd.h>
 
 #include <array>
 
@@ -133,11 +132,12 @@ void Core::models_rm(const Json& arguments, const api::Reply& reply) {
   if (!found) return reply(found.error());
   const ModelId id = (*found)->id;
   // a beginning is enough to ask a model, not to delete one
-  if (id != lower(named))
+  if (id != lower(named)) {
     return reply(
         Error{Code::NotFound,
               cat("no model '", utf8_repaired(named.substr(0, 80)), "'; did you mean '", id, "'?"),
               "name"});
+  }
   if (computing(id) > 0)
     return reply(Error{Code::Busy, cat("removing '", id, "': it is answering; retry when it has")});
   if (auto stopped = residents_.stop(id); !stopped)

@@ -118,11 +118,12 @@ Result<Residents::Coming> Residents::ensure(const inventory::Model& model) {
   if (!engine_) return Coming::NotNow;
   if (!*engine_) return engine_->error();
   const Bytes bytes = needs(model);
-  if (bytes > residency_.budget())
+  if (bytes > residency_.budget()) {
     return Error{Code::NoRoom,
                  cat("loading '", model.id, "': needs ", bytes, ", but memory.budget allows ",
                      residency_.budget(), " of this machine's ", options_.machine,
                      "; choose a smaller model or quantisation, or raise memory.budget")};
+  }
   if (now() < resident.not_before) return Coming::NotNow;
   auto victims = residency_.room_for(bytes);
   if (!victims) return Coming::NoRoom;
@@ -194,11 +195,12 @@ void Residents::on_hello(const ModelId& model, Resident& resident, wire::Hello h
     return end(model, {Code::Corrupt, "the worker said hello twice"});
   const bool sealed = std::any_of(hello.sandbox.begin(), hello.sandbox.end(),
                                   [](const std::string& s) { return s.starts_with("seccomp"); });
-  if (!sealed)
+  if (!sealed) {
     return end(model,
                {Code::Unsupported, cat("loading '", model,
                                        "': the worker has no seccomp sandbox here, and "
                                        "without it no model file is opened; see `lares doctor`")});
+  }
   resident.seen.hello = std::move(hello);
   resident.state = State::Loading;
   bool pools = false;
@@ -218,7 +220,7 @@ void Residents::on_hello(const ModelId& model, Resident& resident, wire::Hello h
 void Residents::on_loaded(const ModelId& model, Resident& resident, wire::Loaded loaded) {
   if (resident.state != State::Loading)
     return end(model, {Code::Corrupt, "the worker loaded a model that it was not asked for"});
-  const Bytes measured{std::min<uint64_t>(loaded.memory_bytes, GiB(1024 * 1024).n)};
+  const Bytes measured{std::min<uint64_t>(loaded.memory_bytes, GiB(1u << 20).n)};
   const Bytes bytes = std::max(measured, resident.file_size) + inventory::kProcess;
   if (dump(loaded.info).size() > kInfoMax || !loaded.info.is_object()) {
     log_.warn("a model says too much of itself; it was not kept", {{"model", model}});

@@ -175,21 +175,21 @@ Result<Bytes> parse_bytes(std::string_view text) {
   const auto [end, failed] = std::from_chars(whole.data(), whole.data() + whole.size(), number);
   if (failed != std::errc() || !std::isfinite(number) || number < 0) return no_size();
   const std::string unit = lower(trimmed(whole.substr(static_cast<size_t>(end - whole.data()))));
-  struct Unit_ {
+  struct SizeUnit {
     std::string_view name;
     uint64_t bytes;
   };
-  static constexpr Unit_ kUnits[] = {{"", 1},
-                                     {"b", 1},
-                                     {"kib", 1ull << 10},
-                                     {"mib", 1ull << 20},
-                                     {"gib", 1ull << 30},
-                                     {"tib", 1ull << 40},
-                                     {"kb", 1'000},
-                                     {"mb", 1'000'000},
-                                     {"gb", 1'000'000'000},
-                                     {"tb", 1'000'000'000'000}};
-  for (const Unit_& known : kUnits) {
+  static constexpr SizeUnit kUnits[] = {{"", 1},
+                                        {"b", 1},
+                                        {"kib", 1ull << 10},
+                                        {"mib", 1ull << 20},
+                                        {"gib", 1ull << 30},
+                                        {"tib", 1ull << 40},
+                                        {"kb", 1'000},
+                                        {"mb", 1'000'000},
+                                        {"gb", 1'000'000'000},
+                                        {"tb", 1'000'000'000'000}};
+  for (const SizeUnit& known : kUnits) {
     if (known.name != unit) continue;
     const double bytes = number * static_cast<double>(known.bytes);
     if (bytes > 9e18) return no_size();

@@ -8,7 +8,6 @@
 // There is no option that leaves the sandbox out.
 #include <fcntl.h>
 
-#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>

@@ -6,10 +6,8 @@
 #include <filesystem>
 #include <limits>
 #include <string>
-#include <vector>
 
 #include "base/file.h"
-#include "base/text.h"
 
 namespace lares {
 namespace {

@@ -34,20 +34,22 @@ Result<std::string> read_token(const std::filesystem::path& file) {
     return unsafe(Code::Denied, file,
                   cat("it belongs to user ", info.st_uid, ", not to you (", ::geteuid(),
                       "); remove it, and the next start makes a new token"));
-  if ((info.st_mode & 077) != 0)
+  if ((info.st_mode & 077) != 0) {
     return unsafe(
         Code::Denied, file,
         "other users can read it, so it is no secret; remove it, and the next start makes a "
         "new token (or 'chmod 600' it, if nobody else uses this computer)");
+  }
   std::array<char, 256> block{};
   const ssize_t got = ::read(fd.get(), block.data(), block.size());
   if (got < 0) return system_error(cat("reading the token '", file.string(), "'"), errno);
   std::string token(trimmed(std::string_view(block.data(), static_cast<size_t>(got))));
-  if (!is_token(token))
+  if (!is_token(token)) {
     return unsafe(Code::Corrupt, file,
                   cat("it holds ", got, " bytes that are no token ('", kTokenPrefix, "' and ",
                       2 * kTokenBytes,
                       " hexadecimal digits); remove it, and the next start makes a new one"));
+  }
   return token;
 }
 

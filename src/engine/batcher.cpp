@@ -181,7 +181,7 @@ Result<Batcher::EmbedJob> Batcher::read_embed(uint64_t id, const wire::Embed& me
                  "model"};
   }
   const Json& inputs = message.inputs;
-  const auto wrong = [](std::string what) {
+  const auto wrong = [](std::string_view what) {
     return Error{Code::Invalid, cat("'input' ", what), "input"};
   };
   if (!inputs.is_array() || inputs.empty()) return wrong("is not an array of at least one input");
@@ -576,6 +576,7 @@ Decoded Batcher::compute(const std::vector<Part>& parts, size_t rows) {
     }
   }
   std::vector<std::pair<uint64_t, size_t>> whose;
+  whose.reserve(parts.size());
   for (const Part& part : parts) whose.emplace_back(part.request->id, part.rows);
   running(std::move(whose), rows);
   const Decoded done = model_.decode(rows_);

@@ -677,7 +677,8 @@ TEST(Batcher, SurvivesAnyOrderOfRequestsAndCancels) {
     for (int i = 0; i < 300; i++) {
       const uint32_t what = below(10);
       if (what < 2) {
-        const std::string prompt = letters(below(3) * 40, static_cast<char>('a' + below(3)));
+        const std::string prompt =
+            letters(size_t{40} * below(3), static_cast<char>('a' + below(3)));
         talk.complete(next, cat(prompt, "\ncount: ", below(60)), {{"max_tokens", below(80)}});
         open.insert(next++);
       } else if (what == 2 && !open.empty()) {

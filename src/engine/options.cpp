@@ -11,7 +11,7 @@ namespace {
 // Something of the request's, short enough to be quoted.
 std::string quoted(const Json& value) { return utf8_repaired(dump(value).substr(0, 32)); }
 
-Error wrong(std::string_view field, std::string what) {
+Error wrong(std::string_view field, std::string_view what) {
   return {Code::Invalid, cat("'", field, "' ", what), std::string(field)};
 }
 

@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "base/text.h"
 #include "engine/testing/child.h"
 
 namespace lares::engine {
@@ -25,7 +24,7 @@ class Served : public Child {
   explicit Served(const Options& options = {})
       : Child([options](int control) { return serve_fake(options, control); }) {}
 
-  bool load(wire::Load load = {}) {
+  bool load(const wire::Load& load = {}) {
     if (!next_of(Type::Hello)) return false;
     send(wire::to_frame(load));
     return next_of(Type::Loaded).has_value();

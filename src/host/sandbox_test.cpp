@@ -1,4 +1,3 @@
-#include "host/sandbox.h"
 
 #include <sys/stat.h>
 #include <unistd.h>

@@ -219,7 +219,7 @@ TEST(Worker, AnswersLongerThanTheQueueArriveWhole) {
   // the loop rests until the worker has long been held back
   std::this_thread::sleep_for(milliseconds(500));
   ASSERT_TRUE(run_until(play.loop, [&] {
-    return !play.told.ends.empty() || play.told.frames.size() == 3 * (kPieces + 2U);
+    return !play.told.ends.empty() || play.told.frames.size() == size_t{3} * (kPieces + 2);
   }));
   ASSERT_TRUE(play.told.ends.empty()) << play.error().message;
   size_t at = 0;

@@ -10,7 +10,6 @@
 #include <set>
 #include <sstream>
 
-#include "base/file.h"
 #include "base/text.h"
 
 namespace lares::inventory {

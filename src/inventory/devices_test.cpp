@@ -5,8 +5,6 @@
 
 #include <fstream>
 
-#include "base/text.h"
-
 namespace lares::inventory {
 namespace {
 

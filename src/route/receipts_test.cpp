@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-#include <fstream>
-
 #include "base/text.h"
 
 namespace lares::route {

@@ -18,6 +18,11 @@ PROGRAMS = ("lares", "laresd", "lares-worker")
 UNSETTLED_S = 120  # longer than the kernel keeps written data in memory
 
 
+def engine_recipe():
+    """Name to text of the files that the engine is built by."""
+    return {path.name: path.read_text() for path in sorted((ROOT / "cmake" / "engine").iterdir())}
+
+
 def engine_folder(source):
     """engine/KEY: another source, other options or another compiler is another engine."""
     compiler = os.environ.get("CXX") or "c++"
@@ -26,7 +31,7 @@ def engine_folder(source):
     except (OSError, subprocess.CalledProcessError) as error:
         raise Stop(IO, f"asking '{compiler}' for its version: {error}; install g++, or set CXX to a compiler that works") from None
     digest = hashlib.sha256()
-    for part in (source.sha256, (ROOT / "cmake" / "engine" / "CMakeLists.txt").read_text(), version.splitlines()[0]):
+    for part in (source.sha256, *engine_recipe().values(), version.splitlines()[0]):
         digest.update(part.encode() + b"\0")
     return ENGINES / digest.hexdigest()[:16]
 
@@ -42,9 +47,9 @@ def build_engine(tree, folder, variants):
     # a copy beside the engine, so that another clone with the same file finds it built and not moved
     source = ENGINES / f"{folder.name}.cmake"
     source.mkdir(parents=True, exist_ok=True)
-    recipe = (ROOT / "cmake" / "engine" / "CMakeLists.txt").read_text()
-    if read_stamp(source / "CMakeLists.txt") != recipe:
-        write_stamp(source / "CMakeLists.txt", recipe)
+    for name, text in engine_recipe().items():
+        if read_stamp(source / name) != text:
+            write_stamp(source / name, text)
     configure(folder, source, options, "preparing the engine's build")
     ninja(folder, ["engine", *[f"ggml-cpu-{name}" for name in variants]], f"building the engine ({', '.join(variants)})")
     os.sync()  # the stamp must not be older on the disk than what it vouches for

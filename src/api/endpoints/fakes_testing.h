@@ -116,7 +116,7 @@ inline Ended good_end(Tokens prompt_tokens = 5, Tokens completion_tokens = 2) {
 }
 
 // Calls the route's handler as the door would.
-inline std::shared_ptr<FakeResponder> call(std::string_view route, Request request,
+inline std::shared_ptr<FakeResponder> call(std::string_view route, const Request& request,
                                            FakeService& service) {
   const Endpoint* endpoint = Registered<Endpoint>::find(route);
   EXPECT_NE(endpoint, nullptr) << route;

@@ -1,6 +1,5 @@
 #include "app/cli/answer.h"
 
-#include <algorithm>
 #include <atomic>
 #include <csignal>
 

@@ -109,7 +109,8 @@ Result<Parsed> parse_arguments(const Verb& verb, std::span<const std::string> wr
 
 std::string Arguments::value(std::string_view option, std::string otherwise) const {
   const auto found = values_.find(std::string(option));
-  return found == values_.end() ? std::move(otherwise) : found->second;
+  if (found != values_.end()) return found->second;
+  return otherwise;
 }
 
 Result<std::optional<int64_t>> Arguments::integer(std::string_view option, int64_t min,

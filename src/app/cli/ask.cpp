@@ -2,7 +2,6 @@
 #include "app/cli/answer.h"
 #include "app/cli/chat.h"
 #include "app/cli/first_answer.h"
-#include "app/cli/plain_text.h"
 #include "app/cli/prompt.h"
 #include "app/cli/show.h"
 #include "app/cli/table.h"

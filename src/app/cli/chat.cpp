@@ -149,6 +149,7 @@ Conversation::Next Conversation::obey(const std::string& command) {
     save(rest);
   } else {
     std::vector<std::string> names;
+    names.reserve(std::size(kCommands));
     for (const Command& known : kCommands) names.emplace_back(known.name);
     note(plain_line(cat("there is no command ", name, did_you_mean(name, names),
                         "; /help lists them; a message that begins with / is written with //")));

@@ -2,13 +2,11 @@
 #include <gtest/gtest.h>
 
 #include "app/cli/arguments.h"
-#include "app/cli/chat.h"
 #include "app/cli/first_answer.h"
 #include "app/cli/help.h"
 #include "app/cli/plain_text.h"
 #include "app/cli/program.h"
 #include "app/cli/prompt.h"
-#include "app/cli/show.h"
 #include "app/cli/table.h"
 #include "base/text.h"
 

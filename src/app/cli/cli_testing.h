@@ -81,11 +81,12 @@ class FakeDaemon final : public Daemon {
   // A streamed chat answer of these pieces.
   void will_say(const std::vector<std::string>& pieces, const Json& last = Json::object()) {
     std::string events;
-    for (const std::string& piece : pieces)
+    for (const std::string& piece : pieces) {
       events += cat(
           "data: ",
           dump({{"model", "m"}, {"choices", {{{"index", 0}, {"delta", {{"content", piece}}}}}}}),
           "\n\n");
+    }
     Json end = {
         {"model", "m"},
         {"choices", {{{"index", 0}, {"delta", Json::object()}, {"finish_reason", "stop"}}}}};

@@ -1,7 +1,6 @@
 // lares help: the same texts as --help, and the docs page.
 #include "app/cli/help.h"
 #include "app/cli/missing.h"
-#include "app/cli/show.h"
 #include "base/text.h"
 
 namespace lares::app {

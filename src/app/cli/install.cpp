@@ -1,14 +1,10 @@
 // lares install, lares uninstall: hands over to the script of that name, which lies in tools/ of
 // the source tree and of an installation.
-#include <unistd.h>
-
-#include <array>
-#include <cerrno>
 #include <filesystem>
 #include <vector>
 
-#include "app/cli/show.h"
-#include "base/file.h"
+#include "app/cli/verb.h"
+#include "app/home.h"
 #include "base/text.h"
 
 namespace lares::app {
@@ -40,11 +36,7 @@ Result<int> hand_over(const std::string& name, const std::vector<std::string>& o
   TRY_AS(const fs::path path, script(name));
   std::vector<std::string> words{path.string()};
   words.insert(words.end(), options.begin(), options.end());
-  std::vector<char*> pointers;
-  for (std::string& word : words) pointers.push_back(word.data());
-  pointers.push_back(nullptr);
-  ::execv(path.c_str(), pointers.data());
-  return system_error(cat("starting '", path.string(), "'"), errno);
+  return become(std::move(words));
 }
 
 constexpr Option kInstallOptions[] = {

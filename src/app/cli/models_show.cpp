@@ -1,6 +1,5 @@
 // lares models show: all that is known of one model.
 #include "app/cli/show.h"
-#include "app/cli/table.h"
 #include "base/text.h"
 
 namespace lares::app {

@@ -100,7 +100,7 @@ bool SystemScreen::colour(Stream stream) const {
 
 std::string shaded(const Screen& screen, Stream stream, Shade shade, std::string_view text) {
   if (!screen.colour(stream)) return std::string(text);
-  const char* code = "0";
+  const char* code = nullptr;
   switch (shade) {
     case Shade::Bold: code = "1"; break;
     case Shade::Dim: code = "2"; break;

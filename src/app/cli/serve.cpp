@@ -1,11 +1,8 @@
 // lares serve: the daemon in the foreground, in this process's place.
-#include <unistd.h>
-
-#include <cerrno>
 #include <vector>
 
-#include "app/cli/show.h"
-#include "base/file.h"
+#include "app/cli/verb.h"
+#include "app/home.h"
 #include "base/text.h"
 
 namespace lares::app {
@@ -24,15 +21,10 @@ constexpr Example kExamples[] = {
 
 Result<int> run(Context& /*context*/, const Arguments& arguments) {
   TRY_AS(const std::optional<int64_t> port, arguments.integer("--port", 0, 65535));
-  const std::string program = programs().daemon.string();
-  std::vector<std::string> words{program};
+  std::vector<std::string> words{programs().daemon.string()};
   if (port) words.push_back(cat("--api.port=", *port));
   words.insert(words.end(), arguments.words().begin(), arguments.words().end());
-  std::vector<char*> pointers;
-  for (std::string& word : words) pointers.push_back(word.data());
-  pointers.push_back(nullptr);
-  ::execv(program.c_str(), pointers.data());
-  return system_error(cat("starting '", program, "'"), errno);
+  return become(std::move(words));
 }
 
 constexpr Verb kVerb{

@@ -50,7 +50,7 @@ size_t table_width(const Context& context) {
   return context.screen.is_terminal(Stream::Out) ? context.screen.width() : 0;
 }
 
-void Facts::add(std::string_view name, std::string value) {
+void Facts::add(std::string_view name, std::string_view value) {
   if (!value.empty()) facts_.emplace_back(name, plain_line(value));
 }
 

@@ -29,7 +29,7 @@ size_t table_width(const Context& context);
 // "  name:    value" lines, their values aligned; empty values are left out.
 class Facts {
  public:
-  void add(std::string_view name, std::string value);
+  void add(std::string_view name, std::string_view value);
   std::string print() const;
 
  private:

@@ -31,11 +31,12 @@ Result<int> run(Context& context, const Arguments& arguments) {
     const Waiting waiting(context.screen, "waiting for laresd to end");
     const SteadyTime begun = std::chrono::steady_clock::now();
     while (!gone(context.daemon, pid)) {
-      if (ms_between(begun, std::chrono::steady_clock::now()) > kStopMax.count())
+      if (ms_between(begun, std::chrono::steady_clock::now()) > kStopMax.count()) {
         return Error{Code::Timeout, cat("stopping laresd: process ", pid, " is still there after ",
                                         kStopMax.count() / 1000, " s; look at ",
                                         DaemonClient::log_file(context.home).string(),
                                         ", or end it with: kill ", pid)};
+      }
       ::poll(nullptr, 0, kPollMs);
     }
   }

@@ -1,6 +1,6 @@
 // lares token: the owner's token, for programs that come over the network port.
 #include "app/cli/plain_text.h"
-#include "app/cli/show.h"
+#include "app/cli/verb.h"
 #include "base/file.h"
 #include "base/text.h"
 

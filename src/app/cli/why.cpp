@@ -96,12 +96,13 @@ Result<int> run(Context& context, const Arguments& arguments) {
                  {"WROTE", Table::Side::Right},
                  {"FIRST TEXT", Table::Side::Right},
                  {"TOOK", Table::Side::Right}});
-    for (const Json& receipt : receipts)
+    for (const Json& receipt : receipts) {
       table.add({text_of(receipt, "id"), when(count_of(receipt, "started_unix_ms")),
                  text_of(receipt, "model"), text_of(receipt, "outcome"),
                  cat(count_of(receipt, "prompt_tokens")),
                  cat(count_of(receipt, "completion_tokens")), ms_words(receipt, "ttft_ms"),
                  ms_words(receipt, "total_ms")});
+    }
     if (table.empty()) {
       context.screen.say("lares: nothing has been asked yet\n");
     } else {
@@ -112,12 +113,13 @@ Result<int> run(Context& context, const Arguments& arguments) {
   const auto& words = arguments.words();
   // a question that begins with "why" and forgot its quotes
   if (!words.empty() && !words.front().starts_with("r-") &&
-      !words.front().starts_with("chatcmpl-") && !words.front().starts_with("cmpl-"))
+      !words.front().starts_with("chatcmpl-") && !words.front().starts_with("cmpl-")) {
     return Error{Code::Invalid,
                  cat("looking for request '", words.front(),
                      "': an ID begins with r-; `lares why --list` shows them; a question "
                      "is put in quotes: lares \"why ",
                      words.front(), "\"")};
+  }
   std::string path = "/lares/v1/why";
   if (!words.empty()) {
     // an answer's own id holds the receipt's

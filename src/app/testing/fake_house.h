@@ -144,8 +144,8 @@ class House {
     bool embedding = false;
   };
 
-  House(std::vector<ModelSpec> models, Bytes budget, bool preload = false, uint32_t sequences = 8,
-        std::function<void(FakeWorker&)> spawned = {})
+  House(const std::vector<ModelSpec>& models, Bytes budget, bool preload = false,
+        uint32_t sequences = 8, std::function<void(FakeWorker&)> spawned = {})
       : on_spawn(std::move(spawned)), loop(clock) {
     options.residents = {budget, GiB(16), {.sequences = sequences}, 0};
     options.models_preload = preload;

@@ -179,7 +179,7 @@ class FakeModel final : public Model {
   bool ends(Token token) const override { return token == kEnd; }
 
   Result<Rendered> render_chat(const Json& messages, const Json& kwargs) override {
-    const auto wrong = [](std::string what) {
+    const auto wrong = [](std::string_view what) {
       return Error{Code::Invalid, cat("'messages' ", what), "messages"};
     };
     if (!settings.has_template) {

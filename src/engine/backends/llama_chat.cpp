@@ -9,7 +9,7 @@ namespace {
 
 constexpr size_t kWordsMax = 300;  // of what a template says in its errors
 
-Error wrong(std::string what) { return {Code::Invalid, cat("'messages' ", what), "messages"}; }
+Error wrong(std::string_view what) { return {Code::Invalid, cat("'messages' ", what), "messages"}; }
 
 std::string shortened(std::string_view words) {
   return utf8_repaired(trimmed(words.substr(0, kWordsMax)));

@@ -68,6 +68,7 @@ std::vector<Candidate> top_candidates(std::span<const float> logits, unsigned co
       order.begin(), order.begin() + static_cast<ptrdiff_t>(n), order.end(),
       [&](Token a, Token b) { return logits[a] != logits[b] ? logits[a] > logits[b] : a < b; });
   std::vector<Candidate> top;
+  top.reserve(n);
   for (size_t i = 0; i < n; i++) top.push_back({order[i], logits[order[i]] - log_sum});
   return top;
 }

@@ -66,7 +66,7 @@ class Child {
       if (!frame) return std::nullopt;
       if (*frame) {
         if (!beats && (*frame)->type == static_cast<uint8_t>(wire::Type::Beat)) continue;
-        return **std::move(frame);
+        return *std::move(frame);
       }
       const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
           until - std::chrono::steady_clock::now());
