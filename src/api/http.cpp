@@ -828,11 +828,7 @@ HttpServer::HttpServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {
 
 Result<std::unique_ptr<HttpServer>> HttpServer::open(Config config, Service& service, Log& log) {
   auto impl = std::make_unique<Impl>(std::move(config), service, log);
-  TRY_AS(impl->listener, listen_unix(impl->config.socket));
-  const auto give_up = [&impl](Error error) {
-    impl->listener.remove();
-    return error;
-  };
+  // The Unix socket comes last: who gets through to it finds a daemon that has all it needs.
   std::vector<Loopback> loopbacks;
   const auto add = [&](uint16_t port) -> Result<> {
     TRY_AS(Loopback made, listen_loopback(port));
@@ -841,12 +837,11 @@ Result<std::unique_ptr<HttpServer>> HttpServer::open(Config config, Service& ser
     return Unit{};
   };
   if (impl->config.port) {
-    if (auto added = add(*impl->config.port); !added) return give_up(std::move(added).error());
+    TRY(add(*impl->config.port));
     impl->port = loopbacks.front().port;
   }
-  for (const uint16_t port : impl->config.more_ports) {
-    if (auto added = add(port); !added) return give_up(std::move(added).error());
-  }
+  for (const uint16_t port : impl->config.more_ports) TRY(add(port));
+  TRY_AS(impl->listener, listen_unix(impl->config.socket));
   impl->listen(std::move(impl->listener.fd), AF_UNIX);
   for (Loopback& made : loopbacks) {
     impl->listen(std::move(made.four), AF_INET);

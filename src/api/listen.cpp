@@ -81,7 +81,7 @@ Result<Fd> listen_on(bool six, uint16_t port) {
   }
   if (bound == 0) bound = ::listen(fd.get(), SOMAXCONN);
   if (bound != 0 && errno == EADDRINUSE)
-    return Error{Code::Busy,
+    return Error{Code::Denied,
                  cat(doing, ": the port is taken by ", listener_on(port, six),
                      "; end that program, or choose another port with --port (0: any)")};
   if (bound != 0 && errno == EACCES)
@@ -175,7 +175,7 @@ Result<Loopback> listen_loopback(uint16_t port) {
       made.six = *std::move(six);
       return made;
     }
-    if (port != 0 || left <= 0 || six.error().code != Code::Busy) return std::move(six).error();
+    if (port != 0 || left <= 0 || six.error().code != Code::Denied) return std::move(six).error();
   }
 }
 

@@ -36,8 +36,8 @@ struct Loopback {
   uint16_t port = 0;
 };
 
-// Listens on 127.0.0.1 and ::1 at one port; 0: one that is free on both. Busy: it is taken, and by
-// whom.
+// Listens on 127.0.0.1 and ::1 at one port; 0: one that is free on both. Denied: it is taken, and
+// by whom.
 Result<Loopback> listen_loopback(uint16_t port);
 
 // Who is at the other end of an accepted connection.

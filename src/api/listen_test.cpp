@@ -161,7 +161,7 @@ TEST_F(ListenTest, APortThatIsTakenNamesWhoHasIt) {
   ASSERT_TRUE(first);
   const auto second = listen_loopback(first->port);
   ASSERT_FALSE(second);
-  EXPECT_EQ(second.error().code, Code::Busy);
+  EXPECT_EQ(second.error().code, Code::Denied);
   EXPECT_NE(second.error().message.find(cat("(pid ", ::getpid(), ")")), std::string::npos)
       << second.error().message;
   EXPECT_NE(second.error().message.find("--port"), std::string::npos);

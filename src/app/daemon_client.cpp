@@ -227,6 +227,12 @@ Result<> DaemonClient::start() {
           std::min(kStartMax, milliseconds(ms_between(begun, std::chrono::steady_clock::now())) +
                                   kElsewhereMax);
     }
+    // it has not come to that, or has ended: the next one is ours, and says why
+    if (!ours && socket_in_use(home_).empty()) {
+      child = spawn_detached(program_, log);
+      if (!child) return std::move(child).error().within(doing);
+      ours = true;
+    }
     if (ms_between(begun, std::chrono::steady_clock::now()) > limit.count()) {
       const std::string last = last_lines(log_path, log_begin);
       return Error{Code::Timeout,

@@ -348,7 +348,13 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
   };
   const EndFirst slow_ends_first{slow};
 
-  // Begun before the door is opened: the first worker should start as soon as it can.
+  const std::filesystem::path port_file = home.run / "port";
+  TRY_AS(auto server, api::HttpServer::open({.socket = home.socket(),
+                                             .port = static_cast<uint16_t>(settings.api_port),
+                                             .tokens = std::move(tokens)},
+                                            core, log));
+  // After the door, whose port may be taken, and before all that can wait: the first worker should
+  // start as soon as it can.
   if (arguments.fake) {
     core.set_engine(fake_engine(parts, arguments));
   } else {
@@ -366,11 +372,6 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
     assert(posted);
   }
 
-  const std::filesystem::path port_file = home.run / "port";
-  TRY_AS(auto server, api::HttpServer::open({.socket = home.socket(),
-                                             .port = static_cast<uint16_t>(settings.api_port),
-                                             .tokens = std::move(tokens)},
-                                            core, log));
   TRY(write_file(port_file, cat(server->port(), "\n")));
   core.set_address(cat("http://127.0.0.1:", server->port()));
   signals.start([&](int) { loop.post_end([&] { stop(); }); });

@@ -16,6 +16,7 @@ import resource
 import select
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -403,6 +404,20 @@ class Daemon(Case):
         status, out, _ = self.house.lares("doctor")
         self.assertEqual(status, 2)
         self.assertIn("FAIL  daemon", out)
+
+    def test_a_port_that_is_taken_is_said_by_each_of_many(self):
+        """No command gets through to a daemon that is about to end for want of its port."""
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            daemon = self.house.bin / "laresd"
+            daemon.write_text(daemon.read_text().replace("--port 0", f"--port {port}"))
+            asked = [self.house.start("hello", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(4)]
+            for one in asked:
+                out, err = one.communicate(timeout=LIMIT_S)
+                self.assertEqual((one.returncode, out), (4, b""), err)
+                self.assertIn(f":{port}: the port is taken by '", err.decode())
 
     def test_a_daemon_that_is_killed_is_started_anew(self):
         self.house.lares("hi")

@@ -635,12 +635,12 @@ class Starting(WithHome):
                 s.bind((address, 0))
                 s.listen()
                 port = s.getsockname()[1]
-                self.assert_refuses_to_start(6, f":{port}: the port is taken by", str(os.getpid()), "--port",
+                self.assert_refuses_to_start(4, f":{port}: the port is taken by", str(os.getpid()), "--port",
                                              arguments=[f"--port={port}"])
         house = self.start()
         with tempfile.TemporaryDirectory() as other:
             mine, self.home = self.home, pathlib.Path(other)
-            self.assert_refuses_to_start(6, "laresd", str(house.process.pid), arguments=[f"--port={house.port}"])
+            self.assert_refuses_to_start(4, "laresd", str(house.process.pid), arguments=[f"--port={house.port}"])
             self.home = mine
         self.assert_serves(house)
 
