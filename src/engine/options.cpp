@@ -69,8 +69,8 @@ class Fields {
     out = found->get<bool>();
   }
 
-  void fail(std::string_view name, std::string what) {
-    if (!error_) error_ = wrong(name, std::move(what));
+  void fail(std::string_view name, std::string_view what) {
+    if (!error_) error_ = wrong(name, what);
   }
   const std::optional<Error>& error() const { return error_; }
 

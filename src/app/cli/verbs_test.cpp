@@ -15,14 +15,14 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-class Verbs_ : public testing::Test {
+class VerbsTest : public testing::Test {
  protected:
-  Verbs_() {
+  VerbsTest() {
     folder_ = std::filesystem::path(testing::TempDir()) / cat("lares-cli-", random_hex(4));
     std::filesystem::create_directories(folder_ / "share");
     home_ = Home{folder_ / "config", folder_ / "share", folder_ / "cache", folder_ / "run"};
   }
-  ~Verbs_() override { std::filesystem::remove_all(folder_); }
+  ~VerbsTest() override { std::filesystem::remove_all(folder_); }
 
   int run(const Words& words) { return run_program(words, screen_, daemon_, home_); }
   const std::string& out() const { return screen_.written_out; }
@@ -34,7 +34,7 @@ class Verbs_ : public testing::Test {
   FakeDaemon daemon_;
 };
 
-using Asking = Verbs_;
+using Asking = VerbsTest;
 
 TEST_F(Asking, WritesTheAnswerAsItComesAndEndsItsLine) {
   daemon_.will_say({"Hel", "lo", "!"});
@@ -198,7 +198,7 @@ TEST_F(Asking, NothingToAskIsUsage) {
   EXPECT_TRUE(daemon_.asked.empty());
 }
 
-TEST_F(Verbs_, WithoutAHomeOnlyHelpWorks) {
+TEST_F(VerbsTest, WithoutAHomeOnlyHelpWorks) {
   home_ = Error{Code::Invalid, "looking for your folders: HOME is not set"};
   EXPECT_EQ(run({"--help"}), 0);
   EXPECT_EQ(run({"completion", "bash"}), 0);
@@ -207,7 +207,7 @@ TEST_F(Verbs_, WithoutAHomeOnlyHelpWorks) {
   EXPECT_NE(err().find("HOME is not set"), std::string::npos);
 }
 
-TEST_F(Verbs_, ModelsListShowsWhatThereIs) {
+TEST_F(VerbsTest, ModelsListShowsWhatThereIs) {
   daemon_.will("GET /lares/v1/models",
                Json::array({{{"id", "smollm2"},
                              {"default", true},
@@ -228,7 +228,7 @@ TEST_F(Verbs_, ModelsListShowsWhatThereIs) {
   EXPECT_EQ((*parse_json(out())).size(), 3U);
 }
 
-TEST_F(Verbs_, CompletionsStartNoDaemon) {
+TEST_F(VerbsTest, CompletionsStartNoDaemon) {
   daemon_.runs = false;
   EXPECT_EQ(run({"models", "list", "--names"}), 0);
   EXPECT_EQ(run({"ps"}), 0);
@@ -237,7 +237,7 @@ TEST_F(Verbs_, CompletionsStartNoDaemon) {
   EXPECT_TRUE(daemon_.asked.empty());
 }
 
-TEST_F(Verbs_, ModelsAddTakesAFileANumberOrAName) {
+TEST_F(VerbsTest, ModelsAddTakesAFileANumberOrAName) {
   const Json found =
       Json::array({{{"program", "Ollama"}, {"name", "llama3:8b"}, {"file", "/o/one"}},
                    {{"program", "Jan"}, {"name", "phi"}, {"file", "/j/two"}},
@@ -261,7 +261,7 @@ TEST_F(Verbs_, ModelsAddTakesAFileANumberOrAName) {
   EXPECT_EQ(run({"models", "add", "/nowhere/x.gguf"}), 3);
 }
 
-TEST_F(Verbs_, AFoundModelIsAddedByItsWholeNameAndCalledAfterIt) {
+TEST_F(VerbsTest, AFoundModelIsAddedByItsWholeNameAndCalledAfterIt) {
   daemon_.will("GET /lares/v1/models-found",
                Json::array({{{"name", "bartowski/Foo-GGUF:latest"}, {"file", "/o/sha256-bb"}},
                             {{"name", "org/repo/sub/Same"}, {"file", "/h/blobs/abc"}},
@@ -284,7 +284,7 @@ TEST_F(Verbs_, AFoundModelIsAddedByItsWholeNameAndCalledAfterIt) {
   EXPECT_NE(err().find("did you mean 'bartowski/Foo-GGUF:latest'"), std::string::npos) << err();
 }
 
-TEST_F(Verbs_, WhyExplainsAReceipt) {
+TEST_F(VerbsTest, WhyExplainsAReceipt) {
   const Json receipt = {{"id", "r-0123456789abcdef"},
                         {"model", "m"},
                         {"place", "local"},
@@ -313,7 +313,7 @@ TEST_F(Verbs_, WhyExplainsAReceipt) {
   EXPECT_EQ(run({"why", "me?"}), 2);
 }
 
-TEST_F(Verbs_, DoctorPassesFailsAndTells) {
+TEST_F(VerbsTest, DoctorPassesFailsAndTells) {
   daemon_.will("GET /lares/v1/doctor",
                Json::array({{{"check", "engine"}, {"ok", true}, {"detail", "haswell"}},
                             {{"check", "NPU"}, {"ok", nullptr}, {"detail", "not used"}}}));
@@ -328,13 +328,13 @@ TEST_F(Verbs_, DoctorPassesFailsAndTells) {
   EXPECT_NE(out().find("FAIL  disk: full\n        next: make room\n"), std::string::npos) << out();
 }
 
-TEST_F(Verbs_, DoctorSaysWhyADaemonDoesNotStart) {
+TEST_F(VerbsTest, DoctorSaysWhyADaemonDoesNotStart) {
   EXPECT_EQ(run({"doctor"}), 7) << "nothing is prepared: offline";
   EXPECT_NE(out().find("FAIL  daemon"), std::string::npos) << out();
   EXPECT_NE(out().find("laresd.log"), std::string::npos) << out();
 }
 
-TEST_F(Verbs_, ConfigShowsOneOrAll) {
+TEST_F(VerbsTest, ConfigShowsOneOrAll) {
   daemon_.will("GET /lares/v1/config", Json::array({{{"name", "api.port"},
                                                      {"value", "5273"},
                                                      {"source", "default"},
@@ -345,7 +345,7 @@ TEST_F(Verbs_, ConfigShowsOneOrAll) {
   EXPECT_NE(err().find("did you mean 'api.port'"), std::string::npos);
 }
 
-TEST_F(Verbs_, TokenIsShownOnlyWhenAsked) {
+TEST_F(VerbsTest, TokenIsShownOnlyWhenAsked) {
   std::filesystem::create_directories(folder_ / "config");
   std::ofstream(folder_ / "config/token") << "secret\n";
   EXPECT_EQ(run({"token"}), 0);
@@ -355,7 +355,7 @@ TEST_F(Verbs_, TokenIsShownOnlyWhenAsked) {
   EXPECT_EQ(out(), "secret\n");
 }
 
-TEST_F(Verbs_, HelpNamesTheNearestVerb) {
+TEST_F(VerbsTest, HelpNamesTheNearestVerb) {
   EXPECT_EQ(run({"help", "models", "ad"}), 3);
   EXPECT_NE(err().find("did you mean"), std::string::npos) << err();
   EXPECT_EQ(run({"help", "models", "add"}), 0);
@@ -377,7 +377,7 @@ class Typed final : public Lines {
   size_t at_ = 0;
 };
 
-class Chatting : public Verbs_ {
+class Chatting : public VerbsTest {
  protected:
   int chat(const Words& typed) {
     Typed lines(typed);
