@@ -144,16 +144,19 @@ Result<Client> Client::connect(const std::string& address, uint16_t port, std::s
 void Client::interrupt() { interrupted_->store(1); }
 
 Result<> Client::ready(short what, milliseconds time) const {
-  const SteadyTime from = std::chrono::steady_clock::now();
+  SteadyTime from = std::chrono::steady_clock::now();
   for (;;) {
     if (*interrupted_ != 0) return Error{Code::Cancelled, "waiting for the daemon: interrupted"};
     pollfd wait{fd_.get(), what, 0};
     const int count = ::poll(&wait, 1, static_cast<int>(kInterruptible.count()));
     if (count > 0) return Unit{};
     if (count < 0 && errno != EINTR) return system_error("waiting for the daemon", errno);
-    if (time.count() > 0 && ms_between(from, std::chrono::steady_clock::now()) >= time.count())
+    if (time.count() == 0 || ms_between(from, std::chrono::steady_clock::now()) < time.count())
+      continue;
+    if (!limits_.wait_on || !limits_.wait_on())
       return Error{Code::Timeout, cat("waiting for the daemon: nothing came in ", time.count(),
                                       " ms; see `lares status` and its log")};
+    from = std::chrono::steady_clock::now();
   }
 }
 

@@ -26,6 +26,8 @@ namespace lares::api {
 struct ClientLimits {
   milliseconds connect{2'000};
   milliseconds idle{0};  // without a byte of the answer: Timeout. 0: waits as long as it takes
+  // Asked after each `idle` without a byte, whether to wait on. Not given: no.
+  std::function<bool()> wait_on{};
   Bytes head = KiB(64);
   Bytes body = MiB(64);  // of a whole answer
 };

@@ -841,6 +841,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::open(Config config, Service& ser
     impl->port = loopbacks.front().port;
   }
   for (const uint16_t port : impl->config.more_ports) TRY(add(port));
+  if (impl->config.on_port) TRY(impl->config.on_port(impl->port));
   TRY_AS(impl->listener, listen_unix(impl->config.socket));
   impl->listen(std::move(impl->listener.fd), AF_UNIX);
   for (Loopback& made : loopbacks) {

@@ -23,6 +23,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -39,8 +40,10 @@ namespace lares::api {
 class HttpServer {
  public:
   struct Config {
-    std::filesystem::path socket;        // of at most 107 bytes, in a folder that becomes 0700
-    std::optional<uint16_t> port;        // of 127.0.0.1 and ::1; 0 chooses one; nothing: no TCP
+    std::filesystem::path socket;  // of at most 107 bytes, in a folder that becomes 0700
+    std::optional<uint16_t> port;  // of 127.0.0.1 and ::1; 0 chooses one; nothing: no TCP
+    // Called with the port before any client gets through; an error of it is open()'s.
+    std::function<Result<>(uint16_t port)> on_port{};
     std::vector<uint16_t> more_ports{};  // as `port`, under the same rules (Ollama's)
     consent::Tokens tokens;
     Limits limits{};

@@ -177,7 +177,8 @@ void Core::accept(api::WorkId id, std::unique_ptr<Doing> owned) {
   doing.receipt.principal = doing.work.who.id;
   doing.receipt.started_unix_ms =
       std::chrono::duration_cast<milliseconds>(doing.arrived_wall.time_since_epoch()).count();
-  if (stopping_) return finish(id, Error{Code::Cancelled, "the daemon is stopping"});
+  if (stopping_)
+    return finish(id, Error{Code::Offline, "the daemon is stopping; ask again when it is back"});
   if (doing.refused) return finish(id, *std::move(doing.refused));
 
   const auto lane = sched::lane_named(doing.work.lane);
@@ -584,7 +585,7 @@ void Core::shut_down(std::function<void()> done) {
   stopping_ = true;
   while (!doing_.empty())
     finish(doing_.begin()->first,
-           Error{Code::Cancelled, "the daemon is stopping; ask again when it is back"});
+           Error{Code::Offline, "the daemon is stopping; ask again when it is back"});
   for (auto& [wire_id, part] : parts_) {
     if (part.limit) loop_.cancel(part.limit);
   }

@@ -562,10 +562,10 @@ TEST_F(CoreTest, ShuttingDownEndsEverythingOnce) {
   house.core->shut_down([&] { done = true; });
   house.settle();
   EXPECT_TRUE(done);
-  EXPECT_EQ(computing->ended->result.error().code, Code::Cancelled);
-  EXPECT_EQ(waiting->ended->result.error().code, Code::Cancelled);
+  EXPECT_EQ(computing->ended->result.error().code, Code::Offline);
+  EXPECT_EQ(waiting->ended->result.error().code, Code::Offline);
   auto late = house.chat("alpha");
-  EXPECT_EQ(late->ended->result.error().code, Code::Cancelled);
+  EXPECT_EQ(late->ended->result.error().code, Code::Offline);
   EXPECT_TRUE(house.workers.empty());
   EXPECT_FALSE(computing->twice || waiting->twice);
 }

@@ -19,8 +19,12 @@ namespace {
 
 constexpr size_t kLastLines = 8;  // of a daemon's log, in the error about its end
 constexpr Bytes kLastBytes = KiB(2);
-constexpr milliseconds kElsewhereMax{5'000};  // until a daemon that somebody else started answers
-constexpr milliseconds kAsideMax{200};        // for a question on the side, as doing() asks
+// Until a daemon that somebody else started answers, or one that ends has ended.
+constexpr milliseconds kElsewhereMax{15'000};
+constexpr int kRoundsMax = 3;                // a question whose daemon ends is asked of the next
+constexpr milliseconds kSilentMax{2'000};    // without a byte: is it still there?
+constexpr milliseconds kAnswersMax{10'000};  // to the simplest question, on a machine at its limit
+constexpr milliseconds kAsideMax{200};       // for a question on the side, as doing() asks
 
 // Opens the log for appending; one that has grown is set aside first. `size`: what it holds
 // already.
@@ -103,6 +107,14 @@ Error ended(int status, const std::string& last) {
 
 bool is_offline(const Error& error) { return error.code == Code::Offline; }
 
+// Questions about the daemon itself: where none is, they are not to start one.
+bool needs_one(std::string_view path) { return path == "/lares/v1/stop"; }
+
+// Nothing is lost when it is asked twice.
+bool may_repeat(std::string_view method, std::string_view path) {
+  return method == "GET" || path.starts_with("/v1/");
+}
+
 }  // namespace
 
 Result<Json> ask(Daemon& daemon, std::string_view method, std::string_view path, const Json& body) {
@@ -146,29 +158,72 @@ DaemonClient::DaemonClient(Home home, std::filesystem::path program)
 Result<api::Client> DaemonClient::connect(api::ClientLimits limits) const {
   auto client = api::Client::connect(home_.socket(), limits);
   if (client || !is_offline(client.error())) return client;
-  const std::filesystem::path other = socket_in_use(home_);
-  if (other.empty() || other == home_.socket()) return client;
-  auto elsewhere = api::Client::connect(other, limits);
+  const auto holder = holder_of(home_);
+  if (!holder || holder->socket.empty() || holder->socket == home_.socket()) return client;
+  auto elsewhere = api::Client::connect(holder->socket, limits);
   return elsewhere ? std::move(elsewhere) : std::move(client);
 }
 
 Result<Daemon::Answer> DaemonClient::request(std::string_view method, std::string_view path,
                                              std::string_view body, const OnBytes& on_bytes) {
-  auto client = connect();
-  if (!client && is_offline(client.error())) {
+  for (int round = 1;; round++) {
+    bool heard = false;
+    const OnBytes hear = [&](std::string_view bytes) {
+      heard = true;
+      return on_bytes(bytes);
+    };
+    auto answer = exchange(method, path, body, on_bytes ? hear : OnBytes());
+    const bool refused =
+        answer && answer->status >= 400 && is_offline(error_of(answer->status, answer->body));
+    const bool closed = !answer && is_offline(answer.error()) && may_repeat(method, path);
+    if (heard || interrupted_ || round == kRoundsMax || needs_one(path)) return answer;
+    // only where the daemon is about to end; it takes its socket away before it says so
+    if (!(refused || closed) || running()) return answer;
+  }
+}
+
+Result<Daemon::Answer> DaemonClient::exchange(std::string_view method, std::string_view path,
+                                              std::string_view body, const OnBytes& on_bytes) {
+  api::ClientLimits limits;
+  limits.idle = kSilentMax;
+  limits.wait_on = [this] { return answers(); };
+  auto client = connect(limits);
+  if (!client && is_offline(client.error()) && !needs_one(path)) {
     starting_ = true;
     auto started = start();
     starting_ = false;
     if (!started) return std::move(started).error();
-    client = connect();
+    client = connect(limits);
   }
-  if (!client) return std::move(client).error();
+  if (!client) return stuck_or(std::move(client).error());
   current_.store(&*client);
   if (interrupted_) client->interrupt();
   auto answer = client->stream(method, path, body, {}, on_bytes);
   current_.store(nullptr);
-  if (!answer) return std::move(answer).error();
+  if (!answer) return stuck_or(std::move(answer).error());
   return Answer{answer->status, std::move(answer->body)};
+}
+
+// Whether the daemon is there although nothing comes from it: a large model can be silent for long.
+bool DaemonClient::answers() const {
+  const auto holder = holder_of(home_);
+  if (holder && process_suspended(holder->pid)) return false;
+  auto client = connect({.connect = kAnswersMax, .idle = kAnswersMax});
+  return client && client->request("GET", "/health");
+}
+
+// The error of a daemon that is silent says who that is, and how it is helped.
+Error DaemonClient::stuck_or(Error error) const {
+  if (error.code != Code::Timeout) return error;
+  const auto holder = holder_of(home_);
+  if (!holder) return error;
+  if (process_suspended(holder->pid))
+    return {Code::Timeout, cat("waiting for laresd: process ", holder->pid,
+                               " is suspended; let it go on with: kill -CONT ", holder->pid)};
+  return {Code::Timeout,
+          cat("waiting for laresd: process ", holder->pid, " does not answer; its log is '",
+              log_file(home_).string(), "'; end it with: kill ", holder->pid, ", or kill -KILL ",
+              holder->pid)};
 }
 
 bool DaemonClient::running() {
@@ -228,12 +283,14 @@ Result<> DaemonClient::start() {
                                   kElsewhereMax);
     }
     // it has not come to that, or has ended: the next one is ours, and says why
-    if (!ours && socket_in_use(home_).empty()) {
+    if (!ours && !holder_of(home_)) {
       child = spawn_detached(program_, log);
       if (!child) return std::move(child).error().within(doing);
       ours = true;
     }
     if (ms_between(begun, std::chrono::steady_clock::now()) > limit.count()) {
+      if (const auto holder = holder_of(home_); holder && process_suspended(holder->pid))
+        return stuck_or({Code::Timeout, ""});
       const std::string last = last_lines(log_path, log_begin);
       return Error{Code::Timeout,
                    cat(doing, ": it has not answered at '", home_.socket().string(), "' for ",

@@ -31,7 +31,8 @@ class Daemon {
   // connection is closed, and the daemon stops computing.
   using OnBytes = std::function<bool(std::string_view)>;
 
-  // One exchange; a daemon is started first when none runs. Errors are those of the way there (Io,
+  // One exchange; a daemon is started first when none runs, and the next one when that one is about
+  // to end (but not to end it: POST /lares/v1/stop). Errors are those of the way there (Io,
   // Timeout, what the daemon said as it ended); an error that the daemon answers is an Answer.
   virtual Result<Answer> request(std::string_view method, std::string_view path,
                                  std::string_view body, const OnBytes& on_bytes = {}) = 0;
@@ -81,6 +82,10 @@ class DaemonClient final : public Daemon {
   // it listens. Offline: nobody is at either.
   Result<api::Client> connect(api::ClientLimits limits = {}) const;
   Result<> start();
+  Result<Answer> exchange(std::string_view method, std::string_view path, std::string_view body,
+                          const OnBytes& on_bytes);
+  bool answers() const;
+  Error stuck_or(Error error) const;
 
   const Home home_;
   const std::filesystem::path program_;  // laresd

@@ -145,13 +145,13 @@ Result<Fd> lock_folder(const std::filesystem::path& folder, const Home& home) {
   if (!fd) return unwritable(system_error(cat("opening '", file.string(), "'"), errno));
   if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
     const auto text = read_file(file, KiB(8));
-    const std::string pid = text ? holder_from(*text).pid : "";
-    return Error{
-        Code::Busy,
-        cat("another laresd (process ", pid.empty() ? "?" : pid, ") serves '", home.data.string(),
-            "'; stop it with `lares stop`, or set LARES_HOME for a second one")};
+    const int64_t pid = text ? holder_from(*text).pid : 0;
+    return Error{Code::Busy,
+                 cat("another laresd (process ", pid > 0 ? std::to_string(pid) : "?", ") serves '",
+                     home.data.string(),
+                     "'; stop it with `lares stop`, or set LARES_HOME for a second one")};
   }
-  const std::string own = to_text({cat(::getpid()), home.socket()});
+  const std::string own = to_text({::getpid(), home.socket()});
   if (::ftruncate(fd.get(), 0) != 0 ||
       ::pwrite(fd.get(), own.data(), own.size(), 0) != static_cast<ssize_t>(own.size()))
     return system_error(cat("writing '", file.string(), "'"), errno);
@@ -314,6 +314,8 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
   options.models_default = settings.models_default;
   options.models_preload = settings.models_preload;
 
+  const std::filesystem::path port_file = home.run / "port";
+  std::error_code unheard;
   bool stopping = false;
   std::function<void()> stop;  // set below; on the loop
   Core::Surroundings surroundings;
@@ -338,6 +340,10 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
   stop = [&] {
     if (std::exchange(stopping, true)) return;
     log.info("ending");
+    // who comes from now on is not to be told that we end, but waits for the lock and starts the
+    // next
+    std::filesystem::remove(home.socket(), unheard);
+    std::filesystem::remove(port_file, unheard);
     core.shut_down([&] { loop.stop(); });
     loop.after(kEndMax, [&] { loop.stop(); });
   };
@@ -348,9 +354,13 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
   };
   const EndFirst slow_ends_first{slow};
 
-  const std::filesystem::path port_file = home.run / "port";
+  const auto tell_port = [&](uint16_t port) {
+    core.set_address(cat("http://127.0.0.1:", port));
+    return write_file(port_file, cat(port, "\n"));
+  };
   TRY_AS(auto server, api::HttpServer::open({.socket = home.socket(),
                                              .port = static_cast<uint16_t>(settings.api_port),
+                                             .on_port = tell_port,
                                              .tokens = std::move(tokens)},
                                             core, log));
   // After the door, whose port may be taken, and before all that can wait: the first worker should
@@ -372,17 +382,12 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
     assert(posted);
   }
 
-  TRY(write_file(port_file, cat(server->port(), "\n")));
-  core.set_address(cat("http://127.0.0.1:", server->port()));
   signals.start([&](int) { loop.post_end([&] { stop(); }); });
 
   log.info("serving", {{"port", server->port()}, {"version", LARES_VERSION}});
   loop.run();
 
   server->stop(kFlushMax);
-  std::error_code ignored;
-  std::filesystem::remove(port_file, ignored);
-  std::filesystem::remove(home.socket(), ignored);
   log.info("ended");
   return Unit{};
 }

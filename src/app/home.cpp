@@ -53,6 +53,15 @@ Result<Home> by_xdg() {
   return home;
 }
 
+// The kernel's letter for what a process does: R, S, T, Z, ...; 0 when it does not tell.
+char process_state(int64_t pid) {
+  const auto stat = read_file(cat("/proc/", pid, "/stat"), KiB(4));
+  if (!stat) return '\0';
+  const size_t name_end = stat->rfind(") ");  // the name before it may hold anything
+  return name_end == std::string::npos || name_end + 2 >= stat->size() ? '\0'
+                                                                       : (*stat)[name_end + 2];
+}
+
 }  // namespace
 
 Result<Home> home_from_environment() {
@@ -78,7 +87,11 @@ std::string to_text(const Holder& holder) {
 
 Holder holder_from(std::string_view text) {
   const std::vector<std::string> lines = split(text, '\n');
-  Holder holder{std::string(trimmed(lines[0])), {}};
+  Holder holder;
+  const std::string_view number = trimmed(lines[0]);
+  int32_t pid = 0;
+  const auto [read_to, wrong] = std::from_chars(number.data(), number.data() + number.size(), pid);
+  if (wrong == std::errc() && read_to == number.data() + number.size() && pid > 0) holder.pid = pid;
   if (lines.size() > 1 && lines[1].starts_with('/')) holder.socket = lines[1];
   return holder;
 }
@@ -86,22 +99,21 @@ Holder holder_from(std::string_view text) {
 bool process_lives(int64_t pid) {
   if (pid <= 0 || pid > INT32_MAX) return false;
   if (::kill(static_cast<pid_t>(pid), 0) != 0) return errno != ESRCH;
-  const auto stat = read_file(cat("/proc/", pid, "/stat"), KiB(4));
-  if (!stat) return true;
-  const size_t name_end = stat->rfind(')');  // the name before it may hold anything
-  return name_end == std::string::npos || stat->compare(name_end, 3, ") Z") != 0;
+  return process_state(pid) != 'Z';
 }
 
-fs::path socket_in_use(const Home& home) {
+bool process_suspended(int64_t pid) {
+  const char state = pid > 0 ? process_state(pid) : '\0';
+  return state == 'T' || state == 't';
+}
+
+std::optional<Holder> holder_of(const Home& home) {
   const auto text = read_file(Home::lock(home.data), KiB(8));
-  if (!text) return {};
+  if (!text) return std::nullopt;
   Holder holder = holder_from(*text);
-  pid_t pid = 0;
-  const char* end = holder.pid.data() + holder.pid.size();
-  const auto [read_to, wrong] = std::from_chars(holder.pid.data(), end, pid);
   // the socket of one that is gone may be another folder's by now
-  if (wrong != std::errc() || read_to != end || !process_lives(pid)) return {};
-  return std::move(holder.socket);
+  if (!process_lives(holder.pid)) return std::nullopt;
+  return holder;
 }
 
 fs::path clone_of(const fs::path& folder) {

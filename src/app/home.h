@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,7 +33,7 @@ Result<> make(const Home& home);
 // The daemon that has a folder, as it writes itself into the folder's file "lock". Its socket is
 // not always where a client's environment says: a shell of cron or su has no XDG_RUNTIME_DIR.
 struct Holder {
-  std::string pid;
+  int64_t pid = 0;  // 0: not known
   std::filesystem::path socket;
 };
 std::string to_text(const Holder& holder);
@@ -41,9 +42,12 @@ Holder holder_from(std::string_view text);  // what is missing stays empty
 // False as soon as the process has ended, although nobody may have asked for its exit status yet:
 // the first process of a container often never does.
 bool process_lives(int64_t pid);
-// Where the daemon that has the data folder listens; empty when none that runs has it. Only a
+// True when it was told to wait (SIGSTOP, Ctrl-Z, a debugger): it answers nobody until it may go
+// on.
+bool process_suspended(int64_t pid);
+// The daemon that has the data folder; nullopt when none that runs has it. Its socket is only a
 // place to try: Client::connect() still refuses the socket of another user.
-std::filesystem::path socket_in_use(const Home& home);
+std::optional<Holder> holder_of(const Home& home);
 
 // Where this program's own files are: the folder of /proc/self/exe, for laresd beside lares, and
 // the engine's CPU variants.

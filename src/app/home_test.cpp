@@ -137,6 +137,22 @@ TEST(Process, HasEndedThoughNobodyAskedForItsStatus) {
   EXPECT_FALSE(process_lives(child));
 }
 
+TEST(Process, ThatIsSuspendedIsTold) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    for (;;) ::pause();
+  }
+  EXPECT_FALSE(process_suspended(child));
+  ASSERT_EQ(::kill(child, SIGSTOP), 0);
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, WUNTRACED), child);
+  EXPECT_TRUE(process_suspended(child));
+  EXPECT_TRUE(process_lives(child));
+  ASSERT_EQ(::kill(child, SIGKILL), 0);
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_FALSE(process_suspended(child));
+}
+
 struct HolderTest : testing::Test {
   HolderTest() {
     base = testing::TempDir() + "holder-XXXXXX";
@@ -150,27 +166,30 @@ struct HolderTest : testing::Test {
 };
 
 TEST_F(HolderTest, ThatRunsIsFoundAtItsSocket) {
-  write(to_text({cat(::getpid()), "/run/user/7/lares/api.sock"}));
-  EXPECT_EQ(socket_in_use(home), "/run/user/7/lares/api.sock");
+  write(to_text({::getpid(), "/run/user/7/lares/api.sock"}));
+  const auto holder = holder_of(home);
+  ASSERT_TRUE(holder);
+  EXPECT_EQ(holder->pid, ::getpid());
+  EXPECT_EQ(holder->socket, "/run/user/7/lares/api.sock");
 }
 
 TEST_F(HolderTest, ThatIsGoneIsNotFound) {
-  EXPECT_EQ(socket_in_use(home), "");
+  EXPECT_FALSE(holder_of(home));
   const pid_t child = ::fork();
   if (child == 0) ::_exit(0);
   ASSERT_EQ(::waitpid(child, nullptr, 0), child);
-  write(to_text({cat(child), "/run/user/7/lares/api.sock"}));
-  EXPECT_EQ(socket_in_use(home), "");
+  write(to_text({child, "/run/user/7/lares/api.sock"}));
+  EXPECT_FALSE(holder_of(home));
 }
 
 TEST_F(HolderTest, IsReadFromAnyText) {
-  EXPECT_EQ(holder_from("").pid, "");
-  EXPECT_EQ(holder_from("42\n").pid, "42");  // as an older laresd wrote it
+  EXPECT_EQ(holder_from("").pid, 0);
+  EXPECT_EQ(holder_from("42\n").pid, 42);  // as an older laresd wrote it
   EXPECT_EQ(holder_from("42\n").socket, "");
   EXPECT_EQ(holder_from("42\nnot/absolute\n").socket, "");
   for (const char* text : {"", "\n\n", "0\n/a\n", "-1\n/a\n", "1x\n/a\n", "99999999999\n/a\n"}) {
     write(text);
-    EXPECT_EQ(socket_in_use(home), "") << text;
+    EXPECT_FALSE(holder_of(home)) << text;
   }
 }
 
@@ -183,7 +202,7 @@ TEST_F(HolderTest, AnswersAClientWhoseOwnSocketHasNobody) {
   ASSERT_EQ(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
   ASSERT_EQ(::listen(listener.get(), 4), 0);
   EXPECT_FALSE(DaemonClient(home, "/bin/false").running());
-  write(to_text({cat(::getpid()), elsewhere}));
+  write(to_text({::getpid(), elsewhere}));
   EXPECT_TRUE(DaemonClient(home, "/bin/false").running());
 }
 

@@ -105,7 +105,7 @@ Result<> Residents::quarantine_over(const ModelId& model, Resident& resident) {
 }
 
 Result<Residents::Coming> Residents::ensure(const inventory::Model& model) {
-  if (all_stopped_) return Error{Code::Cancelled, "the daemon is stopping"};
+  if (all_stopped_) return Error{Code::Offline, "the daemon is stopping"};
   Resident& resident = at(model.id);
   switch (resident.state) {
     case State::Ready: return Coming::Ready;
@@ -338,7 +338,7 @@ void Residents::stop_all(std::function<void()> done) {
     if (resident.worker && resident.state != State::Stopping) begin_stop(model, resident);
   }
   while (!inspections_.empty())
-    end_inspection(inspections_.begin()->first, Error{Code::Cancelled, "the daemon is stopping"});
+    end_inspection(inspections_.begin()->first, Error{Code::Offline, "the daemon is stopping"});
   check_all_stopped();
 }
 
@@ -402,7 +402,7 @@ void Residents::bury(std::unique_ptr<host::Worker> worker) {
 void Residents::inspect(Fd file, const std::string& name, inventory::Use use,
                         std::function<void(Result<Json>)> done) {
   const std::string doing = cat("reading '", name, "'");
-  if (all_stopped_) return done(Error{Code::Cancelled, "the daemon is stopping"});
+  if (all_stopped_) return done(Error{Code::Offline, "the daemon is stopping"});
   if (!engine_)
     return done(Error{Code::Busy,
                       cat(doing, ": the engine is still being chosen; retry in a few seconds")});

@@ -50,6 +50,7 @@ struct Batcher::Request {
   // Its prompt (or what it lost to preemption) is not computed yet.
   bool prefilling() const { return pending() > 1 || generated() == 0; }
   size_t generated() const { return tokens.size() - prompt; }
+  bool afresh() const { return options.seeded && prompt <= kAfreshMax; }
 
   const uint64_t id;
   GenerateOptions options;
@@ -284,12 +285,12 @@ void Batcher::clear(Sequence sequence) {
   slots_.cut(sequence, 0);
 }
 
-// False where the answer should come out the same again and its prompt is cheap: what earlier
-// requests left was computed in other batches, where sums run in another order, so the last bits of
-// logits differ, and now and then a token. Its own twins (n answers to one prompt) are computed the
-// same way each time.
+// Where the answer should come out the same again and its prompt is cheap, nothing is built upon:
+// what earlier requests left was computed in other batches, where sums run in another order, so the
+// last bits of logits differ, and now and then a token. Its own twins (n answers to one prompt) are
+// computed the same way each time.
 bool Batcher::may_build_on(const Request& request, Sequence sequence) const {
-  if (!request.options.seeded || request.prompt > kAfreshMax) return true;
+  if (!request.afresh()) return true;
   return std::any_of(computing_.begin(), computing_.end(), [&](const auto& other) {
     return other->sequence == sequence && other->prompt == request.prompt &&
            common_prefix(other->tokens, request.tokens) >= request.prompt;
@@ -377,6 +378,21 @@ void Batcher::leave_cells(Sequence but) {
   }
 }
 
+// For an answer that should come out the same again: attention shares its sums out among threads by
+// where the cells lie. What cannot be parked stays, for it may have taken minutes to compute.
+void Batcher::leave_all_cells() {
+  while (park_one()) {
+  }
+  bool all = true;
+  for (size_t s = 0; s < slots_.count(); s++) {
+    const auto sequence = static_cast<Sequence>(s);
+    const auto& tokens = slots_[sequence].tokens;
+    if (tokens.size() < kParkMin || parked_.holds(tokens)) clear(sequence);
+    all = all && tokens.empty();
+  }
+  if (all) model_.forget();
+}
+
 // Copies one conversation that rests out of the cells, in which it stays until they are needed.
 // False: none is left.
 bool Batcher::park_one() {
@@ -399,6 +415,7 @@ bool Batcher::park_one() {
 }
 
 bool Batcher::begin(Request& request, Slots::Place place, std::optional<Parked::Found> parked) {
+  if (request.afresh() && computing_.empty()) leave_all_cells();
   if (parked) {
     clear(place.to);
     leave_cells(place.to);
@@ -460,7 +477,9 @@ std::vector<Batcher::Part> Batcher::plan() {
   }
   const double target_ms = parts.empty() && computing_.size() == 1 ? kStepMs : kStepSharedMs;
   size_t chunk = parts.empty() ? room : kChunkMin * 2;
-  if (prompt_tokens_per_ms_ > 0) {
+  if (parts.empty() && computing_.size() == 1 && computing_[0]->afresh()) {
+    chunk = kAfreshMax;  // not as fast as this machine happened to be: pieces too shape the sums
+  } else if (prompt_tokens_per_ms_ > 0) {
     chunk = static_cast<size_t>(std::min(target_ms * prompt_tokens_per_ms_, 1e6));
   }
   room = std::min(room, std::max(chunk, kChunkMin));

@@ -94,6 +94,7 @@ class Batcher {
   bool begin(Request& request, Slots::Place place, std::optional<Parked::Found> parked);
   size_t unpark(Sequence to, const Parked::Found& parked);
   void leave_cells(Sequence but);
+  void leave_all_cells();
   bool park_one();
   bool may_build_on(const Request& request, Sequence sequence) const;
   bool must_wait_for_prefix(const Request& request, size_t keep) const;

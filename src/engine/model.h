@@ -171,6 +171,8 @@ class Model {
   // State. Removes positions >= `from`; false: this model cannot, and the whole sequence is to go
   // (from = 0, which always works).
   virtual bool cut(Sequence sequence, Position from) = 0;
+  // Removes all. What follows takes the cells that it would take in a new context.
+  virtual void forget() = 0;
   // Positions < `until` of `from` become `to`'s too, without using cells. Requires: `to` is empty.
   virtual void share(Sequence from, Sequence to, Position until) = 0;
   // The first position that is still there (windows forget); -1 when the sequence is empty.

@@ -419,6 +419,50 @@ class Daemon(Case):
                 self.assertEqual((one.returncode, out), (4, b""), err)
                 self.assertIn(f":{port}: the port is taken by '", err.decode())
 
+    def test_a_daemon_that_cannot_keep_its_port_is_said_by_each_of_many(self):
+        (self.house.home / "run" / "port" / "in the way").mkdir(parents=True)
+        asked = [self.house.start("hello", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(4)]
+        for one in asked:
+            out, err = one.communicate(timeout=LIMIT_S)
+            self.assertEqual((one.returncode, out), (12, b""), err)
+            self.assertIn("/run/port'", err.decode())
+
+    def test_a_question_while_the_daemon_ends_is_answered_by_the_next(self):
+        self.house.lares("hi")
+        for how in ("TERM", "lares stop", "lares stop after the question") * 3:
+            pid = self.house.json("status")["pid"]
+            if how == "TERM":
+                os.kill(pid, signal.SIGTERM)
+            ends = None if how == "TERM" else self.house.start("stop", stderr=subprocess.DEVNULL)
+            if how == "lares stop":
+                time.sleep(0.02)
+            for _ in range(3):
+                self.assertEqual(self.house.lares("hi")[:2], (0, "The prompt has 1 words.\n"), how)
+            if ends:
+                self.assertEqual(ends.wait(LIMIT_S), 0)
+            self.house.lares("start")
+            self.assertNotEqual(self.house.json("status")["pid"], pid)
+
+    def test_a_daemon_that_ends_is_waited_for_by_every_stop(self):
+        self.house.lares("hi")
+        pid = self.house.json("status")["pid"]
+        for one in [self.house.start("stop", stderr=subprocess.DEVNULL) for _ in range(3)]:
+            self.assertEqual(one.wait(LIMIT_S), 0)
+            self.assertFalse(alive(pid))
+        self.assertEqual(self.house.lares("status")[0], 3)
+
+    def test_a_suspended_daemon_is_said_to_be(self):
+        self.house.lares("hi")
+        pid = self.house.json("status")["pid"]
+        os.kill(pid, signal.SIGSTOP)
+        self.addCleanup(os.kill, pid, signal.SIGCONT)
+        for words in (["hi"], ["status"], ["stop"], ["models", "list"]):
+            status, _, err = self.house.lares(*words)
+            self.assertEqual(status, 8, words)
+            self.assertIn(f"kill -CONT {pid}", err, words)
+        os.kill(pid, signal.SIGCONT)
+        self.assertEqual(self.house.lares("hi")[:2], (0, "The prompt has 1 words.\n"))
+
     def test_a_daemon_that_is_killed_is_started_anew(self):
         self.house.lares("hi")
         pid = self.house.json("status")["pid"]

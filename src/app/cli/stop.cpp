@@ -17,17 +17,18 @@ constexpr Example kExamples[] = {
     {"lares stop", "Ends the daemon and its workers; answers in progress are cancelled."}};
 
 // Gone: its process is no more. The socket alone may be closed long before.
-bool gone(Daemon& daemon, uint64_t pid) {
-  if (pid == 0) return !daemon.running();
-  return !process_lives(static_cast<int64_t>(pid));
+bool gone(Daemon& daemon, int64_t pid) {
+  return pid == 0 ? !daemon.running() : !process_lives(pid);
 }
 
 Result<int> run(Context& context, const Arguments& arguments) {
-  const bool ran = context.daemon.running();
+  const auto holder = holder_of(context.home);
+  const bool ran = holder || context.daemon.running();
   if (ran) {
-    TRY_AS(const Json status, ask(context.daemon, "GET", "/lares/v1/status"));
-    TRY(ask(context.daemon, "POST", "/lares/v1/stop", Json::object()));
-    const uint64_t pid = count_of(status, "pid");
+    auto asked = ask(context.daemon, "POST", "/lares/v1/stop", Json::object());
+    // no longer there to hear it: it ends already
+    if (!asked && asked.error().code != Code::Offline) return std::move(asked).error();
+    const int64_t pid = holder ? holder->pid : 0;
     const Waiting waiting(context.screen, "waiting for laresd to end");
     const SteadyTime begun = std::chrono::steady_clock::now();
     while (!gone(context.daemon, pid)) {

@@ -234,6 +234,10 @@ class FakeModel final : public Model {
     return true;
   }
 
+  void forget() override {
+    for (auto& cells : cells_) cells = {};
+  }
+
   void share(Sequence from, Sequence to, Position until) override {
     cells_[to] = cells_[from];
     cells_[to].tokens.resize(until);

@@ -102,6 +102,7 @@ class LlamaModel final : public Model {
   bool cut(Sequence sequence, Position from) override {
     return llama_memory_seq_rm(memory(), sequence, from, -1);
   }
+  void forget() override { llama_memory_clear(memory(), false); }
   void share(Sequence from, Sequence to, Position until) override {
     llama_memory_seq_cp(memory(), from, to, 0, until);
   }

@@ -90,15 +90,26 @@ TEST_P(BackendContract, StreamsWholeCharactersAndCountsThem) {
 
 TEST_P(BackendContract, TheSameSeedSaysTheSameWhenAlone) {
   auto t = talk();
-  const auto say = [&](uint64_t id, uint32_t seed) {
-    t->complete(id, "The house", {{"max_tokens", 10}, {"seed", seed}, {"temperature", 1.5}});
+  const auto say = [&](uint64_t id) {
+    t->complete(id, "The house",
+                {{"max_tokens", 24},
+                 {"seed", 7},
+                 {"temperature", 1.5},
+                 {"logprobs", true},
+                 {"ignore_eos", true}});
     EXPECT_TRUE(t->run());
-    return (*t)[id].text;
+    return (*t)[id].logprobs;
   };
-  const std::string first = say(1, 7);
-  EXPECT_EQ(say(2, 7), first);  // though from now on the prompt is there
-  EXPECT_EQ(say(3, 7), first);
-  EXPECT_EQ((*t)[3].started->reused_tokens, 0U);
+  const Json first = say(1);
+  ASSERT_EQ(first.size(), 24U);
+  for (uint64_t id = 2; id < 16; id += 2) {  // whatever rests in the cells and wherever they begin
+    EXPECT_EQ(say(id), first);
+    EXPECT_EQ((*t)[id].started->reused_tokens, 0U);
+    std::string other = cat("It is ", id, " o'clock");
+    for (uint64_t i = 0; i < id; i++) other += ", and the sun shines";
+    t->complete(id + 1, other, greedy(4));
+    ASSERT_TRUE(t->run());
+  }
 }
 
 TEST_P(BackendContract, TemperatureZeroTakesTheLikeliest) {
