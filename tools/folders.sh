@@ -25,3 +25,33 @@ lares_folder() {
   esac || return 1
   REPLY=$REPLY/lares
 }
+
+# What Lares writes into these folders: FOLDER NAME SIGN. tools/uninstall --purge removes this and nothing else, so what
+# comes to be written there gets its line here (a real daemon is held to it in tests/bootstrap/bootstrap_test.py: Purging).
+#   NAME   a pattern; NAME.new-HEX and NAME.damaged-HEX are ours with it. One that ends in / is a folder with all in it.
+#   SIGN   how only a file of ours begins (of a folder: its CACHEDIR.TAG), as a regular expression; one that begins
+#          otherwise is somebody else's. With - the name says enough, once another line's sign was found in FOLDER.
+# A model is ours where tools/bootstrap.d/places.py names it: others that lie beside it were put there by the person.
+lares_written='
+config lares.toml ^
+config token ^lares-[0-9a-f]
+share version ^lares-data [0-9]
+share lock ^[0-9]+[[:space:]]/.*/api[.]sock
+share receipts.log ^LARESLOG
+share receipts.log.new ^LARESLOG
+share first-answer -
+share models/models.json -
+share models/smollm2-135m-instruct-q4_1.gguf ^GGUF
+share models/all-minilm-l6-v2.gguf ^GGUF
+share models/.smollm2-135m-instruct-q4_1.gguf.part ^
+share models/.all-minilm-l6-v2.gguf.part ^
+cache laresd.log ^
+cache laresd.log.old ^
+cache variants.json ^[{]"chosen":"[^"]*","key":
+cache variant-*.json ^[{]"chosen":"[^"]*","key":
+cache build/ ^Signature: 8a477f597d28d172789f06886806bc55.*Lares
+run lock ^[0-9]+[[:space:]]/.*/api[.]sock
+run port -
+run api.sock -
+run api.sock.lock -
+'

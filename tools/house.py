@@ -93,8 +93,8 @@ class House(Served):
         self.bin = programs(bin_folder)
         self.home = pathlib.Path(keep_home or tempfile.mkdtemp(prefix="lares-home-"))
         folder = self.home / "share" / "models"
-        folder.mkdir(parents=True, mode=0o700, exist_ok=True)
-        (self.home / "config").mkdir(mode=0o700, exist_ok=True)
+        for one in (folder.parent, folder, self.home / "config"):
+            one.mkdir(parents=True, mode=0o700, exist_ok=True)
         if settings:
             (self.home / "config" / "lares.toml").write_text(settings)
         for model in models:

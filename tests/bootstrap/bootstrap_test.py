@@ -231,6 +231,19 @@ class FirstAnswer(Case):
         self.expect_answer(clone.lares("hello", LARES_HOME=str(clone.folder / "all")))
         self.assertTrue((clone.folder / "all" / "share" / "models" / MODEL).exists())
 
+    def test_folders_of_ours_are_nobody_elses_to_look_into(self):
+        clone = self.clone()
+        umask = os.umask(0o022)
+        self.addCleanup(os.umask, umask)
+        self.expect_answer(clone.lares("hello"))
+        self.expect_answer(clone.lares("hello", LARES_HOME=str(clone.folder / "above" / "all")))
+        self.assertEqual(clone.bootstrap("clean", LARES_BUILD_CACHE="").returncode, 0)
+        for folder in (".local", ".local/share", ".cache", "../above"):
+            self.assertEqual((clone.home / folder).stat().st_mode & 0o777, 0o755, folder)
+        for folder in (".local/share/lares", ".local/share/lares/models", ".cache/lares", ".cache/lares/build", "../above/all",
+                       "../above/all/share", "../above/all/share/models"):
+            self.assertEqual((clone.home / folder).stat().st_mode & 0o777, 0o700, folder)
+
     def test_a_moved_clone_is_built_anew(self):
         clone = self.clone()
         self.expect_answer(clone.lares("hello"))
@@ -630,6 +643,121 @@ install(PROGRAMS tools/uninstall tools/folders.sh DESTINATION tools)
         self.assertTrue(clone.placed_model().exists())
 
 
+class Purging(unittest.TestCase):
+    """uninstall --purge removes what Lares wrote, and nothing that lies beside it."""
+
+    OURS = {"config/lares.toml": "", "config/token": "lares-0123\n", "config/token.new-12ab34cd": "", "share/version": "lares-data 1\n",
+            "share/lock": "1\n/somewhere/api.sock\n", "share/receipts.log": "LARESLOG\1", "share/receipts.log.damaged-12ab34cd": "",
+            "share/first-answer": "", f"share/models/{MODEL}": "GGUF", "share/models/models.json": "{}", "cache/laresd.log": "",
+            "cache/variants.json": '{"chosen":"","key":{}}', "run/lock": "1\n/somewhere/api.sock\n", "run/port": "5273\n",
+            "run/api.sock.lock": ""}
+    FOREIGN = {"config/token": "of another program\n", "config/app.toml": "", "share/version": "1.2\n", "share/lock": "",
+               "share/models/mine.gguf": "GGUF", "share/notes/one.txt": "", "cache/variants.json": "{}", "cache/build/one.o": "",
+               "run/lock": "1\n", "run/port": "80\n", "run/api.sock": ""}
+
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="lares-purge-"))
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.home = self.folder / "proj"
+
+    def write(self, files, under=None):
+        for name, text in files.items():
+            path = (under or self.home) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+
+    def files(self, under=None):
+        under = under or self.home
+        return {str(path.relative_to(under)): path.read_text() for path in under.rglob("*") if path.is_file()}
+
+    def purge(self, **environment):
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("LARES_", "XDG_"))}
+        environment = {**kept, "HOME": str(self.folder), "XDG_RUNTIME_DIR": str(self.folder / "run"), **environment}
+        done = subprocess.run([ROOT / "tools" / "uninstall", "--purge", "--yes"], env=environment, capture_output=True, text=True,
+                              stdin=subprocess.DEVNULL, timeout=PATIENCE_S)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stderr
+
+    def test_folders_without_a_sign_of_ours_are_left_and_named(self):
+        self.write(self.FOREIGN)
+        said = self.purge(LARES_HOME=str(self.home))
+        self.assertEqual(self.files(), self.FOREIGN)
+        for name in ("config", "share", "cache", "run"):
+            self.assertIn(f"'{self.home}/{name}' is left: nothing in it is known to be of Lares\n", said)
+
+    def test_what_is_ours_goes_and_what_lies_beside_it_is_left_and_named(self):
+        foreign = {name: text for name, text in self.FOREIGN.items() if name not in self.OURS and name != "run/api.sock"}
+        self.write({**foreign, **self.OURS})
+        said = self.purge(LARES_HOME=str(self.home))
+        self.assertEqual(self.files(), foreign)
+        self.assertFalse((self.home / "run").exists())
+        self.assertIn(f"'{self.home}/share' is left, with what Lares did not write: models/mine.gguf, notes/one.txt\n", said)
+
+    def test_a_file_of_our_name_that_is_not_ours_stays_beside_ours(self):
+        self.write({**self.OURS, "config/token": "of another program\n", "cache/build/one.o": ""})
+        self.purge(LARES_HOME=str(self.home))
+        self.assertEqual(self.files(), {"config/token": "of another program\n", "cache/build/one.o": ""})
+
+    def test_folders_of_xdg_are_held_to_the_same(self):
+        self.write({"app.toml": ""}, self.folder / ".config" / "lares")
+        self.write({name: text for name, text in self.OURS.items() if name.startswith("share/")}, self.folder / ".local")
+        (self.folder / ".local" / "share").rename(self.folder / "lares")
+        (self.folder / ".local" / "share").mkdir()
+        (self.folder / "lares").rename(self.folder / ".local" / "share" / "lares")
+        said = self.purge()
+        self.assertFalse((self.folder / ".local" / "share" / "lares").exists())
+        self.assertEqual(self.files(self.folder), {".config/lares/app.toml": ""})
+        self.assertIn(".config/lares' is left: nothing in it is known to be of Lares", said)
+
+    def test_nothing_is_removed_through_a_link(self):
+        self.write(self.OURS)
+        elsewhere = self.folder / "elsewhere"
+        elsewhere.mkdir()
+        for name in ("config", "share/models"):
+            (self.home / name).rename(elsewhere / pathlib.Path(name).name)
+            (self.home / name).symlink_to(elsewhere / pathlib.Path(name).name)
+        there = self.files(elsewhere)
+        said = self.purge(LARES_HOME=str(self.home))
+        self.assertEqual(self.files(elsewhere), there)
+        self.assertIn(f"'{self.home}/config' is left: it is a link\n", said)
+        self.assertIn("did not write: models\n", said)
+
+    def test_the_list_has_what_the_set_up_writes(self):
+        sys.path.insert(0, str(ROOT / "tools" / "bootstrap.d"))
+        import places
+        self.write({f"models/{name}": "GGUF" for model in (places.EMBEDDED_MODEL, places.EMBEDDER) for name in (model, f".{model}.part")},
+                   self.folder / ".local" / "share" / "lares")
+        self.write({"CACHEDIR.TAG": places.CACHE_TAG, "dl/archive": ""}, self.folder / ".cache" / "lares" / "build")
+        self.purge()
+        self.assertEqual(self.files(self.folder), {})
+
+    def test_the_list_has_what_a_real_daemon_writes(self):
+        built = [pathlib.Path(os.environ["LARES_BIN"])] if "LARES_BIN" in os.environ else sorted((ROOT / "build").glob("*/bin"))
+        built = next((one for one in built if (one / "lares").exists() and (one / "laresd").exists()), None)
+        if not built:
+            self.skipTest("no laresd is built here")
+        programs = self.folder / "bin"
+        programs.mkdir()
+        shutil.copy2(built / "lares", programs)  # looks for laresd beside itself
+        (programs / "laresd").write_text(f"#!/bin/sh\nexec '{built}/laresd' --engine=fake --port 0\n")
+        (programs / "laresd").chmod(0o755)
+        self.write({f"share/models/{MODEL}": "GGUF\3" + "\0" * 99, "config/lares.toml": ""})
+        self.write({"mine.gguf": "GGUF\3" + "\0" * 99}, self.folder)
+
+        def lares(*words):
+            return subprocess.run([programs / "lares", *words], env={**os.environ, "LARES_HOME": str(self.home)}, capture_output=True,
+                                  text=True, stdin=subprocess.DEVNULL, timeout=PATIENCE_S)
+
+        self.addCleanup(lares, "stop")
+        for words in (("models", "add", self.folder / "mine.gguf"), ("hello",)):
+            done = lares(*words)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue((self.home / "share" / "first-answer").exists())
+        said = self.purge(LARES_HOME=str(self.home))  # ends the daemon, too
+        self.assertFalse(self.home.exists(), said)
+        self.assertTrue((self.folder / "mine.gguf").exists())
+
+
 class Folders(unittest.TestCase):
     """tools/folders.sh, by the rule of src/app/home.cpp."""
 
@@ -668,6 +796,29 @@ class Folders(unittest.TestCase):
 
 
 class Words(Case):
+    def test_help_and_version_are_told_at_once_and_set_nothing_up(self):
+        clone = self.clone()
+        shutil.copy2(ROOT / "check", clone.root)
+        shutil.copy2(ROOT / "tools" / "install", clone.root / "tools")
+        for words, said in ((["--help"], "./lares chat"), (["-h"], "./lares install"), (["help", "why"], "docs/commands.md"),
+                            (["why", "--help"], "./lares chat"), (["install", "--help"], "--prefix DIR"), (["version"], "lares 0."),
+                            (["--version"], "lares 0.")):
+            done = clone.lares(*words)
+            self.assertEqual((done.returncode, done.stderr), (0, ""), words)
+            self.assertIn(said, done.stdout, words)
+        done = subprocess.run(["./check", "--help"], cwd=clone.root, env=clone.environment(), capture_output=True, text=True, timeout=PATIENCE_S)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("./check [STAGE...]", done.stdout)
+        self.assertFalse((clone.root / "build").exists() or (clone.home / ".local").exists())
+
+    def test_help_is_the_programs_own_once_it_is_built(self):
+        clone = self.clone()
+        self.expect_answer(clone.lares("hello"))
+        (clone.root / "src" / "slow.c").write_text("int slow = 1;\n")
+        done = clone.lares("--help")
+        self.expect_answer(done, "--help")
+        self.assertEqual(done.stderr, "")
+
     def test_a_relative_lares_home_is_refused_before_anything_is_fetched(self):
         clone = self.clone()
         done = clone.lares("hello", LARES_HOME="all")

@@ -8,7 +8,7 @@ import subprocess
 
 import fetch
 import machine
-from places import (BUILD, ENGINES, ROOT, TEST_MODELS, need_room, no_room_in_the_middle, read_stamp, remove, start, write_stamp)
+from places import (BUILD, ENGINES, ROOT, TEST_MODELS, make_folder, need_room, no_room_in_the_middle, read_stamp, remove, start, write_stamp)
 from screen import IO, Bar, Stop, last_output, say
 
 ENGINE_BYTES = 250 << 20  # objects and libraries of the engine with two variants, measured 170 MiB
@@ -46,7 +46,7 @@ def build_engine(tree, folder, variants):
     need_room(folder, 0 if (folder / "lib" / "libllama.so").exists() else ENGINE_BYTES, "building the engine")
     # a copy beside the engine, so that another clone with the same file finds it built and not moved
     source = ENGINES / f"{folder.name}.cmake"
-    source.mkdir(parents=True, exist_ok=True)
+    make_folder(source)
     for name, text in engine_recipe().items():
         if read_stamp(source / name) != text:
             write_stamp(source / name, text)
@@ -85,7 +85,7 @@ def configure(folder, source, options, doing):
     for attempt in (1, 2):
         if attempt == 2 or moved(folder, source):
             remove(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         stamp.unlink(missing_ok=True)
         log = folder / "configure.log"
         with open(log, "w") as out:

