@@ -11,6 +11,7 @@ namespace {
 using K = FieldKind;
 
 constexpr double kTokensMax = 2'147'483'647;
+constexpr std::string_view kIgnored = "Taken, since clients send it, and ignored.";
 
 // One array of several.
 template <size_t... N>
@@ -40,25 +41,37 @@ constexpr auto kShared = std::to_array<RequestField>({
     {"ignore_eos", K::Boolean, "ignore_eos", 0, 0, "", "", "Goes on when the model says it is done; for measuring."},
     {"n", K::Integer, "", 1, kChoicesMax, "1", "", "How many answers to make."},
     {"stream", K::Boolean, "", 0, 0, "false", "", "Sends the answer as server-sent events while it is made."},
-    {"stream_options", K::Object, "", 0, 0, "", "include_usage", "include_usage: true sends the usage as the last event."},
+    {"stream_options", K::Object, "", 0, 0, "", "include_usage|include_obfuscation", "include_usage: true sends the usage as the last event; the other is ignored."},
+    {"user", K::String, "", 0, 0, "", "", kIgnored},
 });
 
 constexpr auto kChatFirst = std::to_array<RequestField>({
     {"model", K::String, "", 0, kModelNameMax, "", "", "A model's id or the beginning of one; the default model when left out."},
     {"messages", K::Messages, "messages", 1, kMessagesMax, "", "", "The conversation so far: role and text of each message.", true},
-    {"max_tokens", K::Integer, "max_tokens", 1, kTokensMax, "", "", "The most tokens to make; until the model is done when left out."},
+    {"max_tokens", K::Integer, "max_tokens", 1, kTokensMax, "", "", "The most tokens to make; until the model is done when left out. More than the model's context has room for is no error: an answer that reaches its end stops there, with the finish_reason 'length'."},
     {"max_completion_tokens", K::Integer, "", 1, kTokensMax, "", "", "The newer name of max_tokens, which it replaces."},
 });
 constexpr auto kChatMore = std::to_array<RequestField>({
     {"logprobs", K::Boolean, "logprobs", 0, 0, "", "", "Sends the log probability of each token."},
     {"top_logprobs", K::Integer, "top_logprobs", 0, 20, "", "", "With logprobs: also those of this many likeliest tokens."},
-    {"chat_template_kwargs", K::Object, "chat_template_kwargs", 0, 0, "", "", "Values for the model's own chat template."},
-    {"response_format", K::NotYet, "", 0, 0, "", "text", "Only {\"type\": \"text\"} so far."},
-    {"tools", K::NotYet, "", 0, 0, "", "", "Not yet: only an empty list is taken."},
-    {"tool_choice", K::NotYet, "", 0, 0, "", "none|auto", "Not yet: only \"none\" and \"auto\" are taken."},
-    {"functions", K::NotYet, "", 0, 0, "", "", "Not yet: only an empty list is taken."},
-    {"function_call", K::NotYet, "", 0, 0, "", "none|auto", "Not yet: only \"none\" and \"auto\" are taken."},
-    {"modalities", K::NotYet, "", 0, 0, "", "text", "Only [\"text\"] so far."},
+    {"chat_template_kwargs", K::Template, "chat_template_kwargs", 0, 0, "", "", "Values for the model's own chat template, as enable_thinking; not those that it gets from the request's other fields and from the model."},
+    {"response_format", K::OneType, "", 0, 0, "", "text", "Only {\"type\": \"text\"} so far."},
+    {"tools", K::NoList, "", 0, 0, "", "", "Not yet: only an empty list is taken."},
+    {"tool_choice", K::OneWord, "", 0, 0, "", "none|auto", "Not yet: only \"none\" and \"auto\" are taken."},
+    {"parallel_tool_calls", K::Boolean, "", 0, 0, "", "", kIgnored},
+    {"functions", K::NoList, "", 0, 0, "", "", "Not yet: only an empty list is taken."},
+    {"function_call", K::OneWord, "", 0, 0, "", "none|auto", "Not yet: only \"none\" and \"auto\" are taken."},
+    {"modalities", K::SomeWords, "", 0, 0, "", "text", "Only [\"text\"] so far."},
+    {"reasoning_effort", K::String, "", 0, 0, "", "", kIgnored},
+    {"reasoning", K::Object, "", 0, 0, "", "", kIgnored},
+    {"verbosity", K::String, "", 0, 0, "", "", kIgnored},
+    {"prediction", K::Object, "", 0, 0, "", "", kIgnored},
+    {"metadata", K::Object, "", 0, 0, "", "", kIgnored},
+    {"store", K::Boolean, "", 0, 0, "", "", kIgnored},
+    {"service_tier", K::String, "", 0, 0, "", "", kIgnored},
+    {"safety_identifier", K::String, "", 0, 0, "", "", kIgnored},
+    {"prompt_cache_key", K::String, "", 0, 0, "", "", kIgnored},
+    {"prompt_cache_retention", K::String, "", 0, 0, "", "", kIgnored},
     {"lares", K::Object, "", 0, 0, "", "", "What only Lares knows: see its own fields."},
 });
 constexpr auto kChat = joined(kChatFirst, kShared, kChatMore);
@@ -66,13 +79,13 @@ constexpr auto kChat = joined(kChatFirst, kShared, kChatMore);
 constexpr auto kCompletionFirst = std::to_array<RequestField>({
     {"model", K::String, "", 0, kModelNameMax, "", "", "A model's id or the beginning of one; the default model when left out."},
     {"prompt", K::Prompt, "prompt", 1, kPromptsMax, "", "", "The text to go on with, as a string or token ids; or several of them.", true},
-    {"max_tokens", K::Integer, "max_tokens", 0, kTokensMax, "16", "", "The most tokens to make."},
+    {"max_tokens", K::Integer, "max_tokens", 0, kTokensMax, "16", "", "The most tokens to make. More than the model's context has room for is no error: an answer that reaches its end stops there, with the finish_reason 'length'."},
 });
 constexpr auto kCompletionMore = std::to_array<RequestField>({
     {"logprobs", K::Integer, "", 0, 5, "", "", "Sends the log probability of each token and of this many likeliest."},
     {"echo", K::Boolean, "echo", 0, 0, "", "", "Sends the prompt before the text."},
     {"best_of", K::Integer, "", 1, kChoicesMax, "", "", "Only the same number as n: every answer made is sent."},
-    {"suffix", K::NotYet, "", 0, 0, "", "", "Text behind the gap to fill: not yet, only \"\" is taken."},
+    {"suffix", K::NoText, "", 0, 0, "", "", "Text behind the gap to fill: not yet, only \"\" is taken."},
     {"lares", K::Object, "", 0, 0, "", "", "What only Lares knows: see its own fields."},
 });
 constexpr auto kCompletion = joined(kCompletionFirst, kShared, kCompletionMore);
@@ -82,6 +95,7 @@ constexpr RequestField kEmbedding[] = {
     {"input", K::Inputs, "inputs", 1, kInputsMax, "", "", "A text or token ids, or several of them.", true},
     {"encoding_format", K::Word, "", 0, 0, "\"float\"", "float|base64", "base64: float32, little-endian."},
     {"dimensions", K::Integer, "", 1, 65'536, "", "", "Keeps this many numbers of each vector and scales them to length 1; at most the model's own."},
+    {"user", K::String, "", 0, 0, "", "", kIgnored},
     {"lares", K::Object, "", 0, 0, "", "", "What only Lares knows: see its own fields."},
 };
 
@@ -103,14 +117,19 @@ std::string_view schema_type(FieldKind kind) {
     case K::Integer: return "integer";
     case K::Number: return "number";
     case K::String:
-    case K::Word: return "string";
-    case K::Messages: return "array";
+    case K::Word:
+    case K::NoText:
+    case K::OneWord: return "string";
+    case K::Messages:
+    case K::NoList:
+    case K::SomeWords: return "array";
     case K::Biases:
-    case K::Object: return "object";
+    case K::Object:
+    case K::Template:
+    case K::OneType: return "object";
     case K::Prompt:
     case K::Inputs:
-    case K::Stops:
-    case K::NotYet: break;
+    case K::Stops: break;
   }
   return "";  // more than one
 }
@@ -132,8 +151,11 @@ OrderedJson field_schema(const RequestField& field) {
       out["minimum"] = field.least;
       out["maximum"] = field.most;
       break;
-    case K::String: out["maxLength"] = static_cast<int64_t>(field.most); break;
-    case K::Word: out["enum"] = split(field.words, '|'); break;
+    case K::String:
+      if (field.most > 0) out["maxLength"] = static_cast<int64_t>(field.most);
+      break;
+    case K::Word:
+    case K::OneWord: out["enum"] = split(field.words, '|'); break;
     case K::Messages:
       out["minItems"] = 1;
       out["maxItems"] = kMessagesMax;
@@ -183,8 +205,15 @@ OrderedJson field_schema(const RequestField& field) {
         if (!word.empty()) out["properties"][word] = {{"type", "boolean"}};
       }
       break;
-    case K::Boolean:
-    case K::NotYet: break;
+    case K::Template:
+      out["properties"]["enable_thinking"] = {{"type", "boolean"}};
+      out["propertyNames"]["not"]["enum"] = split(kTemplateOwn, '|');
+      break;
+    case K::NoList: out["maxItems"] = 0; break;
+    case K::NoText: out["maxLength"] = 0; break;
+    case K::OneType: out["properties"]["type"]["enum"] = split(field.words, '|'); break;
+    case K::SomeWords: out["items"]["enum"] = split(field.words, '|'); break;
+    case K::Boolean: break;
   }
   if (!field.standard.empty()) out["default"] = OrderedJson::parse(field.standard);
   return out;

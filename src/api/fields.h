@@ -14,7 +14,8 @@
 namespace lares::api {
 
 // Most of each that one request may carry; a body's bytes are bounded at the door (kBodyMax).
-inline constexpr JsonLimits kRequestJson{64, 1'000'000};
+inline constexpr JsonLimits kRequestJson{
+    .depth_max = 64, .values_max = 1'000'000, .twice_named = TwiceNamed::Refused};
 inline constexpr size_t kMessagesMax = 10'000;
 inline constexpr size_t kPartsMax = 1'000;    // of one message's content
 inline constexpr size_t kToolCallsMax = 128;  // of one message
@@ -31,20 +32,30 @@ inline constexpr int64_t kTokenIdMax = 2'147'483'647;
 inline constexpr double kInt64Least = -9'223'372'036'854'775'808.0;
 inline constexpr double kInt64Most = 9'223'372'036'854'775'808.0;
 inline constexpr std::string_view kRoles = "system|developer|user|assistant|tool";
+// What a chat template is given by us: from the request's other fields, or from the model's file.
+inline constexpr std::string_view kTemplateOwn =
+    "messages|tools|bos_token|eos_token|add_generation_prompt";
 
 enum class FieldKind : uint8_t {
   Boolean,
   Integer,   // least to most; 16.0 is 16
   Number,    // least to most
-  String,    // at most `most` bytes
+  String,    // at most `most` bytes; 0: of any length
   Word,      // one of `words`
   Messages,  // a conversation
   Prompt,    // string, array of strings, token ids, or arrays of token ids
   Inputs,    // the same, for embeddings
   Stops,     // string or array of strings
   Biases,    // {"token id": number from least to most}
-  Object,    // any object; `words` names the fields that are read
-  NotYet,    // null, empty or a value in `words` is taken and ignored; anything else is refused
+  Object,    // any object; what `words` names in it is true or false
+  Template,  // an object of values for the chat template, none of them kTemplateOwn
+  // What is not done yet. The part of it that changes nothing is taken and ignored, the rest is
+  // Unsupported, and what it can never be is Invalid.
+  NoList,     // an empty array
+  NoText,     // an empty string
+  OneWord,    // one of `words`, or ""; else a string or an object
+  OneType,    // an object whose "type" is one of `words`, or {}
+  SomeWords,  // an array of `words`
 };
 
 struct RequestField {

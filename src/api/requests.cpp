@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <utility>
 
@@ -12,21 +13,14 @@ namespace {
 
 using K = FieldKind;
 
+constexpr size_t kStringShownMax = 16;
+
 std::string spelled(double number) {
   if (std::abs(number) >= 1e6 && std::abs(number) < kInt64Most)
     return std::to_string(static_cast<int64_t>(number));
   if (number == kInt64Least) return "-2^63";
   if (number == kInt64Most) return "2^63 - 1";
   return cat(number);
-}
-
-// A value as an error may repeat it. Long strings and everything built of others may be content.
-std::string shown(const Json& value) {
-  if (value.is_array()) return cat("an array of ", value.size());
-  if (value.is_object()) return cat("an object of ", value.size());
-  if (value.is_string() && value.get_ref<const std::string&>().size() > 16)
-    return cat("a string of ", value.get_ref<const std::string&>().size(), " bytes");
-  return dump(value);
 }
 
 std::string quoted_words(std::string_view words, std::string_view between = ", ") {
@@ -44,7 +38,9 @@ std::string allowed(const RequestField& field) {
     case K::Integer:
       return cat("an integer from ", spelled(field.least), " to ", spelled(field.most));
     case K::Number: return cat("a number from ", spelled(field.least), " to ", spelled(field.most));
-    case K::String: return cat("a string of at most ", spelled(field.most), " bytes");
+    case K::String:
+      return field.most > 0 ? cat("a string of at most ", spelled(field.most), " bytes")
+                            : "a string";
     case K::Word: return cat("one of ", quoted_words(field.words));
     case K::Messages: return cat("an array of 1 to ", kMessagesMax, " messages");
     case K::Prompt:
@@ -57,10 +53,16 @@ std::string allowed(const RequestField& field) {
     case K::Biases:
       return cat("an object of at most ", kLogitBiasMax, " token ids (0 to ", kTokenIdMax,
                  "), each with a number from ", spelled(field.least), " to ", spelled(field.most));
-    case K::Object: return "an object";
-    case K::NotYet: break;
+    case K::Object:
+    case K::Template: return "an object";
+    case K::NoList: return "left out or an empty array";
+    case K::NoText: return "left out or an empty string";
+    case K::OneWord: return cat("left out or ", quoted_words(field.words, " or "));
+    case K::OneType:
+      return cat("left out or an object of the type ", quoted_words(field.words, " or "));
+    case K::SomeWords: return cat("left out or an array of ", quoted_words(field.words, " or "));
   }
-  return "left out";
+  return "";
 }
 
 constexpr std::string_view kMissing = "missing";
@@ -71,9 +73,9 @@ Error wrong(std::string_view path, std::string_view is, std::string_view must) {
           std::string(path)};
 }
 
-Error not_yet(std::string_view path, std::string_view what, std::string_view instead) {
+Error not_yet(std::string_view path, std::string_view is, std::string_view instead) {
   return {Code::Unsupported,
-          cat("reading the request: '", path, "' ", what, ", which this version does not do yet; ",
+          cat("reading the request: '", path, "' is ", is, ", which this version does not do yet; ",
               instead),
           std::string(path)};
 }
@@ -160,17 +162,18 @@ Result<Json> prompts(const RequestField& field, std::string_view path, Json& val
 }
 
 Result<Json> stops(const RequestField& field, std::string_view path, Json& value) {
-  if (value.is_string()) value = Json::array({std::move(value)});
+  const bool one = value.is_string();
+  if (one) value = Json::array({std::move(value)});
   if (!value.is_array() || value.size() > kStopsMax)
     return wrong(path, shown(value), allowed(field));
   Json out = Json::array();
-  for (Json& item : value) {
-    if (!item.is_string())
-      return wrong(path, "an array that holds more than strings", allowed(field));
-    const size_t size = item.get_ref<const std::string&>().size();
-    if (size > kStopBytesMax)
-      return wrong(path, cat("or holds a string of ", size, " bytes"), allowed(field));
-    if (size > 0) out.push_back(std::move(item));  // some clients send "" for none
+  for (size_t i = 0; i < value.size(); i++) {
+    Json& item = value[i];
+    if (!item.is_string() || item.get_ref<const std::string&>().size() > kStopBytesMax)
+      return wrong(one ? std::string(path) : cat(path, "[", i, "]"), shown(item),
+                   cat("a string of at most ", kStopBytesMax, " bytes"));
+    if (!item.get_ref<const std::string&>().empty())
+      out.push_back(std::move(item));  // some clients send "" for none
   }
   return out;
 }
@@ -217,7 +220,7 @@ Result<Json> content_text(const std::string& path, Json& content) {
       text += found->get_ref<const std::string&>();
     } else if (type == "image_url" || type == "input_audio" || type == "file" ||
                type == "video_url") {
-      return not_yet(at, cat("is of type '", type, "'"), "send text parts only");
+      return not_yet(at, cat("of type '", type, "'"), "send text parts only");
     } else {
       return wrong(cat(at, ".type"), shown(part["type"]), "'text'");
     }
@@ -243,7 +246,12 @@ Result<Json> tool_calls(const std::string& path, const Json& calls) {
     }
     Json one = {{"type", "function"},
                 {"function", {{"name", function["name"]}, {"arguments", function["arguments"]}}}};
-    if (call.contains("id") && call["id"].is_string()) one["id"] = call["id"];
+    if (const Json type = call.value("type", Json()); !type.is_null() && type != "function")
+      return wrong(cat(at, ".type"), shown(type), "'function'");
+    if (const auto id = call.find("id"); id != call.end() && !id->is_null()) {
+      if (!id->is_string()) return wrong(cat(at, ".id"), shown(*id), "a string");
+      one["id"] = *id;
+    }
     out.push_back(std::move(one));
   }
   return out;
@@ -264,11 +272,11 @@ Result<Json> message(const std::string& path, Json& message) {
   Json none;
   TRY_AS(out["content"],
          content_text(cat(path, ".content"), content == message.end() ? none : *content));
-  for (const char* name : {"name", "tool_call_id", "reasoning_content"}) {
+  for (const char* name : {"name", "tool_call_id", "reasoning_content", "refusal"}) {
     const auto found = message.find(name);
     if (found == message.end() || found->is_null()) continue;
     if (!found->is_string()) return wrong(cat(path, ".", name), shown(*found), "a string");
-    out[name] = std::move(*found);
+    if (std::string_view(name) != "refusal") out[name] = std::move(*found);  // templates know none
   }
   if (const auto calls = message.find("tool_calls"); calls != message.end() && !calls->is_null()) {
     TRY_AS(Json checked, tool_calls(cat(path, ".tool_calls"), *calls));
@@ -288,15 +296,59 @@ Result<Json> messages(const RequestField& field, std::string_view path, Json& va
   return out;
 }
 
-// Null, empty, a word that is taken, a list of such, or an object of such a type: nothing is lost
-// by ignoring those.
-bool harmless(const RequestField& field, const Json& value) {
-  if (value.is_array() || value.is_object() ? value.empty() : value.is_null()) return true;
-  if (value.is_string()) return value == "" || has_word(field.words, value);
-  if (value.is_object()) return value.contains("type") && has_word(field.words, value["type"]);
-  return value.is_array() && std::all_of(value.begin(), value.end(), [&](const Json& item) {
-           return has_word(field.words, item);
-         });
+// Values for the chat template. It is given those that it cannot do without by us: a second set of
+// messages in here would be answered in place of the one that was checked.
+Result<Json> template_values(std::string_view path, Json& value) {
+  for (auto at = value.begin(); at != value.end();)
+    at = at->is_null() ? value.erase(at) : std::next(at);
+  for (const std::string& name : split(kTemplateOwn, '|')) {
+    if (const auto found = value.find(name); found != value.end())
+      return wrong(cat(path, ".", name), shown(*found),
+                   "left out: the template gets it from the request's other fields and the model");
+  }
+  if (const auto thinking = value.find("enable_thinking");
+      thinking != value.end() && !thinking->is_boolean())
+    return wrong(cat(path, ".enable_thinking"), shown(*thinking), "true or false");
+  return std::move(value);
+}
+
+// The part of a field that may be ignored is nothing; the rest of it is not done yet.
+Result<Json> ignored(const RequestField& field, std::string_view path, const Json& value) {
+  if (value == "" || has_word(field.words, value)) return Json();
+  return not_yet(path, shown(value),
+                 field.words.empty()
+                     ? "leave it out"
+                     : cat("leave it out or send ", quoted_words(field.words, " or ")));
+}
+
+Result<Json> ignored_type(const RequestField& field, std::string_view path, const Json& value) {
+  if (value.empty()) return Json();
+  const auto type = value.find("type");
+  const std::string at = cat(path, ".type");
+  if (type == value.end() || !type->is_string())
+    return wrong(at, type == value.end() ? std::string(kMissing) : shown(*type),
+                 quoted_words(field.words, " or "));
+  return ignored(field, at, *type);
+}
+
+Result<Json> ignored_words(const RequestField& field, std::string_view path, const Json& value) {
+  for (size_t i = 0; i < value.size(); i++) {
+    const std::string at = cat(path, "[", i, "]");
+    if (!value[i].is_string()) return wrong(at, shown(value[i]), quoted_words(field.words, " or "));
+    TRY(ignored(field, at, value[i]));
+  }
+  return Json();
+}
+
+// An object in which what the table names is true or false.
+Result<Json> flags(const RequestField& field, std::string_view path, Json& value) {
+  if (field.words.empty()) return std::move(value);
+  for (const std::string& name : split(field.words, '|')) {
+    const auto found = value.find(name);
+    if (found != value.end() && !found->is_null() && !found->is_boolean())
+      return wrong(cat(path, ".", name), shown(*found), "true or false");
+  }
+  return std::move(value);
 }
 
 Result<Json> checked(const RequestField& field, std::string_view path, Json& value) {
@@ -318,7 +370,8 @@ Result<Json> checked(const RequestField& field, std::string_view path, Json& val
       break;
     case K::String:
       if (value.is_string() &&
-          static_cast<double>(value.get_ref<const std::string&>().size()) <= field.most)
+          (field.most == 0 ||
+           static_cast<double>(value.get_ref<const std::string&>().size()) <= field.most))
         return std::move(value);
       break;
     case K::Word:
@@ -330,13 +383,27 @@ Result<Json> checked(const RequestField& field, std::string_view path, Json& val
     case K::Stops: return stops(field, path, value);
     case K::Biases: return biases(field, path, value);
     case K::Object:
-      if (value.is_object()) return std::move(value);
+      if (value.is_object()) return flags(field, path, value);
       break;
-    case K::NotYet:
-      if (harmless(field, value)) return Json();
-      if (field.words.empty()) return not_yet(path, "is given", "leave it out");
-      return not_yet(path, value.is_string() ? cat("is ", shown(value)) : "is given",
-                     cat("leave it out or send ", quoted_words(field.words, " or ")));
+    case K::Template:
+      if (value.is_object()) return template_values(path, value);
+      break;
+    case K::NoList:
+      if (!value.is_array()) break;
+      if (value.empty()) return Json();
+      return ignored(field, path, value);
+    case K::NoText:
+      if (value.is_string()) return ignored(field, path, value);
+      break;
+    case K::OneWord:
+      if (value.is_string() || value.is_object()) return ignored(field, path, value);
+      break;
+    case K::OneType:
+      if (value.is_object()) return ignored_type(field, path, value);
+      break;
+    case K::SomeWords:
+      if (value.is_array()) return ignored_words(field, path, value);
+      break;
   }
   return wrong(path, shown(value), allowed(field));
 }
@@ -390,7 +457,7 @@ Result<> read_lares(Json& given, Work& work) {
   work.lane = object.value("priority", "interactive");
   work.deadline_ms = object.value("deadline_ms", int64_t{0});
   if (object.value("place", "auto") == "cloud")
-    return not_yet("lares.place", "is 'cloud'", "send 'auto' or 'local'");
+    return not_yet("lares.place", "\"cloud\"", "send 'auto' or 'local'");
   return Unit{};
 }
 
@@ -428,18 +495,22 @@ Result<Work> generation_work(Table table, Json& given, GenerationRequest& reques
   work.choices = given.value("n", 1u);
   TRY(read_lares(given, work));
   request.stream = given.value("stream", false);
-  if (const auto options = given.find("stream_options"); options != given.end()) {
-    const Json include = options->value("include_usage", Json());
-    if (!include.is_boolean() && !include.is_null())
-      return wrong("stream_options.include_usage", shown(include), "true or false");
-    request.include_usage = include == true;
-  }
+  if (const auto options = given.find("stream_options"); options != given.end())
+    request.include_usage = options->value("include_usage", Json()) == true;
   fold_seed(given);
   work.body = wire_body(table, given);
   return work;
 }
 
 }  // namespace
+
+std::string shown(const Json& value) {
+  if (value.is_array()) return cat("an array of ", value.size());
+  if (value.is_object()) return cat("an object of ", value.size());
+  if (value.is_string() && value.get_ref<const std::string&>().size() > kStringShownMax)
+    return cat("a string of ", value.get_ref<const std::string&>().size(), " bytes");
+  return dump(value);
+}
 
 Result<GenerationRequest> read_chat(std::string_view body, const consent::Principal& who) {
   TRY_AS(Json json, read_body(body));
@@ -449,7 +520,8 @@ Result<GenerationRequest> read_chat(std::string_view body, const consent::Princi
     given["max_tokens"] = *newer;
   request.logprobs = given.value("logprobs", false);
   if (!request.logprobs && given.value("top_logprobs", 0) > 0)
-    return wrong("top_logprobs", "given without 'logprobs'", "left out, or 'logprobs' true");
+    return wrong("top_logprobs", cat(shown(given["top_logprobs"]), " without 'logprobs'"),
+                 "left out, or 'logprobs' true");
   TRY_AS(Work work, generation_work(Table::Chat, given, request, who));
   request.works.push_back(std::move(work));
   return request;
@@ -465,7 +537,8 @@ Result<GenerationRequest> read_completion(std::string_view body, const consent::
   const auto likeliest = given.find("logprobs");
   request.logprobs = likeliest != given.end();
   if (request.logprobs && given.value("echo", false))
-    return not_yet("logprobs", "is given together with 'echo'", "leave one of the two out");
+    return not_yet("logprobs", cat(shown(*likeliest), " together with 'echo'"),
+                   "leave one of the two out");
   const auto top = request.logprobs ? likeliest->get<int64_t>() : 0;
   Json several = std::move(given["prompt"]);
   given.erase("prompt");

@@ -38,6 +38,9 @@ Result<GenerationRequest> read_chat(std::string_view body, const consent::Princi
 Result<GenerationRequest> read_completion(std::string_view body, const consent::Principal& who);
 Result<EmbeddingRequest> read_embedding(std::string_view body, const consent::Principal& who);
 
+// A value as an error may repeat it. Long strings and everything built of others may be content.
+std::string shown(const Json& value);
+
 // A JSON object of the outside, for /lares/v1: Invalid when it is anything else. "" is {}.
 Result<Json> read_object(std::string_view body);
 

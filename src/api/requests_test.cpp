@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+#include <tuple>
+
 #include "base/text.h"
 
 namespace lares::api {
@@ -133,12 +136,65 @@ TEST(Fields, NullIsAsGoodAsLeftOut) {
   }
 }
 
+// Known or ignored, what is of a wrong type is refused with its name, its value and what is
+// allowed.
+TEST(Fields, AValueOfAnotherTypeIsRefusedInEveryField) {
+  const std::tuple<const char*, const char*, const char*> values[] = {
+      {"boolean", "true", "true"},
+      {"number", "1", "1"},
+      {"string", R"("a value of its own")", "a string of 18 bytes"},
+      {"array", "[true]", "an array of 1"},
+      {"object", R"({"a":{}})", "an object of 1"}};
+  for (const auto& [table, body, error] : kTables) {
+    for (const RequestField& field : fields(table)) {
+      const Json described = Json::parse(schema(table))["properties"][std::string(field.name)];
+      std::set<std::string> types = {described.value("type", "")};
+      for (const Json& one : described.value("anyOf", Json::array())) types.insert(one["type"]);
+      if (types.contains("integer")) types.insert("number");
+      if (field.kind == FieldKind::OneWord) types.insert("object");  // refused as not done yet
+      for (const auto& [type, value, is] : values) {
+        if (types.contains(type)) continue;
+        const Error e = error(field.required ? cat("{\"", field.name, "\":", value, "}")
+                                             : body(field.name, value));
+        EXPECT_EQ(e.code, Code::Invalid) << field.name << " = " << value;
+        EXPECT_EQ(e.param, field.name) << value;
+        EXPECT_NE(e.message.find(cat("'", field.name, "' is ", is, ", but must be ")),
+                  std::string::npos)
+            << e.message;
+      }
+    }
+  }
+}
+
+TEST(Fields, WhatIsTakenAndIgnoredReachesNoWorker) {
+  const std::string plain = R"({"messages":[{"role":"user","content":"hi"}]})";
+  for (const auto& [name, value] : std::vector<std::pair<std::string, std::string>>{
+           {"user", R"("u")"},
+           {"user", dump(Json(std::string(5'000, 'x')))},
+           {"metadata", R"({"a":"b","":1})"},
+           {"store", "false"},
+           {"service_tier", R"("auto")"},
+           {"parallel_tool_calls", "true"},
+           {"reasoning_effort", R"("low")"},
+           {"reasoning", R"({"effort":"low"})"},
+           {"verbosity", R"("low")"},
+           {"prediction", R"({"type":"content","content":"x"})"},
+           {"safety_identifier", R"("x")"},
+           {"prompt_cache_key", R"("x")"},
+           {"prompt_cache_retention", R"("24h")"},
+           {"stream_options", R"({"include_obfuscation":false})"},
+           {"tool_choice", R"("")"},
+           {"response_format", "{}"},
+           {"tools", "[]"}})
+    EXPECT_EQ(chat_body(chat(name, value)), chat_body(plain)) << name;
+  EXPECT_TRUE(read_completion(completion("user", R"("u")"), kApp));
+  EXPECT_TRUE(read_embedding(embedding("user", R"("u")"), kApp));
+}
+
 TEST(Fields, UnknownFieldsAreIgnored) {
-  const Json body = chat_body(
-      R"({"messages":[{"role":"user","content":"hi","x":1}],"user":"u","metadata":{"a":"b"},)"
-      R"("store":false,"service_tier":"auto","parallel_tool_calls":true,"reasoning_effort":"low"})");
-  EXPECT_FALSE(body.contains("user"));
-  EXPECT_FALSE(body.contains("store"));
+  const Json body =
+      chat_body(R"({"messages":[{"role":"user","content":"hi","x":1}],"unheard_of":[1]})");
+  EXPECT_FALSE(body.contains("unheard_of"));
 }
 
 TEST(Fields, DefaultsOfTheTableReachTheWorker) {
@@ -177,9 +233,13 @@ TEST(Fields, StopIsAStringOrSixteenOfThem) {
   EXPECT_EQ(chat_body(chat("stop", R"("")"))["stop"], Json::array());
   const Json seventeen(17, "x");
   EXPECT_EQ(chat_error(chat("stop", dump(seventeen))).param, "stop");
-  EXPECT_EQ(chat_error(chat("stop", "[1]")).param, "stop");
+  EXPECT_EQ(chat_error(chat("stop", R"(["x",1])")).message,
+            "reading the request: 'stop[1]' is 1, but must be a string of at most 256 bytes");
+  EXPECT_EQ(chat_error(chat("stop", R"(["x",1])")).param, "stop[1]");
   EXPECT_EQ(chat_error(chat("stop", "5")).param, "stop");
-  EXPECT_EQ(chat_error(chat("stop", dump(Json(std::string(257, 'x'))))).param, "stop");
+  EXPECT_EQ(chat_error(chat("stop", dump(Json(std::string(257, 'x'))))).message,
+            "reading the request: 'stop' is a string of 257 bytes, but must be a string of at most "
+            "256 bytes");
 }
 
 TEST(Fields, LogitBiasNamesTheTokenAtFault) {
@@ -190,18 +250,41 @@ TEST(Fields, LogitBiasNamesTheTokenAtFault) {
     EXPECT_EQ(chat_error(chat("logit_bias", bad)).param, "logit_bias") << bad;
 }
 
-TEST(Fields, WhatThisVersionDoesNotDoIsRefusedAndItsEmptyFormsAreTaken) {
-  for (const auto& [name, bad] : std::vector<std::pair<const char*, const char*>>{
-           {"tools", R"([{"type":"function","function":{"name":"f"}}])"},
-           {"tool_choice", R"("required")"},
-           {"tool_choice", R"({"type":"function","function":{"name":"f"}})"},
-           {"functions", R"([{"name":"f"}])"},
-           {"response_format", R"({"type":"json_object"})"},
-           {"response_format", R"({"type":"json_schema","json_schema":{"name":"x"}})"},
-           {"modalities", R"(["text","audio"])"}}) {
-    const Error e = chat_error(chat(name, bad));
+TEST(Fields, WhatThisVersionDoesNotDoIsRefusedByItsValueAndItsEmptyFormsAreTaken) {
+  struct NotYet {
+    const char* name;
+    const char* value;
+    const char* param;
+    const char* is;
+  };
+  for (const auto& [name, value, param, is] :
+       {NotYet{"tools", R"([{"type":"function","function":{"name":"f"}}])", "tools",
+               "an array of 1"},
+        NotYet{"tool_choice", R"("required")", "tool_choice", R"("required")"},
+        NotYet{"tool_choice", R"({"type":"function","function":{"name":"f"}})", "tool_choice",
+               "an object of 2"},
+        NotYet{"functions", R"([{"name":"f"}])", "functions", "an array of 1"},
+        NotYet{"function_call", R"({"name":"f"})", "function_call", "an object of 1"},
+        NotYet{"response_format", R"({"type":"json_object"})", "response_format.type",
+               R"("json_object")"},
+        NotYet{"response_format", R"({"type":"json_schema","json_schema":{"name":"x"}})",
+               "response_format.type", R"("json_schema")"},
+        NotYet{"modalities", R"(["text","audio"])", "modalities[1]", R"("audio")"}}) {
+    const Error e = chat_error(chat(name, value));
     EXPECT_EQ(e.code, Code::Unsupported) << name;
-    EXPECT_EQ(e.param, name);
+    EXPECT_EQ(e.param, param);
+    EXPECT_NE(e.message.find(cat("'", param, "' is ", is, ", which this version does not do yet")),
+              std::string::npos)
+        << e.message;
+  }
+  for (const auto& [name, value, param] :
+       {std::tuple{"response_format", R"({"type":7})", "response_format.type"},
+        std::tuple{"response_format", R"({"schema":{}})", "response_format.type"},
+        std::tuple{"modalities", R"(["text",7])", "modalities[1]"}}) {
+    const Error e = chat_error(chat(name, value));
+    EXPECT_EQ(e.code, Code::Invalid) << name;
+    EXPECT_EQ(e.param, param) << e.message;
+    EXPECT_NE(e.message.find("'text'"), std::string::npos) << e.message;
   }
   for (const auto& [name, good] :
        std::vector<std::pair<const char*, const char*>>{{"tools", "[]"},
@@ -210,12 +293,36 @@ TEST(Fields, WhatThisVersionDoesNotDoIsRefusedAndItsEmptyFormsAreTaken) {
                                                         {"response_format", R"({"type":"text"})"},
                                                         {"modalities", R"(["text"])"}})
     EXPECT_TRUE(read_chat(chat(name, good), kApp)) << name;
-  EXPECT_EQ(completion_error(completion("suffix", R"("end")")).code, Code::Unsupported);
+  const Error suffix = completion_error(completion("suffix", R"("end")"));
+  EXPECT_EQ(suffix.code, Code::Unsupported);
+  EXPECT_NE(suffix.message.find(R"('suffix' is "end")"), std::string::npos) << suffix.message;
   EXPECT_TRUE(read_completion(completion("suffix", R"("")"), kApp));
 }
 
+TEST(Fields, TheTemplateIsNotGivenASecondConversation) {
+  for (const std::string& name : split(kTemplateOwn, '|')) {
+    const Error e = chat_error(chat("chat_template_kwargs", cat("{\"x\":1,\"", name, "\":[7]}")));
+    EXPECT_EQ(e.code, Code::Invalid) << name;
+    EXPECT_EQ(e.param, cat("chat_template_kwargs.", name));
+    EXPECT_NE(e.message.find("is an array of 1, but must be left out"), std::string::npos)
+        << e.message;
+    EXPECT_TRUE(read_chat(chat("chat_template_kwargs", cat("{\"", name, "\":null}")), kApp))
+        << name;
+  }
+  EXPECT_EQ(chat_error(chat("chat_template_kwargs", R"({"enable_thinking":"no"})")).message,
+            "reading the request: 'chat_template_kwargs.enable_thinking' is \"no\", but must be "
+            "true or false");
+  EXPECT_EQ(
+      chat_body(chat(
+          "chat_template_kwargs",
+          R"({"enable_thinking":false,"date_string":"1 May","y":null})"))["chat_template_kwargs"],
+      Json::parse(R"({"enable_thinking":false,"date_string":"1 May"})"));
+}
+
 TEST(Fields, TopLogprobsNeedLogprobs) {
-  EXPECT_EQ(chat_error(chat("top_logprobs", "3")).param, "top_logprobs");
+  const Error e = chat_error(chat("top_logprobs", "3"));
+  EXPECT_EQ(e.param, "top_logprobs");
+  EXPECT_NE(e.message.find("is 3 without 'logprobs'"), std::string::npos) << e.message;
   EXPECT_TRUE(read_chat(chat("top_logprobs", "0"), kApp));
 }
 
@@ -227,6 +334,8 @@ TEST(Fields, StreamOptionsAreRead) {
   EXPECT_TRUE(read->include_usage);
   EXPECT_EQ(chat_error(chat("stream_options", R"({"include_usage":"yes"})")).param,
             "stream_options.include_usage");
+  EXPECT_EQ(chat_error(chat("stream_options", R"({"include_obfuscation":1})")).param,
+            "stream_options.include_obfuscation");
   EXPECT_EQ(chat_error(chat("stream", R"("true")")).param, "stream");
 }
 
@@ -288,7 +397,14 @@ TEST(Messages, EveryFaultNamesItsPlace) {
            BadMessage{R"([{"role":"user","content":[{"type":"dance"}]}])",
                       "messages[0].content[0].type"},
            BadMessage{R"([{"role":"user","content":"x","name":7}])", "messages[0].name"},
+           BadMessage{R"([{"role":"assistant","refusal":7}])", "messages[0].refusal"},
            BadMessage{R"([{"role":"assistant","tool_calls":{}}])", "messages[0].tool_calls"},
+           BadMessage{R"([{"role":"assistant","tool_calls":[{"id":7,"function":)"
+                      R"({"name":"f","arguments":""}}]}])",
+                      "messages[0].tool_calls[0].id"},
+           BadMessage{R"([{"role":"assistant","tool_calls":[{"type":"custom","function":)"
+                      R"({"name":"f","arguments":""}}]}])",
+                      "messages[0].tool_calls[0].type"},
            BadMessage{R"([{"role":"assistant","tool_calls":[{"function":{"name":"f"}}]}])",
                       "messages[0].tool_calls[0].function.arguments"},
        }) {
@@ -426,6 +542,19 @@ TEST(Bodies, WhatIsNoObjectIsSaid) {
 TEST(Bodies, DepthIsBounded) {
   const std::string deep = std::string(10'000, '[') + std::string(10'000, ']');
   EXPECT_NE(chat_error(chat("metadata", deep)).message.find("deeper than 64"), std::string::npos);
+}
+
+TEST(Bodies, AFieldThatStandsTwiceIsRefused) {
+  for (const char* body :
+       {R"({"model":"a","messages":[{"role":"user","content":"hi"}],"model":"b"})",
+        R"({"messages":[{"role":"user","content":"hi","model":1,"model":1}]})",
+        R"({"messages":[{"role":"user","content":"hi"}],"unheard_of":{"model":1,"model":2}})"}) {
+    EXPECT_EQ(
+        chat_error(body).message,
+        "reading the request: this is not JSON that we take: an object names \"model\" twice; "
+        "send it once");
+  }
+  EXPECT_FALSE(read_object(R"({"file":"/a","file":"/b"})"));
 }
 
 TEST(Bodies, IllFormedUtf8IsRefused) {

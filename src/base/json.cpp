@@ -1,14 +1,18 @@
 #include "base/json.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/text.h"
 
 namespace lares {
 namespace {
+
+constexpr size_t kNameShownMax = 64;
 
 // Counts depth and values and stops at the first one too many; builds nothing. The parser behind it
 // keeps its state on the heap, so depth costs no stack here.
@@ -26,11 +30,28 @@ class Counter {
   }
   bool string(std::string&) { return value(); }
   bool binary(std::vector<uint8_t>&) { return refuse("bytes"); }  // CBOR's, not JSON's
-  bool key(std::string&) { return value(); }
-  bool start_object(size_t) { return deeper(); }
+  bool key(std::string& name) {
+    if (limits_.twice_named == TwiceNamed::Refused) names_.push_back(std::move(name));
+    return value();
+  }
+  bool start_object(size_t) {
+    begins_.push_back(names_.size());
+    return deeper();
+  }
   bool start_array(size_t) { return deeper(); }
   bool end_object() {
     depth_--;
+    const auto begin = names_.begin() + static_cast<ptrdiff_t>(begins_.back());
+    begins_.pop_back();
+    std::sort(begin, names_.end());
+    if (const auto twice = std::adjacent_find(begin, names_.end()); twice != names_.end()) {
+      return refuse(cat("an object names ",
+                        twice->size() > kNameShownMax
+                            ? cat("something of ", twice->size(), " bytes")
+                            : dump(Json(*twice)),
+                        " twice; send it once"));
+    }
+    names_.erase(begin, names_.end());
     return true;
   }
   bool end_array() {
@@ -68,6 +89,10 @@ class Counter {
   const JsonLimits limits_;
   size_t depth_ = 0;
   size_t values_ = 0;
+  // Of the objects that are open, when twice_named is Refused: the names so far, and where each
+  // object's begin.
+  std::vector<std::string> names_;
+  std::vector<size_t> begins_;
   std::string why_;
 };
 

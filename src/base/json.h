@@ -3,6 +3,7 @@
 // before anything is built, and its errors name the place.
 #pragma once
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -15,13 +16,19 @@ using Json = nlohmann::json;
 // Keeps the order in which fields were written: for what people read.
 using OrderedJson = nlohmann::ordered_json;
 
+// What an object is that has one name twice. RFC 8259 leaves it open; two readers of one text may
+// then believe different values.
+enum class TwiceNamed : uint8_t { LastCounts, Refused };
+
 struct JsonLimits {
   size_t depth_max = 64;
   size_t values_max = 100'000;
+  TwiceNamed twice_named = TwiceNamed::LastCounts;
 };
 
 // Invalid with the byte and what was wrong there; also for ill-formed UTF-8, numbers that no double
-// holds, and two values in one text. Never throws, never recurses deeper than the limit.
+// holds, two values in one text, and names that stand twice where those are refused. Never throws,
+// never recurses deeper than the limit.
 Result<Json> parse_json(std::string_view text, JsonLimits limits = {});
 
 // CBOR (RFC 8949), for our own wires: what to_cbor() writes, and no more (no lengths that are not

@@ -12,6 +12,10 @@ FUZZ(json) {
   assert(lares::is_utf8(text));
   const auto again = lares::parse_json(text);
   assert(again && *again == *parsed);
+  // names that stand twice are all that strictness refuses
+  const auto strict = lares::parse_json(bytes, {.twice_named = lares::TwiceNamed::Refused});
+  assert(strict ? *strict == *parsed : strict.error().message.ends_with("twice; send it once"));
+  assert(lares::parse_json(text, {.twice_named = lares::TwiceNamed::Refused}));
 }
 
 FUZZ(cbor) {

@@ -71,6 +71,28 @@ TEST(Json, TheLastOfTwoEqualNamesCounts) {
   EXPECT_EQ((*parse_json(R"({"a": 1, "a": 2})"))["a"], 2);
 }
 
+TEST(Json, ANameThatStandsTwiceInOneObjectIsRefusedWhereAsked) {
+  const JsonLimits strict{.twice_named = TwiceNamed::Refused};
+  const auto why_strict = [&](std::string_view text) {
+    const auto parsed = parse_json(text, strict);
+    return parsed ? "" : parsed.error().message;
+  };
+  EXPECT_EQ(why_strict(R"({"model": "a", "model": "b"})"),
+            "this is not JSON that we take: an object names \"model\" twice; send it once");
+  for (const char* twice : {R"({"a": 1, "b": 2, "a": 1})", R"([{"x": {"a": 1, "a": 2}}])",
+                            R"({"a": 1, "b": {"a": 1}, "\u0061": 2})", R"({"": 1, "": 2})",
+                            R"({"b": [{"c": 0}], "a": {}, "b": 1})"})
+    EXPECT_NE(why_strict(twice).find("twice"), std::string::npos) << twice;
+  for (const char* once :
+       {R"({"a": {"a": {"a": 1}}, "b": [{"a": 1}, {"a": 2}]})", R"({"a": 1, "A": 2, "a ": 3})",
+        R"({"a": "a", "b": "a"})", "{}", "[{}, {}]"})
+    EXPECT_EQ(why_strict(once), "") << once;
+  const std::string long_name(65, 'x');
+  EXPECT_EQ(why_strict("{\"" + long_name + "\": 1, \"" + long_name + "\": 2}"),
+            "this is not JSON that we take: an object names something of 65 bytes twice; send it "
+            "once");
+}
+
 TEST(Json, DumpNeverThrowsAboutBytes) {
   EXPECT_EQ(dump(Json("a\xFFz")), "\"a\uFFFDz\"");
   EXPECT_EQ(dump(Json{{"a", 1}}), R"({"a":1})");

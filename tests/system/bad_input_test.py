@@ -91,7 +91,7 @@ class Requests(WithHouse):
             for path in ROUTES:
                 with self.subTest(body=body[:60], path=path):
                     self.assert_refused(body, "64 levels", path=path)
-        shallow = b'{"messages": [{"role": "user", "content": "x"}], "metadata": ' + b"[" * 60 + b"]" * 60 + b"}"
+        shallow = b'{"messages": [{"role": "user", "content": "x"}], "metadata": {"x": ' + b"[" * 60 + b"]" * 60 + b"}}"
         status, answer = ask(self.port, shallow)
         self.assertEqual(status, 200, answer)
 

@@ -39,17 +39,19 @@ bool says_json(const Request& request, Responder& responder) {
 Result<std::string> string_field(const Json& body, const char* name, size_t bytes_max,
                                  bool required) {
   const auto found = body.find(name);
-  if (found == body.end() || found->is_null()) {
-    if (!required) return std::string();
-    return Error{Code::Invalid, cat("reading the request: '", name, "' is missing"), name};
-  }
-  if (!found->is_string() || found->get_ref<const std::string&>().size() > bytes_max ||
-      found->get_ref<const std::string&>().empty()) {
+  const auto wrong = [&](std::string_view is) {
     return Error{
         Code::Invalid,
-        cat("reading the request: '", name, "' must be a string of 1 to ", bytes_max, " bytes"),
+        cat("reading the request: '", name, "' is ", is, "a string of 1 to ", bytes_max, " bytes"),
         name};
+  };
+  if (found == body.end() || found->is_null()) {
+    if (!required) return std::string();
+    return wrong("missing; it must be ");
   }
+  if (!found->is_string() || found->get_ref<const std::string&>().size() > bytes_max ||
+      found->get_ref<const std::string&>().empty())
+    return wrong(cat(shown(*found), ", but must be "));
   return found->get<std::string>();
 }
 
