@@ -105,7 +105,8 @@ bool is_browser_field(std::string_view name) {
 
 // What a proxy adds, and no program of the person sends by itself: the one who asks is behind it.
 bool is_proxy_field(std::string_view name) {
-  return name == "forwarded" || name.starts_with("x-forwarded-") || name == "via";
+  return name == "forwarded" || name.starts_with("x-forwarded-") || name == "via" ||
+         name == "x-real-ip" || name.ends_with("client-ip") || name.ends_with("connecting-ip");
 }
 
 bool has_field(const Head& head, bool (*is_one)(std::string_view name)) {

@@ -287,7 +287,8 @@ TEST(DoorMatrix, AFieldOfABrowserInAnySpellingTakesAwayTheRightsOfAProgram) {
 TEST(DoorMatrix, WhatComesThroughAProxyHasNoRightsButThoseOfAToken) {
   const Caller by_socket{.transport = Transport::Unix, .uid = kMe, .own_uid = kMe};
   for (const char* name :
-       {"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "via"}) {
+       {"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "via", "x-real-ip",
+        "x-client-ip", "true-client-ip", "x-cluster-client-ip", "cf-connecting-ip"}) {
     for (const Asked& plain : {Asked{}, Asked{.caller = by_socket}}) {
       EXPECT_EQ(plain.status(), 200);
       const Asked forwarded = Asked(plain).with(name, "1.1 somewhere");
