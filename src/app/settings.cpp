@@ -12,6 +12,8 @@
 namespace lares::app {
 namespace {
 
+constexpr size_t kShownMax = 80;  // bytes of a value that an error repeats
+
 constexpr Setting kSettings[] = {
     {"memory.budget", "bytes", "half of the machine's memory",
      "the most that all models together may hold in memory, their conversations included",
@@ -53,20 +55,34 @@ Error unknown(std::string_view name) {
   std::vector<std::string> names;
   for (const Setting& setting : kSettings) names.emplace_back(setting.name);
   const std::string hint = did_you_mean(name, names);
-  return {Code::Invalid, cat("there is no setting '", utf8_repaired(name.substr(0, 80)), "'",
+  return {Code::Invalid, cat("there is no setting '", utf8_repaired(name.substr(0, kShownMax)), "'",
                              hint.empty() ? "; `lares config` lists them all" : hint)};
 }
 
 std::string_view type_name(const Setting& setting) {
   if (std::holds_alternative<bool Settings::*>(setting.place)) return "true or false";
-  if (std::holds_alternative<uint32_t Settings::*>(setting.place)) return "whole number";
-  if (std::holds_alternative<Bytes Settings::*>(setting.place)) return "size, as \"4 GiB\"";
-  return "text";
+  if (std::holds_alternative<uint32_t Settings::*>(setting.place)) return "a whole number";
+  if (std::holds_alternative<Bytes Settings::*>(setting.place)) return "a size, as \"4 GiB\"";
+  return "a text in quotes";
 }
 
 Error wrong(const Setting& setting, std::string_view is) {
-  return {Code::Invalid, cat(setting.name, " is ", utf8_repaired(is.substr(0, 80)), "; it takes a ",
-                             type_name(setting))};
+  return {Code::Invalid, cat(setting.name, " is ", is, "; it takes ", type_name(setting))};
+}
+
+std::string in_quotes(std::string_view text) {
+  return cat("'", utf8_repaired(text.substr(0, kShownMax)), "'");
+}
+
+// A value as an error names it.
+std::string written(const toml::node& node) {
+  if (const auto text = node.value_exact<std::string>()) return in_quotes(*text);
+  if (const auto number = node.value_exact<int64_t>()) return cat(*number);
+  if (const auto number = node.value_exact<double>()) return cat(*number);
+  if (const auto flag = node.value_exact<bool>()) return *flag ? "true" : "false";
+  if (const auto* list = node.as_array()) return cat("an array of ", list->size());
+  if (const auto* table = node.as_table()) return cat("a table of ", table->size());
+  return "a date or a time";
 }
 
 Result<> put_number(Settings& settings, const Setting& setting, int64_t value) {
@@ -81,9 +97,8 @@ Result<> put_text(Settings& settings, const Setting& setting, std::string_view v
   if (!setting.choices.empty()) {
     const std::vector<std::string> choices = split(setting.choices, ' ');
     if (std::find(choices.begin(), choices.end(), value) == choices.end())
-      return Error{Code::Invalid,
-                   cat(setting.name, " is '", utf8_repaired(value.substr(0, 80)), "'; choose from ",
-                       setting.choices, did_you_mean(value, choices))};
+      return Error{Code::Invalid, cat(setting.name, " is ", in_quotes(value), "; choose from ",
+                                      setting.choices, did_you_mean(value, choices))};
   }
   settings.*std::get<std::string Settings::*>(setting.place) = std::string(value);
   return Unit{};
@@ -99,13 +114,13 @@ Result<> put_bytes(Settings& settings, const Setting& setting, std::string_view 
 Result<> put_node(Settings& settings, const Setting& setting, const toml::node& node) {
   if (std::holds_alternative<bool Settings::*>(setting.place)) {
     const auto value = node.value_exact<bool>();
-    if (!value) return wrong(setting, "something else");
+    if (!value) return wrong(setting, written(node));
     settings.*std::get<bool Settings::*>(setting.place) = *value;
     return Unit{};
   }
   if (std::holds_alternative<uint32_t Settings::*>(setting.place)) {
     const auto value = node.value_exact<int64_t>();
-    if (!value) return wrong(setting, "something else");
+    if (!value) return wrong(setting, written(node));
     return put_number(settings, setting, *value);
   }
   if (std::holds_alternative<Bytes Settings::*>(setting.place)) {
@@ -114,11 +129,11 @@ Result<> put_node(Settings& settings, const Setting& setting, const toml::node& 
       return put_bytes(settings, setting, cat(*count));
     }
     const auto text = node.value_exact<std::string>();
-    if (!text) return wrong(setting, "something else");
+    if (!text) return wrong(setting, written(node));
     return put_bytes(settings, setting, *text);
   }
   const auto text = node.value_exact<std::string>();
-  if (!text) return wrong(setting, "something else");
+  if (!text) return wrong(setting, written(node));
   return put_text(settings, setting, *text);
 }
 
@@ -169,8 +184,8 @@ std::span<const Setting> all_settings() { return kSettings; }
 Result<Bytes> parse_bytes(std::string_view text) {
   const std::string_view whole = trimmed(text);
   const auto no_size = [&] {
-    return Error{Code::Invalid, cat("'", utf8_repaired(whole.substr(0, 80)),
-                                    "' is no size; write it as \"4 GiB\" or \"512 MiB\"")};
+    return Error{Code::Invalid,
+                 cat(in_quotes(whole), " is no size; write it as \"4 GiB\" or \"512 MiB\"")};
   };
   double number = 0;
   const auto [end, failed] = std::from_chars(whole.data(), whole.data() + whole.size(), number);
@@ -226,13 +241,13 @@ Result<> set(Settings& settings, std::string_view name, std::string_view text,
   const Setting* setting = find(name);
   if (!setting) return unknown(name);
   if (std::holds_alternative<bool Settings::*>(setting->place)) {
-    if (text != "true" && text != "false") return wrong(*setting, cat("'", text, "'"));
+    if (text != "true" && text != "false") return wrong(*setting, in_quotes(text));
     settings.*std::get<bool Settings::*>(setting->place) = text == "true";
   } else if (std::holds_alternative<uint32_t Settings::*>(setting->place)) {
     int64_t value = 0;
     const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (failed != std::errc() || end != text.data() + text.size())
-      return wrong(*setting, cat("'", text, "'"));
+      return wrong(*setting, in_quotes(text));
     TRY(put_number(settings, *setting, value));
   } else if (std::holds_alternative<Bytes Settings::*>(setting->place)) {
     TRY(put_bytes(settings, *setting, text));

@@ -44,7 +44,21 @@ TEST(Settings, AnUnknownKeyNamesTheNearest) {
 
 TEST(Settings, AValueOfAnotherTypeSaysWhatIsTaken) {
   EXPECT_EQ(refused("api.port = \"http\"\n"),
-            "lares.toml:1: api.port is something else; it takes a whole number");
+            "lares.toml:1: api.port is 'http'; it takes a whole number");
+  EXPECT_EQ(refused("models.preload = \"yes\"\n"),
+            "lares.toml:1: models.preload is 'yes'; it takes true or false");
+  EXPECT_EQ(refused("models.default = 7\n"),
+            "lares.toml:1: models.default is 7; it takes a text in quotes");
+  EXPECT_EQ(refused("memory.budget = 1.5\n"),
+            "lares.toml:1: memory.budget is 1.5; it takes a size, as \"4 GiB\"");
+  EXPECT_EQ(refused("api.port = [1, 2]\n"),
+            "lares.toml:1: api.port is an array of 2; it takes a whole number");
+  EXPECT_EQ(refused("[api.port]\nx = true\n"),
+            "lares.toml:1: api.port is a table of 1; it takes a whole number");
+  EXPECT_EQ(refused("api.port = true\n"),
+            "lares.toml:1: api.port is true; it takes a whole number");
+  EXPECT_EQ(refused("api.port = 2026-08-23\n"),
+            "lares.toml:1: api.port is a date or a time; it takes a whole number");
   EXPECT_EQ(refused("api.port = 70000\n"), "lares.toml:1: api.port is 70000; it takes 0 to 65535");
   EXPECT_EQ(refused("log.level = \"wran\"\n"),
             "lares.toml:1: log.level is 'wran'; choose from debug info warn error; did you mean "
