@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <csignal>
+#include <cstdint>
 
 #include "app/cli/first_answer.h"
 #include "app/cli/plain_text.h"
@@ -92,7 +93,7 @@ Result<Sampling> sampling_of(const Arguments& arguments) {
   sampling.model = arguments.value("--model");
   TRY_AS(sampling.temperature, arguments.number("--temperature", 0, 2));
   TRY_AS(sampling.tokens_max, arguments.integer("--max-tokens", 1, 1'000'000));
-  TRY_AS(sampling.seed, arguments.integer("--seed", 0, UINT32_MAX));
+  TRY_AS(sampling.seed, arguments.integer("--seed", INT64_MIN, INT64_MAX));
   return sampling;
 }
 

@@ -63,6 +63,21 @@ TEST_F(Asking, SendsWhatTheOptionsSay) {
   EXPECT_EQ(body["seed"], 7);
 }
 
+TEST_F(Asking, TakesEverySeedThatTheApiTakes) {
+  for (const int64_t seed : {INT64_MIN, int64_t{-1}, INT64_MAX}) {
+    FakeDaemon daemon;
+    daemon.will_say({"x"});
+    const Words words{cat("--seed=", seed), "q"};
+    EXPECT_EQ(run_program(words, screen_, daemon, home_), 0) << err();
+    EXPECT_EQ(daemon.chats().front()["seed"], seed);
+  }
+  EXPECT_EQ(run({"--seed=9223372036854775808", "q"}), 2);
+  EXPECT_NE(err().find("--seed is '9223372036854775808', but a whole number from "
+                       "-9223372036854775808 to 9223372036854775807 is wanted"),
+            std::string::npos)
+      << err();
+}
+
 TEST_F(Asking, TheEmbeddedModelIsAskedAsItsMakersRecommend) {
   const auto asked_with = [&](const char* standard, const Words& words) {
     FakeDaemon daemon;
