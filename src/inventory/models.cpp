@@ -38,7 +38,19 @@ Result<Json> read_list(const fs::path& file) {
   if (!parsed->is_object() || !parsed->contains("format") ||
       !(*parsed)["format"].is_number_unsigned())
     return Error{Code::Corrupt, "it holds no 'format' number"};
+  const auto format = (*parsed)["format"].get<uint64_t>();
+  if (format > kFormat)
+    return Error{Code::Unsupported,
+                 cat("reading '", file.string(), "': a newer Lares wrote it (format ", format,
+                     ", this one knows ", kFormat, "); use that version, or move the file away")};
+  if (!parsed->contains("models") || !(*parsed)["models"].is_array())
+    return Error{Code::Corrupt, "it holds no list 'models'"};
   return *std::move(parsed);
+}
+
+// `id`, or in place of one that no model may have another.
+std::string free_id(std::string id) {
+  return id == kDefaultName ? std::move(id) + "-model" : std::move(id);
 }
 
 // One entry of the list; nullopt when it is not one of ours any more.
@@ -62,6 +74,7 @@ std::optional<Model> model_from(const Json& entry) {
   if (const auto info = entry.find("info"); info != entry.end() && info->is_object())
     model.info = *info;
   if (!is_id(model.id) || !model.file.is_absolute()) return std::nullopt;
+  model.id = free_id(std::move(model.id));
   return model;
 }
 
@@ -116,11 +129,27 @@ int64_t modified_unix(const fs::path& file) {
   return ::stat(file.c_str(), &info) == 0 ? static_cast<int64_t>(info.st_mtime) : 0;
 }
 
+// What is wrong with a link, where that is why a path could not be followed: a person who sees the
+// link does not believe in "no such file".
+std::optional<Error> lost_link(const std::string& doing, const fs::path& file, int errno_value) {
+  if (errno_value == ELOOP)
+    return Error{Code::Invalid,
+                 cat(doing, ": its links lead round in a circle; name the file itself")};
+  std::error_code none;
+  const fs::path end = fs::read_symlink(file, none);
+  if (errno_value != ENOENT || none) return std::nullopt;
+  return Error{Code::NotFound, cat(doing, ": it is a link to '", utf8_repaired(end.string()),
+                                   "', which leads to no file; name the file itself")};
+}
+
 // Checks that a path is a regular, readable file that begins as a GGUF does, and is all of a model.
 Result<Bytes> check_file(const fs::path& file) {
   const std::string doing = cat("opening '", file.string(), "'");
   const Fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd) return system_error(doing, errno);
+  if (!fd) {
+    const int why = errno;
+    return lost_link(doing, file, why).value_or(system_error(doing, why));
+  }
   struct stat info{};
   if (::fstat(fd.get(), &info) != 0) return system_error(doing, errno);
   if (S_ISDIR(info.st_mode))
@@ -222,53 +251,61 @@ std::string file_kind(std::string_view b) {
 }
 
 Result<Models> Models::open(const fs::path& folder, Log& log) {
+  auto models = look(folder, log);
+  if (models || models.error().code != Code::Corrupt) return models;
+  const fs::path file = folder / kListFile;
+  const fs::path aside = file.string() + ".damaged-" + random_hex(4);
+  std::error_code failed;
+  fs::rename(file, aside, failed);
+  if (failed) return models;
+  log.error("models.json could not be read and was set aside under another name beside it",
+            {{"set_aside", aside.filename().string()}, {"why", models.error().message}});
+  return look(folder, log);
+}
+
+Result<Models> Models::look(const fs::path& folder, Log& log) {
   Models models(folder, log);
   const fs::path file = folder / kListFile;
-  auto list = read_list(file);
-  if (list) {
-    const auto format = (*list)["format"].get<uint64_t>();
-    if (format > kFormat)
-      return Error{Code::Unsupported,
-                   cat("reading '", file.string(), "': a newer Lares wrote it (format ", format,
-                       ", this one knows ", kFormat, "); use that version, or move the file away")};
-    if (list->contains("models") && (*list)["models"].is_array()) {
-      for (const Json& entry : (*list)["models"]) {
-        auto model = model_from(entry);
-        if (!model) {
-          log.warn("an entry of models.json makes no sense and was left out");
-          continue;
-        }
-        std::error_code ignored;
-        if (!fs::exists(model->file, ignored)) {
-          log.warn("a listed model's file is gone", {{"model", model->id}});
-          if (model->ours) continue;
-        }
-        models.models_.push_back(*std::move(model));
-      }
+  const auto list = read_list(file);
+  if (!list && list.error().code == Code::Corrupt)
+    return Error{Code::Corrupt, cat("reading '", file.string(), "': ", list.error().message,
+                                    "; move the file away and start again")};
+  if (!list && list.error().code != Code::NotFound) return list.error();
+  for (const Json& entry : list ? (*list)["models"] : Json::array()) {
+    auto model = model_from(entry);
+    if (!model) {
+      log.warn("an entry of models.json makes no sense and was left out");
+      continue;
     }
-  } else if (list.error().code == Code::Corrupt) {
-    const fs::path aside = file.string() + ".damaged-" + random_hex(4);
-    std::error_code failed;
-    fs::rename(file, aside, failed);
-    if (failed)
-      return Error{Code::Corrupt, cat("reading '", file.string(), "': ", list.error().message,
-                                      "; move the file away and start again")};
-    log.error("models.json could not be read and was set aside", {{"why", list.error().message}});
-  } else if (list.error().code != Code::NotFound) {
-    return std::move(list).error();
+    std::error_code ignored;
+    if (!fs::exists(model->file, ignored)) {
+      log.warn("a listed model's file is gone", {{"model", model->id}});
+      if (model->ours) continue;
+    }
+    models.models_.push_back(*std::move(model));
   }
+  models.take_in_files();
+  for (Model& model : models.models_) {  // those that nobody added have only their file's time
+    if (model.added_unix == 0) model.added_unix = modified_unix(model.file);
+  }
+  std::sort(models.models_.begin(), models.models_.end(),
+            [](const Model& a, const Model& b) { return a.id < b.id; });
+  return models;
+}
 
+// The *.gguf files that lie in the folder and are not listed.
+void Models::take_in_files() {
   std::error_code failed;
-  for (const auto& entry : fs::directory_iterator(folder, failed)) {
+  for (const auto& entry : fs::directory_iterator(folder_, failed)) {
     if (entry.path().extension() != ".gguf" || !entry.is_regular_file(failed)) continue;
-    const bool listed = std::any_of(models.models_.begin(), models.models_.end(),
+    const bool listed = std::any_of(models_.begin(), models_.end(),
                                     [&](const Model& m) { return m.file == entry.path(); });
-    const std::string id = id_from(entry.path().filename().string());
-    const bool taken = std::any_of(models.models_.begin(), models.models_.end(),
-                                   [&](const Model& m) { return m.id == id; });
+    const std::string id = free_id(id_from(entry.path().filename().string()));
+    const bool taken =
+        std::any_of(models_.begin(), models_.end(), [&](const Model& m) { return m.id == id; });
     if (listed || taken || id.empty()) continue;
     if (part_of(entry.path().filename().string())) {
-      log.warn("a part of a model in several files was left out", {{"model", id}});
+      log_->warn("a part of a model in several files was left out", {{"model", id}});
       continue;
     }
     Model model;
@@ -280,18 +317,12 @@ Result<Models> Models::open(const fs::path& folder, Log& log) {
                     ? Use::Embedding
                     : Use::Chat;
     model.ours = true;
-    models.models_.push_back(std::move(model));
+    models_.push_back(std::move(model));
   }
-  for (Model& model : models.models_) {  // those that nobody added have only their file's time
-    if (model.added_unix == 0) model.added_unix = modified_unix(model.file);
-  }
-  std::sort(models.models_.begin(), models.models_.end(),
-            [](const Model& a, const Model& b) { return a.id < b.id; });
-  return models;
 }
 
 Result<const Model*> Models::find(std::string_view name) const {
-  if (name.empty() || name == "default") return default_for(Use::Chat);
+  if (name.empty() || name == kDefaultName) return default_for(Use::Chat);
   const std::string wanted = lower(name);
   const Model* begun = nullptr;
   bool several = false;
@@ -318,9 +349,7 @@ Result<const Model*> Models::default_for(Use use) const {
   for (const Model& model : models_) {
     if (model.use != use) continue;
     if (!first) first = &model;
-    const std::string_view embedded =
-        use == Use::Chat ? "smollm2-135m-instruct" : "all-minilm-l6-v2";
-    if (model.id.starts_with(embedded)) return &model;
+    if (model.id.starts_with(use == Use::Chat ? kEmbedded : kEmbedder)) return &model;
   }
   if (first) return first;
   return Error{Code::NotFound,
@@ -334,7 +363,10 @@ Result<const Model*> Models::add(const fs::path& file, std::string id, Json info
   const std::string doing = cat("adding '", file.string(), "'");
   std::error_code failed;
   const fs::path whole = fs::canonical(file, failed);
-  if (failed) return Error{Code::NotFound, cat(doing, ": there is no such file")};
+  if (failed) {
+    return lost_link(doing, file, failed.value())
+        .value_or(Error{Code::NotFound, cat(doing, ": there is no such file")});
+  }
   TRY(check_whole(doing, file));  // a link's name may tell more than its end's
   auto size = check_file(whole);
   if (!size) return std::move(size).error().within(doing);
@@ -347,6 +379,13 @@ Result<const Model*> Models::add(const fs::path& file, std::string id, Json info
                      kIdLengthMax, " letters"),
                  "name"};
   }
+  if (id == kDefaultName) {
+    return Error{Code::Invalid,
+                 cat(doing, ": '", id,
+                     "' is no name for a model, because it stands for the one that answers when "
+                     "none is named; give another with --name"),
+                 "name"};
+  }
   for (const Model& model : models_) {
     if (model.id == id && model.file != whole) {
       return Error{Code::Invalid,
@@ -355,7 +394,8 @@ Result<const Model*> Models::add(const fs::path& file, std::string id, Json info
                    "name"};
     }
   }
-  std::erase_if(models_, [&](const Model& m) { return m.id == id; });
+  std::vector<Model> next = models_;
+  std::erase_if(next, [&](const Model& m) { return m.id == id; });
   Model model;
   model.id = id;
   model.file = whole;
@@ -366,15 +406,12 @@ Result<const Model*> Models::add(const fs::path& file, std::string id, Json info
                          std::chrono::system_clock::now().time_since_epoch())
                          .count();
   model.ours = whole.parent_path() == folder_;
-  const auto at = std::lower_bound(models_.begin(), models_.end(), model,
-                                   [](const Model& a, const Model& b) { return a.id < b.id; });
-  const auto placed = models_.insert(at, std::move(model));
-  const std::string kept = placed->id;
-  if (auto saved = save(); !saved) {
-    std::erase_if(models_, [&](const Model& m) { return m.id == kept; });
-    return std::move(saved).error().within(doing);
-  }
-  return find(kept);
+  next.insert(std::lower_bound(next.begin(), next.end(), model,
+                               [](const Model& a, const Model& b) { return a.id < b.id; }),
+              std::move(model));
+  if (auto saved = save(next); !saved) return std::move(saved).error().within(doing);
+  models_ = std::move(next);
+  return find(id);
 }
 
 Result<> Models::set_info(const std::string& id, Json info) {
@@ -383,7 +420,7 @@ Result<> Models::set_info(const std::string& id, Json info) {
     if (model.info == info) return Unit{};
     model.use = use_from(info);
     model.info = std::move(info);
-    return save();
+    return save(models_);
   }
   return Error{Code::NotFound, cat("no model '", id, "'")};
 }
@@ -393,10 +430,23 @@ Result<> Models::remove(const std::string& id) {
       std::find_if(models_.begin(), models_.end(), [&](const Model& m) { return m.id == id; });
   if (found == models_.end()) return Error{Code::NotFound, cat("no model '", id, "'"), "model"};
   const std::string doing = cat("removing '", id, "'");
-  if (found->ours && ::unlink(found->file.c_str()) != 0 && errno != ENOENT)
-    return system_error(cat(doing, ": deleting '", found->file.string(), "'"), errno);
-  models_.erase(found);
-  if (auto saved = save(); !saved) return std::move(saved).error().within(doing);
+  const Model model = *found;
+  std::vector<Model> next = models_;
+  std::erase_if(next, [&](const Model& m) { return m.id == id; });
+  auto saved = save(next);
+  if (!saved && !(model.ours && saved.error().code == Code::NoRoom))
+    return std::move(saved).error().within(doing);
+  if (model.ours && ::unlink(model.file.c_str()) != 0 && errno != ENOENT) {
+    Error error = system_error(cat(doing, ": deleting '", model.file.string(), "'"), errno);
+    // the file stays, and is taken in again where even that cannot be written
+    if (saved) (void)static_cast<bool>(save(models_));
+    return error;
+  }
+  models_ = std::move(next);
+  if (saved) return Unit{};
+  if (auto again = save(models_); !again)  // there may be room now; if not, open() leaves it out
+    log_->warn("models.json still names a model that was removed",
+               {{"model", id}, {"why", again.error().message}});
   return Unit{};
 }
 
@@ -408,9 +458,9 @@ Result<Fd> Models::open_file(const Model& model) {
   return fd;
 }
 
-Result<> Models::save() const {
+Result<> Models::save(const std::vector<Model>& models) const {
   Json list = {{"format", kFormat}, {"models", Json::array()}};
-  for (const Model& model : models_) {
+  for (const Model& model : models) {
     list["models"].push_back({{"id", model.id},
                               {"file", model.file.string()},
                               {"size_bytes", model.size.n},

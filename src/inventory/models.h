@@ -1,9 +1,9 @@
 // Models: which model files this house has, and their names. It never opens a model to parse it:
 // what a file says of itself comes from a worker (wire::Loaded::info) and is kept here as JSON.
 //
-// Owned by the run loop. One file, models.json, beside the models; written whole on each change.
-// A models.json that a newer Lares wrote is refused; one that cannot be read is set aside under a
-// new name and a fresh one begun.
+// Owned by the run loop. One file, models.json, beside the models; written whole on each change,
+// before anything else changes. A models.json that a newer Lares wrote is refused; one that cannot
+// be read is set aside under a new name and a fresh one begun.
 #pragma once
 
 #include <cstdint>
@@ -40,6 +40,12 @@ std::string file_kind(std::string_view first_bytes);
 // when nothing of it can stand in an id.
 std::string id_from(std::string_view name);
 
+// The models that Lares fetches by itself: the beginnings of their ids.
+inline constexpr std::string_view kEmbedded = "smollm2-135m-instruct";
+inline constexpr std::string_view kEmbedder = "all-minilm-l6-v2";
+// What a request calls the model that answers when it names none. No model has it as its id.
+inline constexpr std::string_view kDefaultName = "default";
+
 // Which part of a model in several files a file is, by its name: "x-00002-of-00003.gguf" is the
 // second of three. None for a model in one file. Parts are not supported.
 struct Part {
@@ -51,8 +57,10 @@ std::optional<Part> part_of(std::string_view file_name);
 class Models {
  public:
   // Reads the folder's models.json, and takes in *.gguf files that lie in the folder unlisted.
-  // Corrupt, with what to do, when a newer version wrote it.
+  // Unsupported, with what to do, when a newer version wrote it.
   static Result<Models> open(const std::filesystem::path& folder, Log& log);
+  // The same without a change to the folder: Corrupt when the list cannot be read.
+  static Result<Models> look(const std::filesystem::path& folder, Log& log);
 
   const std::vector<Model>& all() const { return models_; }  // by id
 
@@ -64,11 +72,13 @@ class Models {
   Result<const Model*> default_for(Use use) const;
 
   // Lists a file where it lies. The id is made from the file's name, or `id` when given. Invalid:
-  // not a GGUF (says what it is), empty, a name already taken. Unsupported: a part of a model in
-  // several files. `info`: from a worker's Inspect.
+  // not a GGUF (says what it is), empty, a name already taken or kDefaultName. Unsupported: a part
+  // of a model in several files. `info`: from a worker's Inspect. An error leaves all as it was.
   Result<const Model*> add(const std::filesystem::path& file, std::string id, Json info);
   Result<> set_info(const std::string& id, Json info);
-  // Forgets it; deletes the file only when it is ours.
+  // Forgets it; deletes the file only when it is ours. An error leaves all as it was. A full disk
+  // is no reason to keep a file of ours: without the file its entry counts for nothing (see
+  // open()).
   Result<> remove(const std::string& id);
 
   // Opens the model's file for reading. NotFound / Corrupt / Invalid / Unsupported say what became
@@ -77,7 +87,8 @@ class Models {
 
  private:
   Models(std::filesystem::path folder, Log& log) : folder_(std::move(folder)), log_(&log) {}
-  Result<> save() const;
+  Result<> save(const std::vector<Model>& models) const;
+  void take_in_files();
   std::filesystem::path folder_;
   Log* log_;
   std::vector<Model> models_;

@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <fstream>
@@ -163,15 +165,127 @@ TEST_F(ModelsTest, DeletesOnlyItsOwnFiles) {
   EXPECT_EQ(models.remove("ours").error().code, Code::NotFound);
 }
 
-TEST_F(ModelsTest, SetsADamagedListAside) {
-  put(folder / "models.json", "{\"format\": 1, \"models\": [");
-  put(folder / "a.gguf");
+// No file may hold a byte, as on a full disk, while this lives.
+struct FullDisk {
+  FullDisk() {
+    ::signal(SIGXFSZ, SIG_IGN);
+    ::getrlimit(RLIMIT_FSIZE, &before);
+    const rlimit full{0, before.rlim_max};
+    ::setrlimit(RLIMIT_FSIZE, &full);
+  }
+  ~FullDisk() { ::setrlimit(RLIMIT_FSIZE, &before); }
+  rlimit before{};
+};
+
+TEST_F(ModelsTest, WhatAFullDiskRefusesLeavesAllAsItWas) {
+  put(folder / "ours.gguf");
   Models models = open();
+  const fs::path theirs = put(root / "theirs.gguf");
+  const fs::path other = put(root / "other.gguf");
+  ASSERT_TRUE(models.add(theirs, "", kChat));
+  {
+    const FullDisk full;
+    EXPECT_EQ(models.remove("theirs").error().code, Code::NoRoom);
+    EXPECT_EQ(models.add(other, "", kChat).error().code, Code::NoRoom);
+    EXPECT_EQ(models.add(theirs, "theirs", kEmbedding).error().code, Code::NoRoom);
+  }
+  ASSERT_EQ(models.all().size(), 2u);
+  EXPECT_EQ(models.all()[1].id, "theirs");
+  EXPECT_EQ(models.all()[1].use, Use::Chat);
+  EXPECT_TRUE(fs::exists(theirs));
+  EXPECT_EQ(open().all().size(), 2u);
+}
+
+TEST_F(ModelsTest, AFullDiskCanBeMadeRoomOn) {
+  put(folder / "ours.gguf");
+  Models models = open();
+  ASSERT_TRUE(models.add(put(root / "theirs.gguf"), "", kChat));  // so that there is a list
+  ASSERT_NE(read_file(folder / "models.json")->find("ours.gguf"), std::string::npos);
+  {
+    const FullDisk full;
+    EXPECT_TRUE(models.remove("ours"));
+  }
+  EXPECT_FALSE(fs::exists(folder / "ours.gguf"));
   EXPECT_EQ(models.all().size(), 1u);
-  size_t aside = 0;
-  for (const auto& entry : fs::directory_iterator(folder))
-    aside += entry.path().string().find(".damaged-") != std::string::npos;
-  EXPECT_EQ(aside, 1u);
+  EXPECT_EQ(open().all().size(), 1u) << "though the list still names it";
+}
+
+TEST_F(ModelsTest, AFileThatCannotBeDeletedLeavesAllAsItWas) {
+  put(folder / "ours.gguf");
+  Models models = open();
+  ASSERT_TRUE(models.set_info("ours", kChat));
+  fs::remove(folder / "ours.gguf");
+  fs::create_directory(folder / "ours.gguf");  // which unlink() does not delete
+  EXPECT_NE(models.remove("ours").error().message.find("deleting '"), std::string::npos);
+  EXPECT_EQ(models.all().size(), 1u);
+  EXPECT_NE(read_file(folder / "models.json")->find("ours.gguf"), std::string::npos);
+}
+
+TEST_F(ModelsTest, NoModelIsCalledWhatStandsForAnother) {
+  put(folder / "default.gguf");
+  put(folder / "smollm2-135m-instruct.gguf");
+  Models models = open();
+  const auto refused = models.add(put(root / "other.gguf"), "default", kChat);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::Invalid);
+  EXPECT_NE(refused.error().message.find("'default' is no name for a model, because it stands for"),
+            std::string::npos)
+      << refused.error().message;
+  EXPECT_FALSE(models.add(put(root / "default.gguf"), "", kChat)) << "nor by its file's name";
+  EXPECT_EQ((*models.find("default"))->id, "smollm2-135m-instruct");
+  EXPECT_EQ((*models.find("default-model"))->file, folder / "default.gguf");
+  put(folder / "models.json", cat(R"({"format": 1, "models": [{"id": "default", "file": ")",
+                                  (root / "other.gguf").string(), R"("}]})"));
+  Models before = open();  // as a list that was written before has it
+  EXPECT_EQ((*before.find("default-model"))->file, root / "other.gguf");
+  EXPECT_TRUE(before.remove("default-model"));
+}
+
+TEST_F(ModelsTest, SaysWhereALinkLeads) {
+  Models models = open();
+  fs::create_symlink("nowhere.gguf", root / "dangling.gguf");
+  fs::create_symlink("one.gguf", root / "two.gguf");
+  fs::create_symlink("two.gguf", root / "one.gguf");
+  const auto said = [&](const char* name) {
+    Model model;
+    model.file = root / name;
+    const auto opened = Models::open_file(model);
+    const auto added = models.add(model.file, "", kChat);
+    EXPECT_FALSE(opened || added);
+    for (const std::string& message : {opened.error().message, added.error().message}) {
+      EXPECT_EQ(message.find("o such file"), std::string::npos) << message;
+    }
+    return added.error();
+  };
+  EXPECT_EQ(said("dangling.gguf").code, Code::NotFound);
+  EXPECT_NE(said("dangling.gguf").message.find("a link to 'nowhere.gguf', which leads to no file"),
+            std::string::npos);
+  EXPECT_EQ(said("one.gguf").code, Code::Invalid);
+  EXPECT_NE(said("one.gguf").message.find("round in a circle"), std::string::npos);
+}
+
+TEST_F(ModelsTest, SetsADamagedListAside) {
+  for (const char* damaged : {"{\"format\": 1, \"models\": [", "{\"format\": 1}", "7"}) {
+    put(folder / "models.json", damaged);
+    put(folder / "a.gguf");
+    EXPECT_EQ(Models::look(folder, log).error().code, Code::Corrupt);
+    EXPECT_EQ(*read_file(folder / "models.json"), damaged) << "who only looks changes nothing";
+    testing::internal::CaptureStderr();
+    {
+      Log told("test");
+      auto models = Models::open(folder, told);
+      ASSERT_TRUE(models);
+      EXPECT_EQ(models->all().size(), 1u);
+    }
+    const std::string said = testing::internal::GetCapturedStderr();
+    fs::path aside;
+    for (const auto& entry : fs::directory_iterator(folder)) {
+      if (entry.path().string().find(".damaged-") != std::string::npos) aside = entry.path();
+    }
+    EXPECT_EQ(*read_file(aside), damaged);
+    EXPECT_NE(said.find(aside.filename().string()), std::string::npos) << said;
+    fs::remove(aside);
+  }
 }
 
 TEST_F(ModelsTest, RefusesAListThatANewerLaresWrote) {

@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "inventory/devices.h"
+#include "inventory/models.h"
 
 namespace lares::app {
 namespace {
@@ -55,7 +56,7 @@ std::string first_answer_line(std::string_view model, Bytes size, double tokens_
   return line + ") fits this machine better; once you have its GGUF file: lares models add FILE";
 }
 
-bool is_embedded(std::string_view model) { return model.starts_with("smollm2-135m-instruct"); }
+bool is_embedded(std::string_view model) { return model.starts_with(inventory::kEmbedded); }
 
 void after_answer(Context& context, const Answer& answer) {
   if (!is_embedded(answer.model)) return;
