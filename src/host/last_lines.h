@@ -29,7 +29,9 @@ class LastLines {
       bytes.remove_prefix(end + 1);
     }
   }
-  // The last line may lack its end: a process that died in the middle of it.
+  // How many lines have come so far, the kept and the dropped.
+  size_t count() const { return count_; }
+  // Those kept. The last line may lack its end: a process that died in the middle of it.
   std::vector<std::string> take() {
     end_line([](const std::string&) {});
     return {lines_.begin(), lines_.end()};
@@ -42,11 +44,13 @@ class LastLines {
     if (line.empty()) return;
     on_line(line);
     lines_.push_back(std::move(line));
+    count_++;
     if (lines_.size() > lines_max_) lines_.pop_front();
   }
 
   const size_t lines_max_;
   std::string open_;
+  size_t count_ = 0;
   std::deque<std::string> lines_;
 };
 

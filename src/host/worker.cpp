@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <deque>
 #include <latch>
+#include <map>
 #include <optional>
 #include <system_error>
 #include <thread>
@@ -228,6 +229,7 @@ class Reader {
       frame = std::move(shared_.out.front());
       shared_.out.pop_front();
     }
+    begin(frame);
     if (frame.type == static_cast<uint8_t>(wire::Type::Generate)) {
       const uint64_t most = deltas_allowed(frame);
       const MutexLock lock(shared_.mutex);
@@ -241,6 +243,29 @@ class Reader {
     current_ = wire::encode(frame);
     sent_ = now();
     return true;
+  }
+
+  // Which lines belong to a request: those that come after it was sent.
+
+  void begin(const wire::Frame& frame) {
+    const auto type = static_cast<wire::Type>(frame.type);
+    if (type != wire::Type::Generate && type != wire::Type::Embed) return;
+    begun_[frame.id] = lines_so_far();
+  }
+  void end_of(const wire::Frame& frame) {
+    const auto type = static_cast<wire::Type>(frame.type);
+    if (type != wire::Type::Done && type != wire::Type::Failed) return;
+    if (begun_.erase(frame.id) > 0 && begun_.empty()) rests_since_ = lines_so_far();
+  }
+  size_t lines_so_far() {
+    log_readable_ = true;
+    read_logs();  // what waits in the pipe is among them
+    return lines_.count();
+  }
+  size_t first_line() const {
+    size_t first = begun_.empty() ? rests_since_ : lines_.count();
+    for (const auto& [id, line] : begun_) first = std::min(first, line);
+    return first;
   }
 
   // From the worker.
@@ -322,12 +347,15 @@ class Reader {
           tell(std::move(hello));
         });
       case Conduct::Meaning::Loaded:
-        return read<wire::Loaded>(frame, [&](wire::Loaded loaded) { tell(std::move(loaded)); });
+        return read<wire::Loaded>(frame, [&](wire::Loaded loaded) {
+          rests_since_ = lines_so_far();
+          tell(std::move(loaded));
+        });
       case Conduct::Meaning::Progress:
         if (frame.id != 0) return;  // of a prompt: a sign of life, which the beats give too
         return read<wire::Progress>(frame,
                                     [&](wire::Progress progress) { tell(std::move(progress)); });
-      case Conduct::Meaning::Answer: return tell(std::move(frame));
+      case Conduct::Meaning::Answer: end_of(frame); return tell(std::move(frame));
       case Conduct::Meaning::GivesUp:
         return read<wire::Failed>(frame, [&](wire::Failed failed) {
           last_words_ = std::move(failed.error);
@@ -462,6 +490,7 @@ class Reader {
     if (told_) return;
     told_ = true;
     WorkerEnded ended{.error = {Code::WorkerDied, ""}, .last_log = lines_.take()};
+    const size_t fresh = std::min(lines_.count() - first_line(), ended.last_log.size());
     const MutexLock lock(shared_.mutex);
     shared_.ended = true;
     shared_.out.clear();
@@ -479,9 +508,9 @@ class Reader {
                                 ms_between(started_, now()), " ms");
     }
     if (!end) ended.error.message += ", and the process does not end: it waits for a disk";
-    if (!shared_.asked && !explained && !ended.last_log.empty()) {
+    if (!shared_.asked && !explained && fresh > 0) {
       ended.error.message += "; its last lines: ";
-      const size_t from = ended.last_log.size() - std::min(ended.last_log.size(), kLinesInMessage);
+      const size_t from = ended.last_log.size() - std::min(fresh, kLinesInMessage);
       for (size_t i = from; i < ended.last_log.size(); i++)
         ended.error.message += cat(i > from ? " | " : "", ended.last_log[i]);
     }
@@ -495,6 +524,8 @@ class Reader {
   Watchdog watchdog_;
   wire::Decoder decoder_;
   LastLines lines_{kLogLinesKept};
+  std::map<uint64_t, size_t> begun_;  // open requests: how many lines there were before each
+  size_t rests_since_ = 0;            // the same of the time without one
 
   std::string current_;                     // the frame that is being written
   size_t current_at_ = 0;                   // bytes of it that are

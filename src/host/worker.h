@@ -40,7 +40,8 @@ struct WorkerSpec {
 // What a worker said or what became of it.
 struct WorkerEnded {
   // WorkerDied (signal or exit status), Timeout or Corrupt, each with the last log lines in its
-  // message; or what the worker itself said when it gave up.
+  // message: of those since the oldest request began that it died in, or since it has had none, or
+  // was started. Or what the worker itself said when it gave up.
   Error error;
   std::vector<std::string> last_log;  // at most kLogLinesKept
   bool asked = false;                 // stop() was called before

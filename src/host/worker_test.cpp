@@ -299,6 +299,28 @@ TEST(Worker, LogLinesAreBoundedAndPrint) {
   EXPECT_NE(play.error().message.find("exited with status 3"), std::string::npos);
 }
 
+TEST(Worker, TheLastLinesInItsErrorAreNoOlderThanTheRequest) {
+  const auto said = [](const std::string& crime) {
+    Play play({"--chatty", "--at=request", "--at-id=9", cat("--do=", crime)});
+    EXPECT_TRUE(play.until_done());
+    play.generate(9);
+    EXPECT_TRUE(play.until_end());
+    EXPECT_GE(play.told.ends[0].last_log.size(), 3U) << "all are kept";
+    const std::string& message = play.error().message;
+    const size_t at = message.find("; its last lines: ");
+    return at == std::string::npos ? "" : message.substr(at);
+  };
+  EXPECT_EQ(said("signal:9"), "; its last lines: about to signal:9");
+  EXPECT_EQ(said("exit:3"), "; its last lines: about to exit:3");
+
+  Play play({"--chatty"});
+  ASSERT_TRUE(play.until_done());
+  ::kill(play.worker->pid(), SIGKILL);
+  ASSERT_TRUE(play.until_end());
+  EXPECT_EQ(play.error().message.find("its last lines"), std::string::npos)
+      << "it died in no request: " << play.error().message;
+}
+
 TEST(Worker, OneThatDoesNotStopIsKilledAfterTheGrace) {
   Play play({"--at=shutdown", "--do=never-read"});
   ASSERT_TRUE(play.until_done());

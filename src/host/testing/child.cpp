@@ -3,6 +3,8 @@
 //
 //   --at=spawn|hello|load|request|answer   when it does what it is told (the default: never)
 //   --do=CRIME                             see commit()
+//   --at-id=N                              not before the request of that id
+//   --chatty                               logs a line about every load and answer
 //   --sandboxed                            enters the sandbox before Hello
 //   --sandbox-only[=forbid-namespaces,forbid-landlock]  report and escapes as JSON on stdout; the
 //   kernel
@@ -137,7 +139,12 @@ void commit(const std::string& crime, uint64_t id) {
 }
 
 void at(const std::string& place, uint64_t id = 0) {
+  if (const std::string only = option("at-id"); !only.empty() && id < std::stoull(only)) return;
   if (option("at") == place) commit(option("do"), id);
+}
+
+void chat(const std::string& line) {
+  if (options.contains("chatty")) std::fprintf(stderr, "%s\n", line.c_str());
 }
 
 // Everything that a worker finds when it starts.
@@ -218,6 +225,7 @@ int serve() {
         busy = true;
         say(wire::to_frame(wire::Progress{"load", 0.5}, 0));
         at("load");
+        chat("loaded");
         busy = false;
         say(wire::to_frame(wire::Loaded{found, 1, 1}));
         break;
@@ -233,6 +241,7 @@ int serve() {
           if (i == 1) at("answer", frame.id);
         }
         busy = false;
+        chat(cat("answered ", frame.id));
         say(wire::to_frame(wire::Done{.reason = "stop"}, frame.id));
         break;
       }
