@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#include "base/file.h"
 #include "base/text.h"
 
 namespace lares::route {
@@ -82,6 +83,35 @@ TEST_F(ReceiptsTest, KeepsTheLastThousandAndTheFileShort) {
   EXPECT_EQ(receipts.newest(5'000).size(), kReceiptsMax);
   EXPECT_EQ((*receipts.find(""))->id, cat("r-", kReceiptsMax + 49));
   EXPECT_LT(fs::file_size(folder / "receipts.log"), MiB(10).n);
+}
+
+TEST_F(ReceiptsTest, ADamagedFileIsSetAsideAndSaid) {
+  std::string content;
+  {
+    Receipts receipts = open();
+    receipts.add(receipt("r-1"));
+    content = *read_file(folder / "receipts.log");
+    receipts.add(receipt("r-2"));
+    receipts.add(receipt("r-3"));
+  }
+  std::string damaged = *read_file(folder / "receipts.log");
+  damaged[content.size() + 30] ^= 1;  // in the second of three
+  ASSERT_TRUE(write_file(folder / "receipts.log", damaged));
+  testing::internal::CaptureStderr();
+  {
+    Log told("test");
+    const auto receipts = Receipts::open(folder, [](const Task&) { return false; }, told);
+    ASSERT_TRUE(receipts);
+    EXPECT_TRUE(receipts->find("r-1"));
+  }
+  const std::string said = testing::internal::GetCapturedStderr();
+  fs::path aside;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.path().string().find(".damaged-") != std::string::npos) aside = entry.path();
+  }
+  EXPECT_EQ(*read_file(aside), damaged);
+  EXPECT_NE(said.find(aside.filename().string()), std::string::npos) << said;
+  EXPECT_NE(said.find("receipts.log could not be read whole"), std::string::npos) << said;
 }
 
 // No file may grow beyond `most`, as on a full disk, while this lives.
