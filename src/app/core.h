@@ -33,11 +33,16 @@ namespace lares::app {
 struct DoctorFacts {
   std::vector<inventory::Model> models;
   std::vector<std::pair<ModelId, wire::Hello>> workers;  // those that run
+  // Empty: it is being chosen, or, with `choose_engine`, to be chosen by doctor.
   std::optional<Result<EngineChoice>> engine;
   Bytes budget;
   Bytes used;
-  std::string address;                 // "http://127.0.0.1:5273"
-  std::optional<Result<>> receipts{};  // whether they are on disk
+  std::string address;                           // "http://127.0.0.1:5273"; "" without a daemon
+  std::optional<Result<>> receipts{};            // whether they are on disk
+  std::map<ModelId, std::string> quarantined{};  // why, in words
+  std::string fetcher{};                         // as how_to_mend() takes it
+  bool choose_engine = false;                    // where no daemon has done it
+  std::string variant_set{};                     // engine.variant, for that
 };
 
 class Core final : public api::Service, Residents::Owner {

@@ -284,15 +284,37 @@ TEST_F(CoreTest, AModelWhoseWorkerKeepsDyingIsQuarantinedForAWhile) {
   auto refused = house.chat("alpha");
   ASSERT_TRUE(refused->ended);
   EXPECT_EQ(refused->ended->result.error().code, Code::WorkerDied);
-  EXPECT_NE(refused->error().find("`lares models rm alpha`"), std::string::npos)
-      << refused->error();
-  EXPECT_NE(refused->error().find("the last time: signal 11"), std::string::npos);
+  for (const char* part : {"for 600 s; the last time: signal 11; ", "at once after `lares stop`; ",
+                           "`lares models rm alpha`, which deletes that file"})
+    EXPECT_NE(refused->error().find(part), std::string::npos) << refused->error();
+  EXPECT_EQ((*house.ask("doctor"))["quarantined"], (Json{"alpha"}));
   EXPECT_EQ((*house.ask("models.show", {{"name", "alpha"}}))["state"], "quarantined");
   EXPECT_FALSE(house.chat("beta")->ended);  // others are not touched
 
   house.advance(Residents::kQuarantine);
   EXPECT_FALSE(house.chat("alpha")->ended);
   EXPECT_TRUE(house.worker("alpha"));
+}
+
+TEST_F(CoreTest, WhatComesWithLaresIsFetchedAnewAndNotRemoved) {
+  inventory::Model model;
+  model.id = "smollm2-135m-instruct.q4_1";
+  model.file = "/home/a/smollm2.gguf";
+  model.ours = true;
+  EXPECT_EQ(how_to_mend(model, "'/clone/lares'"),
+            "fetch its file anew with: rm -f '/home/a/smollm2.gguf' && '/clone/lares' models");
+  EXPECT_NE(how_to_mend(model, "").find("`lares models rm smollm2-135m-instruct.q4_1`, which "
+                                        "deletes that file"),
+            std::string::npos);
+  model.id = "all-minilm-l6-v2";
+  EXPECT_EQ(
+      how_to_mend(model, "'/clone/lares'"),
+      "fetch its file anew with: rm -f '/home/a/smollm2.gguf' && '/clone/lares' models embedder");
+  model.ours = false;
+  EXPECT_EQ(
+      how_to_mend(model, "'/clone/lares'"),
+      "put a good file in the place of '/home/a/smollm2.gguf', or remove it with `lares models "
+      "rm all-minilm-l6-v2`, which deletes no file");
 }
 
 TEST_F(CoreTest, ASecondDeathIsFollowedByABreath) {
@@ -652,6 +674,29 @@ TEST_F(CoreTest, RemovingAModelStopsItAndNeedsItsWholeName) {
   EXPECT_FALSE(house.worker("alpha"));
   EXPECT_EQ((*house.ask("models.list")).size(), 2u);
   EXPECT_EQ(house.chat("alpha")->ended->result.error().code, Code::NotFound);
+}
+
+TEST_F(CoreTest, AModelThatCannotBeRemovedGoesOnAnswering) {
+  load("alpha");
+  EXPECT_EQ(house.ask("models.rm", {{"name", "default"}}).error().message,
+            "removing 'default': this stands for 'alpha' now, and only a model's own name removes "
+            "it");
+  // what unlink() does not delete
+  std::filesystem::remove(house.folder.path() / "alpha.gguf");
+  std::filesystem::create_directory(house.folder.path() / "alpha.gguf");
+  const auto refused = house.ask("models.rm", {{"name", "alpha"}});
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("deleting '"), std::string::npos);
+  house.settle();
+  EXPECT_TRUE(house.worker("alpha"));
+  EXPECT_EQ((*house.ask("models.list")).size(), 3u);
+  auto heard = house.chat("alpha");
+  complete("alpha", asked("alpha").back());
+  EXPECT_TRUE(heard->ended && heard->ended->result) << heard->error();
+
+  house.chat("beta");  // is being loaded
+  EXPECT_EQ(house.ask("models.rm", {{"name", "beta"}}).error().code, Code::Busy);
+  EXPECT_EQ((*house.ask("models.list")).size(), 3u);
 }
 
 TEST_F(CoreTest, QuestionsAreAnswered) {

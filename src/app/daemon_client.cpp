@@ -13,6 +13,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "host/probe.h"
 
 namespace lares::app {
 namespace {
@@ -231,6 +232,12 @@ bool DaemonClient::running() {
   return static_cast<bool>(client);
 }
 
+Result<Json> DaemonClient::self_test() {
+  std::vector<std::string> environment;
+  for (char** variable = environ; *variable; variable++) environment.emplace_back(*variable);
+  return host::probe(program_.string(), {"--self-test=json"}, kSelfTestMax, environment);
+}
+
 void DaemonClient::interrupt() {
   interrupted_ = true;
   if (api::Client* client = current_.load()) client->interrupt();
@@ -257,10 +264,12 @@ std::string DaemonClient::doing() {
 
 Result<> DaemonClient::start() {
   const std::string doing = "starting laresd";
-  if (auto made = make(home_); !made) return std::move(made).error().within(doing);
+  if (auto made = make(home_); !made) return unwritable(std::move(made).error()).within(doing);
   const std::filesystem::path log_path = log_file(home_);
   off_t log_begin = 0;
-  TRY_AS(const Fd log, open_log(log_path, log_begin));
+  auto opened = open_log(log_path, log_begin);
+  if (!opened) return unwritable(std::move(opened).error()).within(doing);
+  const Fd log = *std::move(opened);
   auto child = spawn_detached(program_, log);
   if (!child) return std::move(child).error().within(doing);
 

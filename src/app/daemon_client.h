@@ -40,6 +40,9 @@ class Daemon {
   virtual bool running() = 0;
   // What request() waits for now, in words: "loading smollm2-135m-instruct". Any thread.
   virtual std::string doing() = 0;
+  // What laresd finds on this machine without serving, as GET /lares/v1/doctor answers it: for when
+  // no daemon starts. Takes seconds.
+  virtual Result<Json> self_test() = 0;
   // Ends the exchange in progress, or the next one: it answers Cancelled. The command's thread, and
   // signal handlers on it.
   virtual void interrupt() = 0;
@@ -63,6 +66,7 @@ class DaemonClient final : public Daemon {
   // Starting takes less than this, or it is an error.
   static constexpr milliseconds kStartMax{30'000};
   static constexpr milliseconds kStartPoll{2};
+  static constexpr milliseconds kSelfTestMax{120'000};  // the CPU variants' probes among it
   // A log longer than this is set aside as laresd.log.old when a daemon is started.
   static constexpr Bytes kLogMax = MiB(4);
 
@@ -71,6 +75,7 @@ class DaemonClient final : public Daemon {
                          const OnBytes& on_bytes = {}) override;
   bool running() override;
   std::string doing() override;
+  Result<Json> self_test() override;
   void interrupt() override;
   void rearm() override { interrupted_ = false; }
 

@@ -41,6 +41,7 @@ struct Arguments {
   unsigned fake_models = 1;
   std::vector<std::string> fake_options;  // passed to the fake engine's workers
   bool self_test = false;
+  bool as_json = false;
   bool help = false;
   bool version = false;
 };
@@ -54,7 +55,8 @@ void print_help() {
       "  --port N        the same as --api.port=N; 0 chooses a free one and writes it to the file "
       "'port'\n"
       "  --log-level L   the same as --log.level=L\n"
-      "  --self-test     examines this machine as `lares doctor` does, prints it and ends\n"
+      "  --self-test     examines this machine as `lares doctor` does, prints it and ends;\n"
+      "                  --self-test=json: for programs\n"
       "  --foreground    stays in the foreground, as it always does\n"
       "  --engine=fake   answers without any model, for tests; --fake=models=N lists N of them,\n"
       "                  --fake=OPTION[=VALUE] goes to their workers\n"
@@ -90,6 +92,7 @@ Result<Arguments> read_arguments(int count, char** given) {
       arguments.help = true;
     } else if (name == "self-test") {
       arguments.self_test = true;
+      arguments.as_json = value == "json";
     } else if (name == "foreground") {
       continue;
     } else if (name == "version") {
@@ -128,13 +131,6 @@ Level level_named(std::string_view name) {
   if (name == "warn") return Level::Warn;
   if (name == "error") return Level::Error;
   return Level::Info;
-}
-
-// Says what to do about a folder that cannot be written to.
-Error unwritable(Error error) {
-  if (error.code == Code::Io || error.code == Code::Denied)
-    error.message += "; set LARES_HOME to a folder that you can write to";
-  return error;
 }
 
 // Holds a folder for this process; the file says who has it. Both the run folder (sockets) and the
@@ -248,25 +244,55 @@ Result<Settings> all_settings(const Home& home, const Arguments& arguments) {
   return settings;
 }
 
-// Prints what doctor finds. Denied when something does not hold.
-Result<> self_test(const Arguments& arguments) {
-  TRY_AS(const Home home, open_home());
-  TRY_AS(const Settings settings, all_settings(home, arguments));
+// The command that fetches what is missing of the models that come with Lares; "" where it cannot.
+std::string fetcher(const Programs& parts) {
+  return parts.clone.empty() ? "" : cat("'", (parts.clone / "lares").string(), "'");
+}
+
+// What doctor finds without a daemon: what keeps one from starting too, so nothing here needs a
+// home that is as it should be.
+Result<Json> examined(const Arguments& arguments) {
+  TRY_AS(const Home home, home_from_environment());
+  Json lines = Json::array();
+  const auto wrong = [&](std::string_view check, const Result<>& holds) {
+    if (!holds)
+      lines.push_back(
+          {{"check", check}, {"ok", false}, {"detail", holds.error().message}, {"next", ""}});
+  };
+  (void)static_cast<bool>(make(home));  // the lines about folders say what is wrong
+  std::error_code ignored;
+  if (std::filesystem::exists(home.data / "version", ignored))
+    wrong("data", store::check_data_format(home.data));
+  auto settings = all_settings(home, arguments);
+  if (!settings) {
+    wrong("settings", settings.error());
+    settings = Settings{};
+  }
   Log log = Log::silent();
-  TRY_AS(const inventory::Models models, inventory::Models::open(home.models(), log));
+  const auto models = inventory::Models::look(home.models(), log);
+  if (!models) wrong("list of models", models.error());
   const Programs parts = programs();
-  DoctorFacts facts{models.all(),           {}, std::nullopt,
-                    settings.memory_budget, {}, "http://127.0.0.1:PORT"};
+  DoctorFacts facts;
+  if (models) facts.models = models->all();
+  facts.budget = settings->memory_budget;
   if (facts.budget.n == 0) facts.budget = Bytes{inventory::memory().total.n / 2};
-  if (arguments.fake) {
-    facts.engine = fake_engine(parts, arguments);
-  } else if (auto variants = choose_variant(parts, home, settings.engine_variant, log)) {
-    facts.engine = engine_choice(parts, *variants);
-  } else {
-    facts.engine = std::move(variants).error();
+  facts.fetcher = fetcher(parts);
+  facts.choose_engine = true;
+  facts.variant_set = settings->engine_variant;
+  if (arguments.fake) facts.engine = fake_engine(parts, arguments);
+  for (Json& line : examine(facts, home, parts)) lines.push_back(std::move(line));
+  return lines;
+}
+
+// Prints what doctor finds. As text it is Unsupported when something does not hold.
+Result<> self_test(const Arguments& arguments) {
+  TRY_AS(const Json lines, examined(arguments));
+  if (arguments.as_json) {
+    std::printf("%s\n", dump(lines).c_str());
+    return Unit{};
   }
   size_t wrong = 0;
-  for (const Json& line : examine(facts, home, parts)) {
+  for (const Json& line : lines) {
     const bool bad = line["ok"] == Json(false);
     wrong += bad;
     std::printf("%s %s: %s\n",
@@ -327,8 +353,9 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
                          {"socket", home.socket().string()}};
   const char* person = std::getenv("HOME");
   surroundings.person = person ? person : "/";
-  if (!parts.clone.empty())
-    surroundings.embedder = cat("'", (parts.clone / "lares").string(), "' models embedder");
+  options.residents.fetcher = fetcher(parts);
+  if (const std::string fetch = fetcher(parts); !fetch.empty())
+    surroundings.embedder = cat(fetch, " models embedder");
   surroundings.doctor = [&](const DoctorFacts& facts) { return examine(facts, home, parts); };
   surroundings.stop = [&] { stop(); };
 

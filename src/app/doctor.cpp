@@ -1,8 +1,13 @@
 #include "app/doctor.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
 
 #include "app/variants.h"
 #include "base/text.h"
@@ -17,6 +22,9 @@ namespace fs = std::filesystem;
 
 constexpr Bytes kDiskLow = GiB(1);
 constexpr size_t kEscapesLeast = 20;
+constexpr std::string_view kSetAside = ".damaged-";
+constexpr std::string_view kElsewhere =
+    "set LARES_HOME to a folder that you can write to, or have this one made so";
 
 class Report {
  public:
@@ -56,39 +64,100 @@ void receipts(Report& report, const DoctorFacts& facts) {
               well ? "" : "make room; they are in memory, and written with the next request");
 }
 
+// Why nothing can be written to a folder, in the system's words; "" when it can.
+std::string why_unwritable(const fs::path& folder) {
+  if (::faccessat(AT_FDCWD, folder.c_str(), W_OK, AT_EACCESS) == 0) return "";
+  return std::generic_category().message(errno);
+}
+
+void missing_folder(Report& report, const fs::path& folder) {
+  fs::path above = folder.parent_path();
+  std::error_code none;
+  while (!fs::exists(above, none) && above != above.parent_path()) above = above.parent_path();
+  const std::string why = why_unwritable(above);
+  report.line(cat("folder ", folder.string()), false,
+              why.empty() ? "is not there" : cat("is not there and cannot be made: ", why),
+              why.empty() ? "`lares stop`; the next daemon makes it" : std::string(kElsewhere));
+}
+
 void folders(Report& report, const Home& home) {
   for (const fs::path& folder : {home.config, home.data, home.models(), home.cache, home.run}) {
     struct stat info{};
-    const bool there = ::stat(folder.c_str(), &info) == 0;
-    const bool ours = there && info.st_uid == ::geteuid();
-    const bool closed = there && (info.st_mode & 077) == 0;
-    report.line(cat("folder ", folder.string()), ours && closed,
-                !there   ? "is not there"
-                : !ours  ? "belongs to another user"
-                : closed ? "yours alone"
-                         : "others can look into it",
-                ours && !closed ? cat("chmod 700 '", folder.string(), "'") : "");
+    if (::stat(folder.c_str(), &info) != 0) {
+      missing_folder(report, folder);
+      continue;
+    }
+    // settings may lie where only their maker writes; the token must have got there once
+    std::error_code none;
+    const bool read_only = folder == home.config && fs::exists(folder / "token", none);
+    const std::string why = read_only ? "" : why_unwritable(folder);
+    const bool ours = info.st_uid == ::geteuid();
+    const bool closed = (info.st_mode & 077) == 0;
+    const bool open_to_us = (info.st_mode & 0700) == 0700;
+    report.line(cat("folder ", folder.string()), ours && closed && why.empty(),
+                !ours          ? "belongs to another user"
+                : !why.empty() ? cat("cannot be written to: ", why)
+                : closed       ? "yours alone"
+                               : "others can look into it",
+                !ours || (open_to_us && !why.empty()) ? std::string(kElsewhere)
+                : closed && why.empty()               ? ""
+                                                      : cat("chmod 700 '", folder.string(), "'"));
   }
   const auto token = consent::Tokens::open(home.config);
   report.line("token", static_cast<bool>(token),
               token ? "there, readable by you alone" : token.error().message);
 }
 
+// What could not be read and lies beside what was begun in its place.
+void damaged(Report& report, const Home& home) {
+  std::vector<fs::path> found;
+  for (const fs::path& folder : {home.data, home.models()}) {
+    std::error_code failed;
+    for (const auto& entry : fs::directory_iterator(folder, failed)) {
+      if (entry.path().filename().string().find(kSetAside) != std::string::npos)
+        found.push_back(entry.path());
+    }
+  }
+  std::sort(found.begin(), found.end());
+  for (const fs::path& file : found) {
+    const std::string name = file.filename().string();
+    const std::string was = name.substr(0, name.find(kSetAside));
+    report.line(
+        cat("damaged ", was), false,
+        cat("could not be read and was set aside as '", file.string(), "'"),
+        cat(was == "models.json" ? "add again what lay elsewhere with `lares models add FILE`"
+                                 : "what could be read of it is in use",
+            "; when you need it no more: rm '", file.string(), "'"));
+  }
+}
+
 void compute(Report& report, const DoctorFacts& facts, const Home& home, const Programs& programs) {
+  Log silent = Log::silent();
+  std::optional<Result<EngineChoice>> engine = facts.engine;
+  std::optional<Result<Variants>> variants;
+  if (!engine && facts.choose_engine) {
+    variants = choose_variant(programs, home, facts.variant_set, silent);
+    if (*variants) {
+      engine = engine_choice(programs, **variants);
+    } else {
+      engine = variants->error();
+    }
+  }
   std::string variant;
-  if (!facts.engine) {
+  if (!engine) {
     report.line("engine", nullptr, "the CPU variants are being probed",
                 "ask again in some seconds");
-  } else if (!*facts.engine) {
-    report.line("engine", false, facts.engine->error().message);
+  } else if (!*engine) {
+    report.line("engine", false, engine->error().message);
   } else {
-    variant = (*facts.engine)->variant;
+    variant = (*engine)->variant;
     report.line("engine", true, cat("CPU variant '", variant, "' is used"));
   }
   if (variant != "fake") {
-    Log silent = Log::silent();
-    if (const auto variants = choose_variant(programs, home, "", silent)) {
-      for (const Probed& probed : variants->probed) {
+    if (!variants || !facts.variant_set.empty())
+      variants = choose_variant(programs, home, "", silent);
+    if (*variants) {
+      for (const Probed& probed : (*variants)->probed) {
         const std::string figures =
             cat(static_cast<int64_t>(probed.prefill_gflops), " GFLOP/s in prompts, ",
                 static_cast<int64_t>(probed.decode_gflops), " in answers");
@@ -101,9 +170,15 @@ void compute(Report& report, const DoctorFacts& facts, const Home& home, const P
       }
     }
   }
-  for (const inventory::Device& device : inventory::devices(variant)) {
+  const std::vector<inventory::Device> devices = inventory::devices(variant);
+  for (const inventory::Device& device : devices) {
     report.line(cat(device.kind == "cpu-feature" ? "CPU feature " : "", device.name), nullptr,
                 device.used ? "used" : cat("not used, because ", device.why));
+  }
+  for (const auto& [kind, name] : {std::pair("gpu", "GPU"), std::pair("npu", "NPU")}) {
+    if (std::none_of(devices.begin(), devices.end(),
+                     [&](const inventory::Device& device) { return device.kind == kind; }))
+      report.line(name, nullptr, "none found");
   }
 }
 
@@ -149,12 +224,18 @@ void models(Report& report, const DoctorFacts& facts) {
     report.line("models", false, "there is none",
                 "`lares models add FILE`, or ./lares in the source folder");
   for (const inventory::Model& model : facts.models) {
+    const std::string check = cat("model ", model.id);
     const auto file = inventory::Models::open_file(model);
-    report.line(
-        cat("model ", model.id), static_cast<bool>(file),
-        file ? cat(model.size, ", ", model.use == inventory::Use::Chat ? "chat" : "embeddings")
-             : file.error().message,
-        file ? "" : cat("`lares models rm ", model.id, "`, or put its file back"));
+    if (!file) {
+      report.line(check, false, file.error().message, how_to_mend(model, facts.fetcher));
+    } else if (const auto why = facts.quarantined.find(model.id); why != facts.quarantined.end()) {
+      report.line(check, false, cat("quarantined: ", why->second),
+                  cat("`lares stop`, and the next question tries it at once; if it goes on so, ",
+                      how_to_mend(model, facts.fetcher)));
+    } else {
+      report.line(check, true,
+                  cat(model.size, ", ", model.use == inventory::Use::Chat ? "chat" : "embeddings"));
+    }
   }
 }
 
@@ -165,12 +246,14 @@ Json examine(const DoctorFacts& facts, const Home& home, const Programs& program
   machine(report, facts, home);
   receipts(report, facts);
   folders(report, home);
+  damaged(report, home);
   models(report, facts);
   compute(report, facts, home, programs);
   sandbox(report, programs);
-  report.line(
-      "clients", nullptr,
-      cat("programs of yours reach this daemon with base_url=", facts.address, "/v1 and any key"));
+  if (!facts.address.empty())
+    report.line("clients", nullptr,
+                cat("programs of yours reach this daemon with base_url=", facts.address,
+                    "/v1 and any key"));
   return std::move(report).lines();
 }
 

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
 
 #include "app/testing/fake_house.h"
 #include "app/variants.h"
@@ -60,6 +63,72 @@ TEST_F(DoctorTest, AFolderThatOthersCanReadIsWrong) {
   ::chmod(home.data.c_str(), 0755);
   EXPECT_EQ(line(check)["ok"], false);
   EXPECT_EQ(line(check)["next"], cat("chmod 700 '", home.data.string(), "'"));
+}
+
+TEST_F(DoctorTest, AFolderThatCannotBeWrittenToIsWrong) {
+  // what not even root writes to; the rest of a home may be anywhere
+  home.cache = "/proc/self/fdinfo";
+  const Json there = line("folder /proc/self/fdinfo");
+  EXPECT_EQ(there["ok"], false);
+  home.cache = "/proc/nowhere/lares";
+  const Json missing = line("folder /proc/nowhere/lares");
+  EXPECT_EQ(missing["ok"], false);
+  EXPECT_EQ(missing["detail"].get<std::string>().find("is not there"), 0U);
+  if (::geteuid() == 0) return;
+  ::chmod(home.run.c_str(), 0500);
+  const Json run = line(cat("folder ", home.run.string()));
+  EXPECT_EQ(run["ok"], false);
+  EXPECT_EQ(run["detail"], "cannot be written to: Permission denied");
+  EXPECT_EQ(run["next"], cat("chmod 700 '", home.run.string(), "'"));
+  ::chmod(home.config.c_str(), 0500);
+  ASSERT_EQ(line("token")["ok"], true) << "the token has got there before";
+  EXPECT_EQ(line(cat("folder ", home.config.string()))["ok"], true) << "so it is only read";
+}
+
+TEST_F(DoctorTest, WhatWasSetAsideIsNamed) {
+  ASSERT_TRUE(write_file(home.data / "receipts.log.damaged-01234567", "x"));
+  ASSERT_TRUE(write_file(home.models() / "models.json.damaged-89abcdef", "x"));
+  EXPECT_EQ(line("damaged receipts.log")["ok"], false);
+  const Json list = line("damaged models.json");
+  const std::string file = (home.models() / "models.json.damaged-89abcdef").string();
+  EXPECT_EQ(list["ok"], false);
+  EXPECT_EQ(list["detail"], cat("could not be read and was set aside as '", file, "'"));
+  EXPECT_EQ(list["next"], cat("add again what lay elsewhere with `lares models add FILE`; when you "
+                              "need it no more: rm '",
+                              file, "'"));
+}
+
+TEST_F(DoctorTest, AQuarantinedModelIsNamed) {
+  inventory::Model model;
+  model.id = "smollm2-135m-instruct.q4_1";
+  model.file = home.models() / "smollm2.gguf";
+  model.ours = true;
+  ASSERT_TRUE(write_file(model.file, "GGUF????"));
+  facts.models.push_back(model);
+  EXPECT_EQ(line(cat("model ", model.id))["ok"], true);
+  facts.quarantined[model.id] = "its worker died 3 times";
+  facts.fetcher = "'/clone/lares'";
+  const Json told = line(cat("model ", model.id));
+  EXPECT_EQ(told["ok"], false);
+  EXPECT_EQ(told["detail"], "quarantined: its worker died 3 times");
+  EXPECT_EQ(told["next"],
+            cat("`lares stop`, and the next question tries it at once; if it goes on so, fetch its "
+                "file anew with: rm -f '",
+                model.file.string(), "' && '/clone/lares' models"));
+}
+
+TEST_F(DoctorTest, SaysThatNoGpuOrNpuWasFound) {
+  const std::vector<inventory::Device> devices = inventory::devices("fake");
+  for (const auto& [kind, name] : {std::pair("gpu", "GPU"), std::pair("npu", "NPU")}) {
+    const bool found =
+        std::any_of(devices.begin(), devices.end(), [&](const auto& d) { return d.kind == kind; });
+    const Json told = line(name);
+    EXPECT_EQ(told.is_null(), found) << name;
+    if (!found) {
+      EXPECT_EQ(told["detail"], "none found");
+      EXPECT_EQ(told["ok"], nullptr);
+    }
+  }
 }
 
 TEST_F(DoctorTest, AModelWhoseFileIsGoneIsNamed) {
@@ -128,6 +197,16 @@ TEST_F(DoctorTest, AnEngineThatCannotBeHadSaysWhy) {
   EXPECT_EQ(line("engine")["detail"], "no CPU variant computes rightly here");
   facts.engine.reset();
   EXPECT_EQ(line("engine")["ok"], nullptr);
+}
+
+TEST_F(DoctorTest, WithoutADaemonItChoosesTheEngineItself) {
+  facts.engine.reset();
+  facts.choose_engine = true;
+  facts.address.clear();
+  EXPECT_EQ(line("engine")["ok"], false);  // there is none in this folder
+  EXPECT_NE(line("engine")["detail"].get<std::string>().find("no CPU variant of the engine"),
+            std::string::npos);
+  EXPECT_EQ(line("clients"), nullptr);
 }
 
 TEST_F(DoctorTest, SaysWhereProgramsOfTheirsReachIt) {

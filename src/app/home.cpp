@@ -81,6 +81,13 @@ Result<> make(const Home& home) {
   return Unit{};
 }
 
+Error unwritable(Error error) {
+  if (error.code == Code::Io || error.code == Code::Denied)
+    error.message +=
+        "; set LARES_HOME to a folder that you can write to (`lares doctor` looks at each)";
+  return error;
+}
+
 std::string to_text(const Holder& holder) {
   return cat(holder.pid, "\n", holder.socket.string(), "\n");
 }

@@ -29,6 +29,8 @@ Result<Home> home_from_environment();
 
 // Makes the folders, 0700, and checks that they are ours.
 Result<> make(const Home& home);
+// An error about a file or a folder of the home; where nothing can be written, with what to do.
+Error unwritable(Error error);
 
 // The daemon that has a folder, as it writes itself into the folder's file "lock". Its socket is
 // not always where a client's environment says: a shell of cron or su has no XDG_RUNTIME_DIR.

@@ -83,7 +83,7 @@ Json Core::shown(const inventory::Model& model) const {
           {"file", model.file.string()},
           {"ours", model.ours},
           {"info", std::move(info)},
-          {"state", seen.quarantined ? "quarantined" : name(seen.state)},
+          {"state", seen.quarantine.empty() ? name(seen.state) : "quarantined"},
           {"added_unix", model.added_unix}};
 }
 
@@ -131,6 +131,12 @@ void Core::models_rm(const Json& arguments, const api::Reply& reply) {
   const auto found = models_.find(named);
   if (!found) return reply(found.error());
   const ModelId id = (*found)->id;
+  if (lower(named) == inventory::kDefaultName) {
+    return reply(Error{Code::Invalid,
+                       cat("removing '", inventory::kDefaultName, "': this stands for '", id,
+                           "' now, and only a model's own name removes it"),
+                       "name"});
+  }
   // a beginning is enough to ask a model, not to delete one
   if (id != lower(named)) {
     return reply(
@@ -138,11 +144,15 @@ void Core::models_rm(const Json& arguments, const api::Reply& reply) {
               cat("no model '", utf8_repaired(named.substr(0, 80)), "'; did you mean '", id, "'?"),
               "name"});
   }
+  const std::string doing = cat("removing '", id, "'");
   if (computing(id) > 0)
-    return reply(Error{Code::Busy, cat("removing '", id, "': it is answering; retry when it has")});
-  if (auto stopped = residents_.stop(id); !stopped)
-    return reply(std::move(stopped).error().within(cat("removing '", id, "'")));
+    return reply(Error{Code::Busy, cat(doing, ": it is answering; retry when it has")});
+  const Residents::State state = residents_.seen(id).state;
+  if (state == Residents::State::Starting || state == Residents::State::Loading)
+    return reply(Error{Code::Busy, cat(doing, ": it is being loaded; retry when it is there")});
   if (auto removed = models_.remove(id); !removed) return reply(std::move(removed).error());
+  if (auto stopped = residents_.stop(id); !stopped)  // only one that loads would not stop
+    return reply(std::move(stopped).error().within(doing));
   residents_.forget(id);
   log_.info("model removed", {{"model", id}});
   schedule_pump();  // whoever waited for it hears of it
@@ -209,6 +219,11 @@ void Core::doctor(const Json&, const api::Reply& reply) {
                     receipts_.written()};
   for (const ModelId& id : residents_.present())
     facts.workers.emplace_back(id, residents_.seen(id).hello);
+  for (const inventory::Model& model : models_.all()) {
+    if (std::string why = residents_.seen(model.id).quarantine; !why.empty())
+      facts.quarantined.emplace(model.id, std::move(why));
+  }
+  facts.fetcher = options_.residents.fetcher;
   in_background(
       [this, facts = std::move(facts)]() -> Result<Json> { return surroundings_.doctor(facts); },
       reply);

@@ -38,6 +38,16 @@ std::string_view name(Residents::State state) {
   return "absent";
 }
 
+std::string how_to_mend(const inventory::Model& model, std::string_view fetcher) {
+  const std::string file = cat("'", model.file.string(), "'");
+  const bool chats = model.id.starts_with(inventory::kEmbedded);
+  if (model.ours && !fetcher.empty() && (chats || model.id.starts_with(inventory::kEmbedder)))
+    return cat("fetch its file anew with: rm -f ", file, " && ", fetcher, " models",
+               chats ? "" : " embedder");
+  return cat("put a good file in the place of ", file, ", or remove it with `lares models rm ",
+             model.id, "`, which deletes ", model.ours ? "that file" : "no file");
+}
+
 Error from_worker(Error error) {
   switch (error.code) {
     case Code::Invalid:
@@ -70,9 +80,9 @@ Residents::Residents(Loop& loop, Log& log, inventory::Models& models, Spawn spaw
       log_(log),
       models_(models),
       spawn_(std::move(spawn)),
-      options_(options),
+      options_(std::move(options)),
       owner_(owner),
-      residency_(options.budget) {}
+      residency_(options_.budget) {}
 
 Residents::~Residents() = default;
 
@@ -87,21 +97,25 @@ Bytes Residents::needs(const inventory::Model& model) const {
   return inventory::needs(model, options_.shape);
 }
 
-Result<> Residents::quarantine_over(const ModelId& model, Resident& resident) {
-  if (!resident.quarantined_until) return Unit{};
-  if (now() >= *resident.quarantined_until) {
-    resident.quarantined_until.reset();
-    resident.deaths.clear();
-    return Unit{};
-  }
+std::string Residents::quarantine_of(const Resident& resident) const {
+  if (!resident.quarantined_until || now() >= *resident.quarantined_until) return "";
   const auto wait =
       std::chrono::ceil<std::chrono::seconds>(*resident.quarantined_until - now()).count();
-  return Error{Code::WorkerDied,
-               cat("model '", model, "': its worker died ", kDeathsMax, " times within ",
-                   kDeathsWithin.count() / 1000, " s and is not started again for ", wait,
-                   " s; choose another model, remove it with `lares models rm ", model,
-                   "`, or retry then; the last time: ",
-                   resident.last_death ? resident.last_death->message.substr(0, 300) : "")};
+  return cat("its worker died ", kDeathsMax, " times within ", kDeathsWithin.count() / 1000,
+             " s and is not started again for ", wait, " s; the last time: ",
+             resident.last_death ? resident.last_death->message.substr(0, 300) : "");
+}
+
+Result<> Residents::quarantine_over(const inventory::Model& model, Resident& resident) {
+  if (const std::string why = quarantine_of(resident); !why.empty())
+    return Error{Code::WorkerDied,
+                 cat("model '", model.id, "': ", why,
+                     "; choose another model, or retry then, or at once after `lares stop`; if it "
+                     "goes on so, ",
+                     how_to_mend(model, options_.fetcher))};
+  if (resident.quarantined_until) resident.deaths.clear();
+  resident.quarantined_until.reset();
+  return Unit{};
 }
 
 Result<Residents::Coming> Residents::ensure(const inventory::Model& model) {
@@ -114,7 +128,7 @@ Result<Residents::Coming> Residents::ensure(const inventory::Model& model) {
     case State::Stopping: return Coming::NotNow;
     case State::Absent: break;
   }
-  TRY(quarantine_over(model.id, resident));
+  TRY(quarantine_over(model, resident));
   if (!engine_) return Coming::NotNow;
   if (!*engine_) return engine_->error();
   const Bytes bytes = needs(model);
@@ -382,7 +396,7 @@ Residents::Seen Residents::seen(const ModelId& model) const {
   seen.state = found->second.state;
   seen.pid = found->second.worker ? found->second.worker->pid() : 0;
   seen.reserved = residency_.size_of(model);
-  seen.quarantined = found->second.quarantined_until && now() < *found->second.quarantined_until;
+  seen.quarantine = quarantine_of(found->second);
   return seen;
 }
 

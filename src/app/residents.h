@@ -10,6 +10,9 @@
 //      absent
 //      '--- deaths: kept for kDeathsWithin; kDeathsMax of them: quarantined for kQuarantine
 //
+// A quarantine is kept in memory only: whoever ends the daemon has changed something, or wants it
+// tried again.
+//
 // Bytes are reserved before a worker is started and given back when its process is gone.
 // Owned by the run-loop thread; nothing here blocks but the opening of a model's file.
 #pragma once
@@ -76,6 +79,7 @@ class Residents {
     Bytes machine;  // memory of this machine, for the words of an error
     inventory::Shape shape;
     uint32_t threads = 0;
+    std::string fetcher = "";  // as how_to_mend() takes it
   };
 
   // All references must outlive it.
@@ -129,7 +133,7 @@ class Residents {
     SteadyTime begun;  // of the start
     SteadyTime ready;
     std::vector<ModelId> evicted_for_it;
-    bool quarantined = false;
+    std::string quarantine;  // why its worker is not started for a while; "" when it would be
   };
   Seen seen(const ModelId& model) const;
   std::vector<ModelId> present() const;  // not Absent, by name
@@ -142,7 +146,8 @@ class Residents {
 
   Resident& at(const ModelId& model);
   Result<> start(const inventory::Model& model, Resident& resident, Bytes bytes);
-  Result<> quarantine_over(const ModelId& model, Resident& resident);
+  Result<> quarantine_over(const inventory::Model& model, Resident& resident);
+  std::string quarantine_of(const Resident& resident) const;
   void on_event(const ModelId& model, host::WorkerEvent event);
   void on_hello(const ModelId& model, Resident& resident, wire::Hello hello);
   void on_loaded(const ModelId& model, Resident& resident, wire::Loaded loaded);
@@ -171,6 +176,11 @@ class Residents {
 };
 
 std::string_view name(Residents::State state);
+
+// What to do about a model whose file may be damaged, as half a sentence. `fetcher`: the command
+// that fetches what is missing of the models that come with Lares, as a shell takes it; "" where
+// there is none.
+std::string how_to_mend(const inventory::Model& model, std::string_view fetcher);
 
 // An error that came from a worker, hostile perhaps: its code is one that a worker may give, its
 // words are short and well-formed.

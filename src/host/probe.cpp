@@ -48,7 +48,7 @@ bool drain(const Fd& fd, Take take) {
 }  // namespace
 
 Result<Json> probe(const std::string& program, const std::vector<std::string>& arguments,
-                   milliseconds limit) {
+                   milliseconds limit, std::vector<std::string> environment) {
   const std::string doing = cat("trying '", program, arguments.empty() ? "" : " ",
                                 arguments.empty() ? "" : arguments.front(), "'");
   const Fd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
@@ -57,10 +57,11 @@ Result<Json> probe(const std::string& program, const std::vector<std::string>& a
   if (!null || !out || !log)
     return Error{Code::Io, system_error(cat(doing, ": opening pipes"), errno).message};
   TRY_AS(const Process process,
-         start_process({.program = program,
-                        .arguments = arguments,
-                        .handed = {{null.get(), 0}, {out->theirs.get(), 1}, {log->theirs.get(), 2}},
-                        .environment = child_environment()}));
+         start_process(
+             {.program = program,
+              .arguments = arguments,
+              .handed = {{null.get(), 0}, {out->theirs.get(), 1}, {log->theirs.get(), 2}},
+              .environment = environment.empty() ? child_environment() : std::move(environment)}));
   out->theirs.reset();
   log->theirs.reset();
 

@@ -17,8 +17,8 @@ inline constexpr size_t kProbeOutputMax = 1u << 20;
 // WorkerDied when it died ("was ended by SIGILL ...") or its exit status is not 0, with its last
 // lines; Timeout after `limit`; Corrupt when it printed something that is not JSON or more than
 // kProbeOutputMax; Io when it cannot be started. The child has /dev/null as its input and no other
-// descriptors, and the environment of a worker.
+// descriptors, and `environment`; when that is empty, a worker's.
 Result<Json> probe(const std::string& program, const std::vector<std::string>& arguments,
-                   milliseconds limit = kProbeMax);
+                   milliseconds limit = kProbeMax, std::vector<std::string> environment = {});
 
 }  // namespace lares::host

@@ -72,6 +72,7 @@ class FakeDaemon final : public Daemon {
   }
   bool running() override { return runs; }
   std::string doing() override { return "waiting"; }
+  Result<Json> self_test() override { return finds_itself; }
   void interrupt() override {}
   void rearm() override {}
 
@@ -107,6 +108,7 @@ class FakeDaemon final : public Daemon {
   std::vector<Asked> asked;
   std::map<std::string, std::deque<Result<Answer>>> answers;
   std::function<void()> on_request;
+  Result<Json> finds_itself = Json::array();
   bool runs = true;
 };
 

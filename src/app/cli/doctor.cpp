@@ -44,31 +44,40 @@ std::string line_of(const Context& context, const Json& check, size_t width) {
   return out;
 }
 
+// The checks when no daemon answers: that, and what laresd finds without serving. A daemon that
+// does not start is what a doctor is called for.
+Json without_daemon(Context& context, const Error& trouble) {
+  const auto fails = [](const char* check, const Error& error, const std::string& next) -> Json {
+    return {{"check", check}, {"ok", false}, {"detail", error.message}, {"next", next}};
+  };
+  Json checks = Json::array();
+  checks.push_back(fails("daemon", trouble,
+                         cat("what it needs is looked at below; its log is ",
+                             DaemonClient::log_file(context.home).string(),
+                             ", and `lares serve` shows what it says")));
+  const Waiting waiting(context.screen, "looking at this machine without a daemon");
+  auto found = context.daemon.self_test();
+  if (!found) {
+    checks.push_back(fails("self-test", found.error(), ""));
+  } else if (found->is_array()) {
+    for (Json& check : *found) checks.push_back(std::move(check));
+  }
+  return checks;
+}
+
 Result<int> run(Context& context, const Arguments& arguments) {
-  auto answer = [&] {
+  const auto answer = [&] {
     const Waiting waiting(context.screen, "looking at this machine");
     return ask(context.daemon, "GET", "/lares/v1/doctor");
   }();
-  Json checks = Json::array();
-  Error trouble{Code::Io, ""};
-  if (answer) {
-    checks = *std::move(answer);
-  } else {
-    // a daemon that does not start is what a doctor is called for
-    trouble = std::move(answer).error();
-    checks.push_back({{"check", "daemon"},
-                      {"ok", false},
-                      {"detail", trouble.message},
-                      {"next", cat("read its log, ", DaemonClient::log_file(context.home).string(),
-                                   ", or run `lares serve` to see what it says")}});
-  }
+  const Json checks = answer ? *answer : without_daemon(context, answer.error());
   size_t passed = 0;
   size_t failed = 0;
   for (const Json& check : checks) {
     if (verdict(check) == Verdict::Pass) passed++;
     if (verdict(check) == Verdict::Fail) failed++;
   }
-  const int status = failed == 0 ? 0 : trouble.message.empty() ? 1 : row(trouble.code).exit_status;
+  const int status = !answer ? row(answer.error().code).exit_status : failed == 0 ? 0 : 1;
   if (arguments.has("--json")) {
     TRY(print_json(context, checks));
     return status;

@@ -242,7 +242,9 @@ class House {
     surroundings.embedder = "'/clone/lares' models embedder";
     surroundings.stop = [this] { asked_to_stop = true; };
     surroundings.doctor = [](const DoctorFacts& facts) -> Json {
-      return {{"models", facts.models.size()}};
+      Json quarantined = Json::array();
+      for (const auto& [model, why] : facts.quarantined) quarantined.push_back(model);
+      return {{"models", facts.models.size()}, {"quarantined", std::move(quarantined)}};
     };
     core = std::make_unique<Core>(
         loop, log, std::move(list), *std::move(receipts), slow,
