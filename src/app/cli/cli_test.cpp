@@ -172,6 +172,51 @@ TEST(Verbs, ASlipOfTheFingersIsNotAsked) {
     EXPECT_TRUE(meant_by(Words{word})) << word;
 }
 
+TEST(Verbs, ASlipBeforeWhatOnlyAVerbTakesIsNotAsked) {
+  for (const auto& [words, meant] : std::vector<std::pair<Words, std::string>>{
+           {{"modells", "list"}, "models list"},
+           {{"model", "list", "--json"}, "models list"},
+           {{"Models", "show", "smollm2"}, "models show"},
+           {{"modles", "add", "x.gguf", "--name", "y"}, "models add"},
+           {{"modles", "add"}, "models add"},
+           {{"docter", "--failed"}, "doctor"},
+           {{"stauts", "--json"}, "status"},
+           {{"staus", "--help"}, "status"},
+           {{"chatt", "-m", "qwen"}, "chat"},
+           {{"completon", "bash"}, "completion"}}) {
+    const auto slip = meant_by(words);
+    ASSERT_FALSE(slip) << words[0];
+    EXPECT_EQ(slip.error().code, Code::Invalid);
+    EXPECT_NE(slip.error().message.find(cat("did you mean `lares ", meant, "`?")),
+              std::string::npos)
+        << slip.error().message;
+  }
+  EXPECT_EQ(meant_by(Words{"modells", "list"}).error().message,
+            "reading the command line: there is no verb 'modells'; did you mean `lares models "
+            "list`? a question is put in quotes: lares \"modells list\"");
+  EXPECT_EQ(meant_by(Words{"stauts", "--json"}).error().message,
+            "reading the command line: there is no verb 'stauts'; did you mean `lares status`? a "
+            "question of one word is asked with: lares -- stauts");
+}
+
+TEST(Verbs, AQuestionMayBeginWithAWordThatIsNearAVerb) {
+  for (const Words& words : std::vector<Words>{{"modells list"},
+                                               {"module", "list", "in", "python"},
+                                               {"model", "trains", "for", "sale"},
+                                               {"model", "list", "of", "ships"},
+                                               {"doctors", "in", "Paris"},
+                                               {"status of a bill"},
+                                               {"state", "the", "obvious"},
+                                               {"chart", "--max-tokens", "9", "my", "course"},
+                                               {"tell", "me", "--json"},
+                                               {"--", "modells", "list"},
+                                               {"-m", "x", "modells", "list"}}) {
+    const auto meant = meant_by(words);
+    ASSERT_TRUE(meant) << words[0] << ": " << meant.error().message;
+    EXPECT_EQ(meant->verb->name, "ask") << words[0];
+  }
+}
+
 TEST(Verbs, AQuestionThatBeginsLikeAVerbIsToldAboutQuotes) {
   const auto parts = meant_by(Words{"models", "are", "great"});
   ASSERT_FALSE(parts);

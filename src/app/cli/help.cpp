@@ -69,6 +69,15 @@ const Verb* named(std::span<const Verb* const> verbs, std::string_view name) {
 
 }  // namespace
 
+std::vector<std::string> second_words(std::span<const Verb* const> verbs, std::string_view first) {
+  std::vector<std::string> words;
+  for (const Verb* verb : verbs) {
+    const auto parts = split(verb->name, ' ');
+    if (verb->listed && parts.size() == 2 && parts[0] == first) words.push_back(parts[1]);
+  }
+  return words;
+}
+
 std::string overall_help(std::span<const Verb* const> verbs) {
   std::string out = "Lares answers questions with a model that runs on this machine.\n\n";
   out += "Usage:\n  lares [OPTIONS] [PROMPT...]\n  lares VERB [OPTIONS] [...]\n\nVerbs:\n";
@@ -133,22 +142,13 @@ std::string commands_page(std::span<const Verb* const> verbs) {
 
 namespace {
 
-// The verbs' first words, once each, and the second words of one first.
+// The verbs' first words, once each.
 std::vector<std::string> first_words(std::span<const Verb* const> verbs) {
   std::vector<std::string> words;
   for (const Verb* verb : verbs) {
     if (verb->name == "ask" || !verb->listed) continue;
     const std::string first = split(verb->name, ' ').front();
     if (std::find(words.begin(), words.end(), first) == words.end()) words.push_back(first);
-  }
-  return words;
-}
-
-std::vector<std::string> second_words(std::span<const Verb* const> verbs, std::string_view first) {
-  std::vector<std::string> words;
-  for (const Verb* verb : verbs) {
-    const auto parts = split(verb->name, ' ');
-    if (verb->listed && parts.size() == 2 && parts[0] == first) words.push_back(parts[1]);
   }
   return words;
 }

@@ -4,11 +4,16 @@
 
 #include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "app/cli/verb.h"
 #include "base/result.h"
 
 namespace lares::app {
+
+// The second words of the verbs that begin with `first`: "list", "show"... of "models".
+std::vector<std::string> second_words(std::span<const Verb* const> verbs, std::string_view first);
 
 std::string overall_help(std::span<const Verb* const> verbs);
 std::string verb_help(const Verb& verb);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 
 #include "app/cli/arguments.h"
 #include "app/cli/help.h"
@@ -36,14 +37,58 @@ std::string all_of(std::span<const std::string> words) {
   return plain_line(out);
 }
 
-// The second words that verbs with this first word have: "list", "show"... of "models".
-std::vector<std::string> parts_of(std::string_view first, std::span<const Verb* const> verbs) {
-  std::vector<std::string> parts;
-  for (const Verb* verb : verbs) {
-    const auto words = split(verb->name, ' ');
-    if (words.size() == 2 && words[0] == first) parts.push_back(words[1]);
+// The verb's option that a word names, as "--name", "--name=value" or "-n"; nullptr when it has
+// none of that name.
+const Option* option_named(const Verb& verb, std::string_view word) {
+  const std::string_view name = word.substr(0, word.find('='));
+  for (const Option& option : verb.options) {
+    if (name == option.name ||
+        (name.size() == 2 && option.letter != '\0' && name[1] == option.letter))
+      return &option;
   }
-  return parts;
+  return nullptr;
+}
+
+// The words after a verb that are neither options of its own nor their values; nullopt when an
+// option is not its own.
+std::optional<std::vector<std::string>> words_after(const Verb& verb,
+                                                    std::span<const std::string> rest) {
+  std::vector<std::string> words;
+  for (size_t i = 0; i < rest.size(); i++) {
+    if (rest[i].size() < 2 || rest[i].front() != '-') {
+      words.push_back(rest[i]);
+      continue;
+    }
+    if (rest[i] == "--help" || rest[i] == "-h") continue;
+    const Option* option = option_named(verb, rest[i]);
+    if (option == nullptr) return std::nullopt;
+    if (!option->value.empty() && rest[i].find('=') == std::string::npos) i++;
+  }
+  return words;
+}
+
+// The verb that was meant where the first word is a slip and what follows is what that verb takes
+// and a sentence hardly has: its second word, with no more words than it has room for, or options
+// of its own alone, or one word of a list. "" otherwise: then it is a question.
+std::string slipped_verb(std::span<const std::string> words, std::span<const Verb* const> verbs) {
+  const std::string near = near_verb(words[0], verbs);
+  if (near.empty() || words.size() < 2) return near;
+  if (const Verb* verb = Registered<Verb>::find(cat(near, " ", words[1]))) {
+    const auto more = words_after(*verb, words.subspan(2));
+    return more && more->size() <= verb->words.size() ? std::string(verb->name) : "";
+  }
+  const Verb* verb = Registered<Verb>::find(near);
+  if (verb == nullptr) return "";
+  const auto more = words_after(*verb, words.subspan(1));
+  if (!more || more->size() > 1) return "";
+  if (more->empty()) return near;
+  for (const Word& word : verb->words) {
+    const std::vector<std::string> choices = split(word.completes, ' ');
+    if (choices.size() > 1 &&
+        std::find(choices.begin(), choices.end(), more->front()) != choices.end())
+      return near;
+  }
+  return "";
 }
 
 int complain(Screen& screen, const Error& error) {
@@ -86,7 +131,7 @@ Result<Meant> meant_by(std::span<const std::string> words) {
       return Meant{verb, words.subspan(2)};
   }
   if (const Verb* verb = first == "ask" ? nullptr : Registered<Verb>::find(first)) {
-    const std::vector<std::string> parts = parts_of(first, verbs);
+    const std::vector<std::string> parts = second_words(verbs, first);
     if (!parts.empty() && words.size() > 1 && !words[1].starts_with('-')) {
       std::string list;
       for (const std::string& part : parts) list += cat(list.empty() ? "" : ", ", part);
@@ -106,11 +151,15 @@ Result<Meant> meant_by(std::span<const std::string> words) {
                          ? cat("; a question of one word is asked with: lares -- ", first)
                          : cat("; a question is put in quotes: lares \"", all_of(words), "\""))};
   }
-  if (words.size() == 1) {
-    if (const std::string near = near_verb(first, verbs); !near.empty())
-      return Error{Code::Invalid, cat("reading the command line: there is no verb '", first,
-                                      "'; did you mean `lares ", near,
-                                      "`? a question of one word is asked with: lares -- ", first)};
+  if (const std::string meant = slipped_verb(words, verbs); !meant.empty()) {
+    const bool one_word = std::none_of(words.begin() + 1, words.end(), [](const std::string& word) {
+      return !word.starts_with('-');
+    });
+    return Error{Code::Invalid,
+                 cat("reading the command line: there is no verb '", first,
+                     "'; did you mean `lares ", meant, "`? ",
+                     one_word ? cat("a question of one word is asked with: lares -- ", first)
+                              : cat("a question is put in quotes: lares \"", all_of(words), "\""))};
   }
   // options before a verb: every verb has its own
   if (first.starts_with('-') && first != "--") {

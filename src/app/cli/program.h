@@ -22,8 +22,8 @@ struct Meant {
 };
 Result<Meant> meant_by(std::span<const std::string> words);
 
-// The verb that a single word was probably meant to be, or "". Stricter than nearest(): most single
-// words are short questions.
+// The first word of a verb that a word was probably meant to be, or "". Stricter than nearest():
+// most single words are short questions.
 std::string near_verb(std::string_view word, std::span<const Verb* const> verbs);
 
 }  // namespace lares::app
