@@ -62,6 +62,8 @@ BROKEN = (
     ("2^31 keys", header(keys=1 << 31), ["2147483648 keys", "damaged"]),
     ("2^31 keys and a megabyte", header(keys=1 << 31) + bytes(1 << 20), ["2147483648 keys", "damaged"]),
     ("2^63 keys", header(keys=1 << 63), ["9223372036854775808 keys"]),
+    ("2^31 keys and one tensor", header(keys=1 << 31, tensors=1), ["2147483648 keys"]),
+    ("2^31 tensors and one key", header(keys=1, tensors=1 << 31), ["2147483648 tensors"]),
     ("2^31 tensors", header(tensors=1 << 31), ["2147483648 tensors"]),
     ("version 99", header(version=99), ["version 99"]),
     ("a key of 2^60 bytes", header(keys=1) + struct.pack("<Q", 1 << 60) + bytes(100), ["cannot be used"]),
@@ -144,8 +146,10 @@ class NoModels(WithFiles):
         folder.mkdir()
         os.mkfifo(self.folder / "pipe.gguf")
         (self.folder / "to-nowhere.gguf").symlink_to("/nonexistent")
+        (self.folder / "circle.gguf").symlink_to("circle.gguf")
         for name, status, word in (("folder.gguf", 2, "folder"), ("pipe.gguf", 2, "no regular file"),
-                                   ("to-nowhere.gguf", 3, "no such file"), ("absent.gguf", 3, "no such file")):
+                                   ("to-nowhere.gguf", 3, "a link to '/nonexistent', which leads to no file"),
+                                   ("circle.gguf", 2, "round in a circle"), ("absent.gguf", 3, "no such file")):
             with self.subTest(file=name):
                 self.assert_not_added(self.folder / name, [status], [word])
 

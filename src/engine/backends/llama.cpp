@@ -460,16 +460,22 @@ Result<> check_file(FILE* file) {
     std::string_view what;
     size_t at;
     uint64_t least;
-  } counts[] = {{"tensors", 8, 24}, {"keys", 16, 13}};
+  } counts[] = {{"tensor", 8, 24}, {"key", 16, 13}};
+  // where neither fits, the one that would take the most is the one that is wrong
+  std::string wrong;
+  double most = 0;
   for (const auto& [what, at, least] : counts) {
     uint64_t count = 0;
     std::memcpy(&count, header + at, sizeof count);
-    if (count <= (size - sizeof header) / least) continue;
-    return Error{Code::Corrupt,
-                 cat("the header counts ", count, " ", what, ", and a file of ", Bytes{size},
-                     " cannot hold them; it is damaged or was cut "
-                     "short, fetch it again")};
+    const double takes = static_cast<double>(count) * static_cast<double>(least);
+    if (count <= (size - sizeof header) / least || takes <= most) continue;
+    most = takes;
+    wrong = cat(count, " ", what, count == 1 ? "" : "s");
   }
+  if (!wrong.empty())
+    return Error{Code::Corrupt,
+                 cat("the header counts ", wrong, ", and a file of ", Bytes{size},
+                     " cannot hold them; it is damaged or was cut short, fetch it again")};
   return Unit{};
 }
 
