@@ -6,6 +6,7 @@ tested beside the code (src/app/cli/*_test.cpp).
 Run by ctest and by hand: `LARES_BIN=build/dev/bin tests/cli/command_line_test.py [-v] [Class.test]`.
 """
 
+import contextlib
 import fcntl
 import json
 import os
@@ -171,6 +172,16 @@ class Asking(Case):
             status, out, err = self.house.lares("explain", stdin=data)
             self.assertEqual((status, out), (2, ""))
             self.assertIn(part, err)
+
+    def test_a_folder_as_standard_input_is_said_to_be_one(self):
+        with contextlib.ExitStack() as stack:
+            folder = os.open(self.house.folder, os.O_RDONLY)
+            stack.callback(os.close, folder)
+            for words in (["-"], ["what", "is", "this?"], []):
+                done = subprocess.run([str(self.house.bin / "lares"), *words], stdin=folder, capture_output=True, text=True,
+                                      timeout=LIMIT_S, env=self.house.environment)
+                self.assertEqual((done.returncode, done.stdout), (2, ""), words)
+                self.assertIn("standard input: it is a folder", done.stderr)
 
     def test_too_much_is_refused_with_the_limit(self):
         status, _, err = self.house.lares(stdin=b"word " * 2_000_000)
@@ -480,6 +491,54 @@ class Daemon(Case):
         self.assertIn(status, (4, 12))
         self.assertIn(str(self.house.home), err)
 
+    def test_on_a_read_only_disk_each_says_so_and_doctor_looks_at_all(self):
+        self.house.lares("hi")
+        self.house.lares("stop")
+        mount = 'mount --bind "$LARES_HOME" "$LARES_HOME" && mount -o remount,ro,bind "$LARES_HOME"'
+        become = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
+
+        def lares(*words):
+            done = subprocess.run([*become, "sh", "-c", f'{mount} && exec "$0" "$@"', str(self.house.bin / "lares"), *words],
+                                  env=self.house.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                                  timeout=LIMIT_S)
+            return done.returncode, done.stdout, done.stderr
+
+        if not shutil.which("unshare") or subprocess.run([*become, "sh", "-c", mount], env=self.house.environment,
+                                                         stderr=subprocess.DEVNULL).returncode:
+            self.skipTest("mounting is not allowed here")
+        for words in (["hi"], ["models", "list"], ["config"], ["models", "add", "x.gguf"]):
+            status, out, err = lares(*words)
+            self.assertEqual((status, out), (12, ""), words)
+            for part in ("starting laresd: ", str(self.house.home), "ead-only file system; set LARES_HOME", "`lares doctor`"):
+                self.assertIn(part, err, words)
+        status, out, _ = lares("doctor", "--json")
+        self.assertEqual(status, 12)
+        lines = {line["check"]: line for line in json.loads(out)}
+        self.assertIs(lines["daemon"]["ok"], False)
+        for folder in ("share", "cache", "run"):
+            line = lines[f"folder {self.house.home / folder}"]
+            self.assertEqual((line["ok"], line["detail"]), (False, "cannot be written to: Read-only file system"))
+            self.assertIn("set LARES_HOME", line["next"])
+        self.assertIs(lines["sandbox"]["ok"], True)
+        self.assertIs(lines[f"model {MODEL.removesuffix('.gguf')}"]["ok"], True)
+
+    def test_what_was_damaged_is_said_by_the_log_and_by_doctor(self):
+        self.house.lares("hi")
+        self.house.lares("stop")
+        for file in ("receipts.log", "models/models.json"):
+            (self.house.home / "share" / file).write_text("rubbish")
+        self.house.lares("hi")
+        log = (self.house.home / "cache" / "laresd.log").read_text()
+        lines = {line["check"]: line for line in json.loads(self.house.lares("doctor", "--json")[1])}
+        for file in ("receipts.log", "models/models.json"):
+            [aside] = (self.house.home / "share").glob(f"{file}.damaged-*")
+            self.assertIn(aside.name, log)
+            line = lines[f"damaged {file.split('/')[-1]}"]
+            self.assertIs(line["ok"], False)
+            self.assertIn(f"set aside as '{aside}'", line["detail"])
+            aside.unlink()
+        self.assertNotIn("damaged", self.house.lares("doctor")[1])
+
     def test_a_path_too_long_for_a_socket_is_refused(self):
         self.house.environment["LARES_HOME"] = "/" + "x" * 200
         status, _, err = self.house.lares("hi")
@@ -538,7 +597,7 @@ class Tables(Case):
 class Words(Case):
     def test_slips_are_named_and_not_asked(self):
         for words, part in ((["modles"], "lares models"), (["models", "lst"], "'list'"), (["ps", "--jsn"], "--json"),
-                            (["why", "is", "it"], 'lares "why is it"'), (["--modle", "x", "hi"], "--model")):
+                            (["why", "is", "it"], 'lares "why is it"'), (["modells", "list"], "`lares models list`"), (["--modle", "x", "hi"], "--model")):
             status, out, err = self.house.lares(*words)
             self.assertEqual((status, out), (2, ""), words)
             self.assertIn(part, err)

@@ -38,6 +38,10 @@ Result<File> file_meant(Context& context, const std::string& written) {
   std::error_code failed;
   const fs::path path = fs::absolute(written, failed).lexically_normal();
   if (!failed && fs::exists(path, failed)) return File{path.string(), ""};
+  // a link that leads nowhere: what looks into the file says so
+  std::error_code none;
+  if (failed == std::errc::too_many_symbolic_link_levels || fs::is_symlink(path, none))
+    return File{path.string(), ""};
   const auto not_found = [&](std::string_view hint) {
     return Error{Code::NotFound, cat("adding '", written, "': there is no such file", hint)};
   };

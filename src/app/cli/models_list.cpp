@@ -1,4 +1,5 @@
 // lares models, lares models list: which models there are.
+#include "app/cli/plain_text.h"
 #include "app/cli/show.h"
 #include "app/cli/table.h"
 #include "base/text.h"
@@ -15,21 +16,27 @@ constexpr Example kExamples[] = {
     {"lares models list --json | jq -r .[].id", "Gives their names to a program."},
 };
 
-std::string state_words(const Json& model) {
-  const std::string state = text_of(model, "state");
-  return state == "absent" ? "on disk" : state;
+// For completions: from a daemon that runs; there is none to wait for while somebody types.
+Result<int> print_names(Context& context, const Arguments& arguments) {
+  Json models = Json::array();
+  if (context.daemon.running()) {
+    TRY_AS(models, ask(context.daemon, "GET", "/lares/v1/models"));
+  }
+  Json names = Json::array();
+  std::string lines;
+  for (const Json& model : models) {
+    names.push_back(text_of(model, "id"));
+    lines += plain_line(text_of(model, "id")) + "\n";
+  }
+  if (arguments.has("--json")) return print_json(context, names);
+  TRY(context.screen.out(lines));
+  return 0;
 }
 
 Result<int> run(Context& context, const Arguments& arguments) {
-  if (arguments.has("--names") && !context.daemon.running()) return 0;
+  if (arguments.has("--names")) return print_names(context, arguments);
   TRY_AS(const Json models, ask(context.daemon, "GET", "/lares/v1/models"));
   if (arguments.has("--json")) return print_json(context, models);
-  if (arguments.has("--names")) {
-    std::string names;
-    for (const Json& model : models) names += text_of(model, "id") + "\n";
-    TRY(context.screen.out(names));
-    return 0;
-  }
   if (models.empty()) {
     context.screen.say(
         "lares: there is no model; `lares models find` looks for some on this disk, "
@@ -46,7 +53,7 @@ Result<int> run(Context& context, const Arguments& arguments) {
     const Json& info = member_of(model, "info");
     const uint64_t context_tokens = count_of(info, "context_train");
     table.add({cat(flag_of(model, "default") ? "* " : "  ", text_of(model, "id")),
-               size_of(model, "size_bytes"), text_of(model, "use"), state_words(model),
+               size_of(model, "size_bytes"), text_of(model, "use"), state_of(model),
                text_of(info, "quantization"), context_tokens > 0 ? cat(context_tokens) : ""});
   }
   TRY(context.screen.out(table.print(table_width(context))));

@@ -16,13 +16,17 @@ constexpr Example kExamples[] = {
 Result<int> run(Context& context, const Arguments& arguments) {
   const std::string path = cat("/lares/v1/models/", path_escaped(arguments.words().front()));
   TRY_AS(const Json model, ask(context.daemon, "GET", path));
-  TRY_AS(const Json removed, ask(context.daemon, "DELETE", path));
-  if (arguments.has("--json")) return print_json(context, removed);
+  TRY(ask(context.daemon, "DELETE", path));
   const std::string id = text_of(model, "id");
+  const bool file_too = flag_of(model, "ours");
+  if (arguments.has("--json"))
+    return print_json(context, {{"id", id},
+                                {"file", member_of(model, "file")},
+                                {"size_bytes", member_of(model, "size_bytes")},
+                                {"file_deleted", file_too}});
   const std::string told =
-      flag_of(model, "ours")
-          ? cat("removed ", id, " and its file (", size_of(model, "size_bytes"), ")")
-          : cat("forgot ", id, "; its file stays: ", text_of(model, "file"));
+      file_too ? cat("removed ", id, " and its file (", size_of(model, "size_bytes"), ")")
+               : cat("forgot ", id, "; its file stays: ", text_of(model, "file"));
   TRY(context.screen.out(plain_line(told) + "\n"));
   return 0;
 }

@@ -25,7 +25,7 @@ Result<int> run(Context& context, const Arguments& arguments) {
   Facts facts;
   facts.add("name", text_of(model, "id") + (flag_of(model, "default") ? " (the default)" : ""));
   facts.add("for", text_of(model, "use"));
-  facts.add("state", text_of(model, "state"));
+  facts.add("state", state_of(model));
   facts.add("file", text_of(model, "file"));
   facts.add("size", size_of(model, "size_bytes"));
   facts.add("needs", cat(size_of(model, "needs_bytes"), " of memory"));

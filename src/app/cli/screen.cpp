@@ -67,6 +67,10 @@ Result<std::string> SystemScreen::read_all(Bytes max) {
       ::poll(&ready, 1, -1);
       continue;
     }
+    if (got < 0 && errno == EISDIR)
+      return Error{Code::Invalid,
+                   "reading standard input: it is a folder; name a file in it, as in: lares "
+                   "\"...\" < FILE"};
     if (got < 0) return system_error("reading standard input", errno);
     if (got == 0) return content;
     content.append(block.data(), static_cast<size_t>(got));
@@ -80,7 +84,9 @@ Result<std::string> SystemScreen::read_all(Bytes max) {
 bool SystemScreen::in_is_piped() const {
   struct stat info{};
   if (::fstat(STDIN_FILENO, &info) != 0) return false;
-  return S_ISFIFO(info.st_mode) || S_ISREG(info.st_mode) || S_ISSOCK(info.st_mode);
+  // a folder too: reading it says that it is one
+  return S_ISFIFO(info.st_mode) || S_ISREG(info.st_mode) || S_ISSOCK(info.st_mode) ||
+         S_ISDIR(info.st_mode);
 }
 
 bool SystemScreen::is_terminal(Stream stream) const { return ::isatty(number(stream)) == 1; }

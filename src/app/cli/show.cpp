@@ -39,6 +39,11 @@ std::string size_of(const Json& object, std::string_view member) {
   return member_of(object, member).is_number() ? to_string(Bytes{count_of(object, member)}) : "";
 }
 
+std::string state_of(const Json& model) {
+  const std::string state = text_of(model, "state");
+  return state == "absent" ? "on disk" : state;
+}
+
 Result<int> print_json(Context& context, const Json& json) {
   TRY(context.screen.out(
       json.dump(2, ' ', context.screen.is_terminal(Stream::Out), Json::error_handler_t::replace) +

@@ -19,6 +19,9 @@ bool flag_of(const Json& object, std::string_view member);
 const Json& member_of(const Json& object, std::string_view member);
 std::string size_of(const Json& object, std::string_view member);  // "94 MiB", "" when absent
 
+// A model's state in one word or two, for people.
+std::string state_of(const Json& model);
+
 // JSON to standard output, indented, one newline at the end. On a terminal everything but ASCII is
 // escaped, so that no control character reaches it.
 Result<int> print_json(Context& context, const Json& json);

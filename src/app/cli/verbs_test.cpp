@@ -243,6 +243,38 @@ TEST_F(VerbsTest, ModelsListShowsWhatThereIs) {
   EXPECT_EQ((*parse_json(out())).size(), 3U);
 }
 
+TEST_F(VerbsTest, AModelThatIsNotInMemoryIsOnDiskEverywhere) {
+  const Json model = {{"id", "m"}, {"state", "absent"}};
+  daemon_.will("GET /lares/v1/models", Json::array({model}));
+  daemon_.will("GET /lares/v1/models/m", model);
+  EXPECT_EQ(run({"models", "show", "m"}), 0);
+  EXPECT_EQ(run({"models", "list"}), 0);
+  EXPECT_EQ(out().find("absent"), std::string::npos) << out();
+  EXPECT_NE(out().find("state  on disk"), std::string::npos) << out();
+}
+
+TEST_F(VerbsTest, NamesAreAListOfJsonToo) {
+  daemon_.will("GET /lares/v1/models", Json::array({{{"id", "a"}}, {{"id", "b"}}}));
+  EXPECT_EQ(run({"models", "--names"}), 0);
+  EXPECT_EQ(out(), "a\nb\n");
+  screen_.written_out.clear();
+  EXPECT_EQ(run({"models", "list", "--names", "--json"}), 0);
+  EXPECT_EQ(*parse_json(out()), Json::array({"a", "b"}));
+  screen_.written_out.clear();
+  daemon_.runs = false;
+  EXPECT_EQ(run({"models", "list", "--names", "--json"}), 0);
+  EXPECT_EQ(*parse_json(out()), Json::array());
+}
+
+TEST_F(VerbsTest, WhatWasRemovedIsSaidInJsonToo) {
+  daemon_.will("GET /lares/v1/models/m",
+               {{"id", "m"}, {"file", "/s/m.gguf"}, {"size_bytes", 7}, {"ours", true}});
+  daemon_.will("DELETE /lares/v1/models/m", Json::object());
+  EXPECT_EQ(run({"models", "rm", "m", "--json"}), 0);
+  EXPECT_EQ(*parse_json(out()),
+            (Json{{"id", "m"}, {"file", "/s/m.gguf"}, {"size_bytes", 7}, {"file_deleted", true}}));
+}
+
 TEST_F(VerbsTest, CompletionsStartNoDaemon) {
   daemon_.runs = false;
   EXPECT_EQ(run({"models", "list", "--names"}), 0);
@@ -274,6 +306,12 @@ TEST_F(VerbsTest, ModelsAddTakesAFileANumberOrAName) {
   EXPECT_EQ(daemon_.asked.back().body["file"], (folder_ / "x.gguf").string());
   EXPECT_FALSE(daemon_.asked.back().body.contains("name")) << "a file's own name is good enough";
   EXPECT_EQ(run({"models", "add", "/nowhere/x.gguf"}), 3);
+  std::filesystem::create_symlink("nowhere.gguf", folder_ / "link.gguf");
+  std::filesystem::create_symlink("circle.gguf", folder_ / "circle.gguf");
+  for (const char* link : {"link.gguf", "circle.gguf"}) {
+    EXPECT_EQ(run({"models", "add", (folder_ / link).string()}), 0) << "the daemon knows more";
+    EXPECT_EQ(daemon_.asked.back().body["file"], (folder_ / link).string());
+  }
 }
 
 TEST_F(VerbsTest, AFoundModelIsAddedByItsWholeNameAndCalledAfterIt) {
@@ -347,6 +385,17 @@ TEST_F(VerbsTest, DoctorSaysWhyADaemonDoesNotStart) {
   EXPECT_EQ(run({"doctor"}), 7) << "nothing is prepared: offline";
   EXPECT_NE(out().find("FAIL  daemon"), std::string::npos) << out();
   EXPECT_NE(out().find("laresd.log"), std::string::npos) << out();
+  screen_.written_out.clear();
+  daemon_.finds_itself = Json::array({{{"check", "folder /x"}, {"ok", false}, {"detail", "full"}},
+                                      {{"check", "sandbox"}, {"ok", true}, {"detail", "holds"}}});
+  EXPECT_EQ(run({"doctor"}), 7);
+  EXPECT_NE(out().find("FAIL  folder /x: full\n  pass  sandbox: holds\n1 check passed, 2 failed\n"),
+            std::string::npos)
+      << out();
+  screen_.written_out.clear();
+  daemon_.finds_itself = Error{Code::Io, "no laresd"};
+  EXPECT_EQ(run({"doctor"}), 7);
+  EXPECT_NE(out().find("FAIL  self-test: no laresd\n"), std::string::npos) << out();
 }
 
 TEST_F(VerbsTest, ConfigShowsOneOrAll) {
@@ -368,6 +417,25 @@ TEST_F(VerbsTest, TokenIsShownOnlyWhenAsked) {
   screen_.written_out.clear();
   EXPECT_EQ(run({"token", "--show"}), 0);
   EXPECT_EQ(out(), "secret\n");
+}
+
+TEST_F(VerbsTest, HelpForMoreThanAVerbNamesTheVerb) {
+  const auto said = [&](const Words& words) {
+    screen_.written_err.clear();
+    EXPECT_EQ(run(words), 3);
+    return err();
+  };
+  EXPECT_EQ(said({"help", "models", "add", "extra"}),
+            "lares: there is no verb 'models add extra', but there is 'models add': lares help "
+            "models add\n");
+  EXPECT_EQ(said({"help", "chat", "foo"}),
+            "lares: there is no verb 'chat foo', but there is 'chat': lares help chat\n");
+  EXPECT_EQ(said({"help", "models", "foo"}),
+            "lares: there is no verb 'models foo'; `lares models` has add, find, list, rm, show\n");
+  EXPECT_EQ(said({"help", "modells", "list"}),
+            "lares: there is no verb 'modells list'; did you mean 'models list'?\n");
+  EXPECT_EQ(said({"help", "xyzzy"}),
+            "lares: there is no verb 'xyzzy'; `lares help` lists them all\n");
 }
 
 TEST_F(VerbsTest, HelpNamesTheNearestVerb) {
