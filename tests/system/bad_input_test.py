@@ -734,9 +734,9 @@ class Ending(WithHome):
             house.process.send_signal(number)
         self.assertEqual(house.process.wait(LIMIT_S), 0)
         for stream in streams:
-            self.assertEqual(stream.rest().error["code"], "cancelled")
+            self.assertEqual(stream.rest().error["code"], "offline")
         status, answer = waiting.result()
-        self.assertEqual((status, answer["error"]["code"]), (499, "cancelled"))
+        self.assertEqual((status, answer["error"]["code"]), (503, "offline"))
         self.assertFalse((self.home / "run" / "api.sock").exists())
         self.assertFalse((self.home / "run" / "port").exists())
         self.assertFalse(any(alive(pid) for pid in workers))
@@ -744,7 +744,7 @@ class Ending(WithHome):
         self.assert_serves(again)
         self.assertEqual(owner(again, "GET", f"/lares/v1/why/{kept}")["outcome"], "stop")
         outcomes = [row["outcome"] for row in owner(again, "GET", "/lares/v1/receipts")]
-        self.assertEqual(outcomes.count("cancelled"), 9, outcomes)
+        self.assertEqual(outcomes.count("offline"), 9, outcomes)
         self.assertEqual(self.set_aside(), [])
 
     def test_sigterm(self):
@@ -760,7 +760,7 @@ class Ending(WithHome):
                    "a request waits for it")
         house.process.terminate()
         self.assertEqual(house.process.wait(LIMIT_S), 0)
-        self.assertEqual(asked.result()[1]["error"]["code"], "cancelled")
+        self.assertEqual(asked.result()[1]["error"]["code"], "offline")
 
     def test_sigkill_leaves_no_worker(self):
         house = self.start(SLOW)
