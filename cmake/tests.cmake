@@ -4,7 +4,7 @@
 set(LARES_TEST_PYTHON python3 CACHE FILEPATH "the interpreter for tests that talk through Python packages")
 set(LARES_TEST_MODELS "" CACHE PATH "the folder of models for the tests labelled model")
 
-foreach(part FirstAnswer Fetching NoRoom Interrupted Words Variants Screens Folders Installing Purging)
+foreach(part FirstAnswer Fetching FetchingByNpm NoRoom Interrupted Words Variants Screens Folders Installing Purging)
   add_test(NAME bootstrap/${part} COMMAND python3 -B ${CMAKE_SOURCE_DIR}/tests/bootstrap/bootstrap_test.py ${part})
   set_tests_properties(bootstrap/${part} PROPERTIES TIMEOUT 900 LABELS bootstrap
     ENVIRONMENT "LARES_BIN=${CMAKE_BINARY_DIR}/bin")
