@@ -23,7 +23,7 @@ function(lares_script_test name script)
 endfunction()
 
 lares_script_test(cases tests/cases/run.py)
-foreach(part Asking SlowAnswers SlowLoading Chatting Hostile Daemon Tables Words Speed)
+foreach(part Asking SlowAnswers SlowLoading Chatting Continuing Hostile Daemon Tables Words Speed)
   lares_script_test(cli/${part} tests/cli/command_line_test.py ${part})
 endforeach()
 foreach(part Requests Numbers Door Slowloris Leaving NeverReading DeathsWhileLoading DeathsInThePrompt

@@ -739,7 +739,9 @@ install(PROGRAMS tools/uninstall tools/folders.sh DESTINATION tools)
 class Purging(unittest.TestCase):
     """uninstall --purge removes what Lares wrote, and nothing that lies beside it."""
 
-    OURS = {"config/lares.toml": "", "config/token": "lares-0123\n", "config/token.new-12ab34cd": "", "share/version": "lares-data 1\n",
+    OURS = {"config/lares.toml": "", "config/token": "lares-0123\n", "config/token.new-12ab34cd": "",
+            "config/key": "00ff\n", "share/conversations.db": "?", "share/conversations.db-wal": "",
+            "share/conversations.db.damaged-12ab34cd": "?", "share/conversations.db.damaged-12ab34cd-wal": "", "share/version": "lares-data 1\n",
             "share/lock": "1\n/somewhere/api.sock\n", "share/receipts.log": "LARESLOG\1", "share/receipts.log.damaged-12ab34cd": "",
             "share/first-answer": "", f"share/models/{MODEL}": "GGUF", "share/models/models.json": "{}", "cache/laresd.log": "",
             "cache/variants.json": '{"chosen":"","key":{}}', "run/lock": "1\n/somewhere/api.sock\n", "run/port": "5273\n",
