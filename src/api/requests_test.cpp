@@ -501,8 +501,9 @@ TEST(Inputs, AtMost2048AndOnlyTwoFormats) {
 
 TEST(LaresObject, ItsFieldsBecomeTheWorks) {
   const auto read = read_chat(
-      chat("lares",
-           R"({"priority":"background","deadline_ms":5000,"place":"local","conversation":"c","parent":"m"})"),
+      chat(
+          "lares",
+          R"({"priority":"background","deadline_ms":5000,"place":"local","conversation":"c","parent":"m"})"),
       kApp);
   ASSERT_TRUE(read);
   EXPECT_EQ(read->works[0].lane, "background");

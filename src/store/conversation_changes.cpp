@@ -114,6 +114,11 @@ Result<> Conversations::insert(std::string_view principal, const Place& place, M
   if (place.messages >= kConversationMessagesMax)
     return Error{Code::NoRoom, cat("this conversation has ", place.messages,
                                    " messages, the most that one holds; begin another")};
+  const Bytes size{message.text.size() + message.parts.size()};
+  if (place.size + size > kConversationBytesMax)
+    return Error{Code::NoRoom,
+                 cat("this conversation holds ", place.size, " and would hold ", size,
+                     " more, but one holds ", kConversationBytesMax, " at most; begin another")};
   if (message.id.empty()) message.id = "m-" + random_hex(8);
   message.created_ms = now_ms;
   int64_t parent = 0;
@@ -133,9 +138,9 @@ Result<> Conversations::insert(std::string_view principal, const Place& place, M
   const int64_t key = database_->last_row();
   TRY_AS(const int64_t moment, free_moment(principal, now_ms));
   TRY(
-      database_->run("UPDATE conversation SET head = ?, updated_ms = ?, messages = messages + 1 "
-                     "WHERE key = ?",
-                     key, moment, place.key));
+      database_->run("UPDATE conversation SET head = ?, updated_ms = ?, messages = messages + 1, "
+                     "bytes = bytes + ? WHERE key = ?",
+                     key, moment, static_cast<int64_t>(size.n), place.key));
   if (place.titled || message.role != Role::User) return Unit{};
   const std::string title = title_from(message.text);
   if (title.empty()) return Unit{};

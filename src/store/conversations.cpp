@@ -23,7 +23,8 @@ CREATE TABLE conversation(
   created_ms INTEGER NOT NULL,
   updated_ms INTEGER NOT NULL,
   head INTEGER,
-  messages INTEGER NOT NULL DEFAULT 0
+  messages INTEGER NOT NULL DEFAULT 0,
+  bytes INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE UNIQUE INDEX conversation_newest ON conversation(principal, updated_ms);
 CREATE TABLE message(
@@ -215,16 +216,17 @@ Result<size_t> Conversations::finish_interrupted() {
 // ---- looking
 
 Result<Conversations::Place> Conversations::place(std::string_view principal, std::string_view id) {
-  TRY_AS(Rows rows, database_->query("SELECT key, head, messages, title <> '' FROM conversation "
-                                     "WHERE id = ? AND principal = ?",
-                                     id, principal));
+  TRY_AS(Rows rows,
+         database_->query("SELECT key, head, messages, title <> '', bytes FROM conversation "
+                          "WHERE id = ? AND principal = ?",
+                          id, principal));
   TRY_AS(const bool found, rows.next());
   if (!found)
     return Error{Code::NotFound,
                  cat("there is no conversation '", shown(id), "'; `lares chat --list` names them"),
                  "conversation"};
   return Place{rows.integer(0), rows.integer(1), static_cast<uint64_t>(rows.integer(2)),
-               rows.integer(3) != 0};
+               rows.integer(3) != 0, Bytes{static_cast<uint64_t>(rows.integer(4))}};
 }
 
 Result<int64_t> Conversations::message_key(int64_t conversation, std::string_view id,

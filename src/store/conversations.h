@@ -27,6 +27,8 @@ namespace lares::store {
 
 inline constexpr size_t kConversationsMax = 100'000;  // of one principal
 inline constexpr size_t kConversationMessagesMax = 10'000;
+inline constexpr Bytes kConversationBytesMax =
+    MiB(64);                               // of all of its messages: it is shown whole
 inline constexpr size_t kListedMax = 500;  // of one call to list()
 inline constexpr size_t kSnippetTokens = 16;
 
@@ -120,6 +122,7 @@ class Conversations {
     int64_t head = 0;
     uint64_t messages = 0;
     bool titled = false;
+    Bytes size;
   };
   Result<Place> place(std::string_view principal, std::string_view id);
   Result<int64_t> message_key(int64_t conversation, std::string_view id, std::string_view field);

@@ -243,6 +243,11 @@ TEST(Conversations, HoldNoMoreThanTheirLimits) {
   ASSERT_TRUE(store.database().run("UPDATE conversation SET messages = ?",
                                    static_cast<int64_t>(kConversationMessagesMax)));
   EXPECT_EQ(store.append("owner", id, said(Role::User, "x"), 2).error().code, Code::NoRoom);
+  const std::string large = store.create("owner", "", "", 3)->id;
+  ASSERT_TRUE(store.database().run("UPDATE conversation SET bytes = ? WHERE id = ?",
+                                   static_cast<int64_t>(kConversationBytesMax.n - 3), large));
+  EXPECT_EQ(store.append("owner", large, said(Role::User, "four"), 4).error().code, Code::NoRoom);
+  EXPECT_TRUE(store.append("owner", large, said(Role::User, "one"), 5));
 }
 
 TEST(TitleFrom, TakesTheFirstWordsOfTheFirstLine) {

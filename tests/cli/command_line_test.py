@@ -357,8 +357,6 @@ class Chatting(Case):
 
 
 class Continuing(Case):
-    fake = ("context-train=600",)
-
     def test_a_conversation_goes_on_where_it_ended(self):
         self.assertEqual(self.house.lares("chat", stdin=b"repeat: axolotl\n")[1], "axolotl\n")
         listed = self.house.json("chat", "--list")
@@ -370,6 +368,7 @@ class Continuing(Case):
         terminal.read_until(r"> ")
         terminal.type("repeat: newt\n")
         terminal.read_until(r"newt\r\n")
+        terminal.read_until(r"> ")
         terminal.type("\x04")
         self.assertEqual(terminal.end(), 0)
         status, out, _ = self.house.lares("chat", "--list", "newt")
@@ -399,13 +398,14 @@ class Continuing(Case):
         terminal.read_until(r"> ")
         terminal.type("repeat: after\n")
         terminal.read_until(r"after\r\n")
+        terminal.read_until(r"> ")
         terminal.type("\x04")
         self.assertEqual(terminal.end(), 0)
 
     def test_a_full_context_becomes_a_summary_in_one_line(self):
         (self.house.home / "config").mkdir(mode=0o700, exist_ok=True)
-        (self.house.home / "config" / "lares.toml").write_text("[models]\ncontext = 600\n")
-        lines = "".join(f"repeat: {'a' * 60}{i}\n" for i in range(6))
+        (self.house.home / "config" / "lares.toml").write_text("[models]\ncontext = 1500\n")
+        lines = "".join(f"repeat: {'a' * 250}{i}\n" for i in range(6))
         status, _, err = self.house.lares("chat", stdin=lines.encode())
         self.assertEqual(status, 0, err)
         self.assertIn("now a summary; /undo takes that back", err)

@@ -13,7 +13,7 @@ namespace lares::app {
 inline constexpr int64_t kSummaryTokensMax = 256;
 inline constexpr size_t kSummaryRequestsMax = 24;  // then it is given up: TooLong
 // A piece of text that is no longer than this and still too long for the model is given up.
-inline constexpr size_t kSummaryPieceMin = 1'024;
+inline constexpr size_t kSummaryPieceMin = 256;
 
 // Of the turns that are in view, how many stand as they are when the others become a summary: the
 // question, and the exchange before it where there is more. 0: there is nothing to summarise.
