@@ -17,6 +17,8 @@ FUZZ(conversation_text) {
   const std::string query = lares::store::search_expression(text);
   const auto quotes = static_cast<size_t>(std::count(query.begin(), query.end(), '"'));
   assert(quotes % 2 == 0 && quotes <= 2 * lares::store::kSearchWordsMax);
+  const std::string snippet = lares::store::snippet_of(text, text.substr(text.size() / 2));
+  assert(lares::is_utf8(snippet) && snippet.find('\n') == std::string::npos);
   bool inside = false;
   for (const char c : query) {
     if (c == '"') inside = !inside;

@@ -82,12 +82,13 @@ CREATE TRIGGER conversation_retitled AFTER UPDATE OF title ON conversation BEGIN
 END;
 )sql"};
 
-// In conversation_of()'s order.
+// In conversation_of()'s order; of a conversation c.
+constexpr std::string_view kColumns =
+    "SELECT c.id, c.title, c.model, c.created_ms, c.updated_ms, c.messages, "
+    "(SELECT id FROM message WHERE key = c.head)";
+
 std::string select_conversations(std::string_view rest) {
-  return cat(
-      "SELECT c.id, c.title, c.model, c.created_ms, c.updated_ms, c.messages, "
-      "(SELECT id FROM message WHERE key = c.head) FROM conversation c WHERE ",
-      rest);
+  return cat(kColumns, " FROM conversation c WHERE ", rest);
 }
 
 Conversation conversation_of(const Rows& rows) {
@@ -268,22 +269,25 @@ Result<std::vector<Conversation>> Conversations::list(std::string_view principal
     TRY(gather(std::move(rows)));
     return all;
   }
-  TRY_AS(Rows rows, database_->query(
-                        select_conversations(
-                            "c.principal = ? AND c.updated_ms < ? AND c.key IN ("
-                            "SELECT rowid FROM titled WHERE titled MATCH ? UNION "
-                            "SELECT m.conversation FROM said JOIN message m ON m.key = said.rowid "
-                            "WHERE said MATCH ?) ORDER BY c.updated_ms DESC LIMIT ?"),
-                        principal, search.before_ms, expression, expression, limit));
-  TRY(gather(std::move(rows)));
-  for (Conversation& found : all) {
-    TRY_AS(Rows words,
-           database_->query("SELECT snippet(said, 0, '', '', '…', ?) FROM said WHERE said MATCH ? "
-                            "AND rowid IN (SELECT m.key FROM message m JOIN conversation c ON "
-                            "c.key = m.conversation WHERE c.id = ?) ORDER BY rowid DESC LIMIT 1",
-                            static_cast<int64_t>(kSnippetTokens), expression, found.id));
-    TRY_AS(const bool any, words.next());
-    found.snippet = any ? words.text(0) : found.title;
+  // the newest message with a hit stands for its conversation
+  TRY_AS(
+      Rows rows,
+      database_->query(
+          cat("WITH hit(conversation, message) AS MATERIALIZED (SELECT m.conversation, max(m.key) "
+              "FROM said CROSS JOIN message m ON m.key = said.rowid WHERE said MATCH ? "
+              "GROUP BY m.conversation) ",
+              kColumns, ", (SELECT text FROM message WHERE key = hit.message) ",
+              "FROM conversation c LEFT JOIN hit ON hit.conversation = c.key "
+              "WHERE c.principal = ? AND c.updated_ms < ? AND (hit.message IS NOT NULL OR "
+              "c.key IN (SELECT rowid FROM titled WHERE titled MATCH ?)) "
+              "ORDER BY c.updated_ms DESC LIMIT ?"),
+          expression, principal, search.before_ms, expression, limit));
+  TRY_AS(bool more, rows.next());
+  while (more) {
+    all.push_back(conversation_of(rows));
+    Conversation& found = all.back();
+    found.snippet = snippet_of(rows.is_null(7) ? found.title : rows.text(7), search.query);
+    TRY_AS(more, rows.next());
   }
   return all;
 }

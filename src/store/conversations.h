@@ -30,7 +30,6 @@ inline constexpr size_t kConversationMessagesMax = 10'000;
 inline constexpr Bytes kConversationBytesMax =
     MiB(64);                               // of all of its messages: it is shown whole
 inline constexpr size_t kListedMax = 500;  // of one call to list()
-inline constexpr size_t kSnippetTokens = 16;
 
 enum class Role : uint8_t { System, User, Assistant, Summary };
 enum class MessageState : uint8_t { Whole, Stopped, Failed };

@@ -266,8 +266,29 @@ TEST(SearchExpression, QuotesEveryWord) {
   EXPECT_EQ(search_expression(""), "");
   EXPECT_EQ(search_expression(" \n"), "");
   EXPECT_EQ(search_expression("newt"), "\"newt\"*");
+  EXPECT_EQ(search_expression("a b"), "\"a\" \"b\"") << "no beginning of one letter";
   EXPECT_EQ(search_expression("newt "), "\"newt\"");
   EXPECT_EQ(search_expression("a OR \"b"), "\"a\" \"OR\" \" b\"*");
+}
+
+TEST(SnippetOf, ShowsTheFirstWordThatWasFoundAndThoseAroundIt) {
+  EXPECT_EQ(snippet_of("The great\ncrested newt", "newt"), "The great crested newt");
+  std::string longer;
+  for (int i = 0; i < 40; i++) longer += "before ";
+  longer += "a Newt in the pond ";
+  for (int i = 0; i < 40; i++) longer += "after ";
+  const std::string snippet = snippet_of(longer, "pond newt");
+  EXPECT_TRUE(snippet.starts_with("…before ")) << snippet;
+  EXPECT_NE(snippet.find("a Newt in the pond after"), std::string::npos) << snippet;
+  EXPECT_TRUE(snippet.ends_with("after…")) << snippet;
+  EXPECT_LE(snippet.size(), kSnippetBytes + 2 * std::string("…").size());
+  EXPECT_EQ(snippet_of("no such word", "newt"), "no such word");
+  EXPECT_EQ(snippet_of("unnewtly newts", "newt"), "unnewtly newts");
+  std::string umlauts;
+  for (int i = 0; i < 200; i++) umlauts += "ü";
+  EXPECT_TRUE(is_utf8(snippet_of(umlauts, "x")));
+  EXPECT_TRUE(is_utf8(snippet_of(umlauts + " newt " + umlauts, "newt")));
+  EXPECT_EQ(snippet_of("", "newt"), "");
 }
 
 }  // namespace
