@@ -110,8 +110,6 @@ void KeptConversations::open() {
   if (!opened->set_aside.empty()) {
     log_.error("the conversations could not be read; the damaged file was set aside",
                {{"file", opened->set_aside.filename().string()}});
-    const MutexLock lock(mutex_);
-    set_aside_ = opened->set_aside;
   }
   if (opened->interrupted > 0)
     log_.info("answers that were cut were kept as far as they came",
@@ -163,7 +161,7 @@ void KeptConversations::ask(const std::string& question, Json arguments, api::Re
 Json KeptConversations::doctor_line() const {
   const MutexLock lock(mutex_);
   Json line = {{"check", "conversations"},
-               {"ok", static_cast<bool>(state_) && set_aside_.empty()},
+               {"ok", static_cast<bool>(state_)},
                {"detail", "on disk, encrypted; the key is in the configuration folder"},
                {"next", ""}};
   if (!state_) {
@@ -171,12 +169,6 @@ Json KeptConversations::doctor_line() const {
     line["next"] = state_.error().code == Code::NoRoom
                        ? "make room; what is there can be read, and nothing of it is lost"
                        : "answers are given all the same, but not kept";
-  } else if (!set_aside_.empty()) {
-    line["detail"] = cat("new ones are on disk; the old file could not be read and is now '",
-                         set_aside_.string(), "'");
-    line["next"] =
-        "if the file 'key' in the configuration folder was replaced, put the old one and that "
-        "file back; otherwise restore a back-up, or delete it";
   }
   return line;
 }

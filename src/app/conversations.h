@@ -79,8 +79,7 @@ class KeptConversations final : public api::Service {
   std::optional<Result<store::Conversations>> store_;
 
   mutable Mutex mutex_;
-  Result<> state_ GUARDED_BY(mutex_) = Unit{};          // of the last that was written
-  std::filesystem::path set_aside_ GUARDED_BY(mutex_);  // a damaged file, at this start
+  Result<> state_ GUARDED_BY(mutex_) = Unit{};  // of the last that was written
 };
 
 }  // namespace lares::app

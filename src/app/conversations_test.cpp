@@ -235,7 +235,7 @@ TEST_F(KeptConversationsTest, AStoreThatCannotBeOpenedIsSaidAndAnswersAreGiven) 
   EXPECT_LT(kept->submit({}, heard), 1u << 20);
 }
 
-TEST_F(KeptConversationsTest, ADamagedFileIsSaidByDoctorAndNewOnesAreKept) {
+TEST_F(KeptConversationsTest, ADamagedFileIsSetAsideAndNewOnesAreKept) {
   begin();
   disk->end();
   kept.reset();
@@ -243,8 +243,7 @@ TEST_F(KeptConversationsTest, ADamagedFileIsSaidByDoctorAndNewOnesAreKept) {
   start();
   begin();
   const Json line = ask("doctor", Json::object())->back();
-  EXPECT_EQ(line["ok"], false);
-  EXPECT_NE(line["detail"].get<std::string>().find("conversations.db.damaged-"), std::string::npos);
+  EXPECT_EQ(line["ok"], true);
   EXPECT_EQ(messages().size(), 1u);
 }
 

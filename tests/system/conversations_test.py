@@ -64,9 +64,9 @@ class WithHome(unittest.TestCase):
     def answered(self, conversation, parent, text="count: 400", **more):
         return ask(self.house.port, chat(text, lares={"conversation": conversation, "parent": parent}, **more))
 
-    def doctor(self):
+    def doctor(self, check="conversations"):
         lines = owner(self.house, "GET", "/lares/v1/doctor")
-        return next(line for line in lines if line["check"] == "conversations")
+        return next(line for line in lines if line["check"] == check)
 
 
 class Killed(WithHome):
@@ -222,7 +222,7 @@ class Damage(WithHome):
         content[len(content) // 2] ^= 1
         self.file.write_bytes(content)
         self.start()
-        line = self.doctor()
+        line = self.doctor("damaged conversations.db")
         self.assertFalse(line["ok"])
         aside = list(self.home.glob("share/conversations.db.damaged-*"))
         self.assertEqual(len(aside), 1)
@@ -239,7 +239,7 @@ class Damage(WithHome):
         self.start()
         aside = list(self.home.glob("share/conversations.db.damaged-*"))
         self.assertEqual([one.read_bytes() for one in aside], [before])
-        self.assertIn("'key'", self.doctor()["next"])
+        self.assertIn("'key'", self.doctor("damaged conversations.db")["next"])
 
     def test_a_key_that_others_can_read_is_refused_and_answers_are_given(self):
         conversation = self.fill()
