@@ -255,7 +255,7 @@ TEST(TitleFrom, TakesTheFirstWordsOfTheFirstLine) {
   EXPECT_EQ(title_from("\n\n  \n"), "");
   const std::string title = title_from(
       "Would you explain to me at length how the mitochondria of the cell came to be there at all");
-  EXPECT_EQ(title, "Would you explain to me at length how the mitochondria of the…");
+  EXPECT_EQ(title, "Would you explain to me at length how the mitochondria of…");
   std::string umlauts;
   for (int i = 0; i < 100; i++) umlauts += "ü";
   EXPECT_EQ(title_from(umlauts).size(), 2 * kTitleFromWords + std::string("…").size());
