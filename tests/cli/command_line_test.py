@@ -409,7 +409,7 @@ class Continuing(Case):
         status, _, err = self.house.lares("chat", stdin=lines.encode())
         self.assertEqual(status, 0, err)
         self.assertIn("now a summary; /undo takes that back", err)
-        self.assertEqual(err.count("\n"), err.count("now a summary"), err)
+        self.assertNotIn("the prompt has", err)
 
 
 class Hostile(Case):
