@@ -4,7 +4,7 @@
 set(LARES_TEST_PYTHON python3 CACHE FILEPATH "the interpreter for tests that talk through Python packages")
 set(LARES_TEST_MODELS "" CACHE PATH "the folder of models for the tests labelled model")
 
-foreach(part FirstAnswer Fetching NoRoom Interrupted Words Variants Screens Folders Installing Purging)
+foreach(part FirstAnswer Fetching FetchingByNpm NoRoom Interrupted Words Variants Screens Folders Installing Purging)
   add_test(NAME bootstrap/${part} COMMAND python3 -B ${CMAKE_SOURCE_DIR}/tests/bootstrap/bootstrap_test.py ${part})
   set_tests_properties(bootstrap/${part} PROPERTIES TIMEOUT 900 LABELS bootstrap
     ENVIRONMENT "LARES_BIN=${CMAKE_BINARY_DIR}/bin")
@@ -23,12 +23,15 @@ function(lares_script_test name script)
 endfunction()
 
 lares_script_test(cases tests/cases/run.py)
-foreach(part Asking SlowAnswers SlowLoading Chatting Hostile Daemon Tables Words Speed)
+foreach(part Asking SlowAnswers SlowLoading Chatting Continuing Hostile Daemon Tables Words Speed)
   lares_script_test(cli/${part} tests/cli/command_line_test.py ${part})
 endforeach()
 foreach(part Requests Numbers Door Slowloris Leaving NeverReading DeathsWhileLoading DeathsInThePrompt
              DeathsInMidAnswer Starting ReadOnlyDisk Ending ClockSetBack)
   lares_script_test(system/${part} tests/system/bad_input_test.py ${part})
+endforeach()
+foreach(part Killed FullDisk Damage Deleted Many)
+  lares_script_test(conversations/${part} tests/system/conversations_test.py ${part})
 endforeach()
 lares_script_test(cli/completion tests/cli/completion_test.py)
 lares_script_test(system/surroundings tests/system/surroundings_test.py)

@@ -19,6 +19,14 @@ endif()
 target_compile_definitions(boost_headers INTERFACE BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_SEPARATE_COMPILATION
                                                    BOOST_BEAST_SEPARATE_COMPILATION)
 
+if(NOT EXISTS ${LARES_SQLITE}/lib/libsqlite3mc.a)
+  message(FATAL_ERROR "LARES_SQLITE='${LARES_SQLITE}' holds no lib/libsqlite3mc.a; run ./dev build, which builds and sets it")
+endif()
+add_library(sqlite3mc STATIC IMPORTED)
+set_target_properties(sqlite3mc PROPERTIES IMPORTED_LOCATION ${LARES_SQLITE}/lib/libsqlite3mc.a)
+target_include_directories(sqlite3mc SYSTEM INTERFACE ${LARES_SQLITE_SOURCE}/deps/sqlite3)
+target_link_libraries(sqlite3mc INTERFACE Threads::Threads)
+
 pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)
 pkg_check_modules(EDIT REQUIRED IMPORTED_TARGET libedit)
 find_package(tomlplusplus REQUIRED)

@@ -35,10 +35,13 @@ lares_folder() {
 lares_written='
 config lares.toml ^
 config token ^lares-[0-9a-f]
+config key -
 share version ^lares-data [0-9]
 share lock ^[0-9]+[[:space:]]/.*/api[.]sock
 share receipts.log ^LARESLOG
 share receipts.log.new ^LARESLOG
+share conversations.db -
+share conversations.db-wal -
 share first-answer -
 share models/models.json -
 share models/smollm2-135m-instruct-q4_1.gguf ^GGUF

@@ -43,6 +43,7 @@ DOORS = [
     (r"(spdlog|fmt)/", ["base/log.cpp"]),
     (r"boost/", ["api/http*.cpp", "api/client*.cpp", "api/beast.cpp"]),
     (r"seccomp\.h", ["host/sandbox.cpp"]),
+    (r"sqlite3\w*\.h", ["store/sqlite.cpp"]),
     (r"toml\+\+/|toml\.hpp", ["app/settings.cpp"]),
     (r"CLI/", ["app/cli/*"]),
     (r"(histedit|editline/readline)\.h", ["app/cli/*"]),

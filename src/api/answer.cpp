@@ -79,6 +79,13 @@ Json usage_object(const Ended& ended) {
           {"completion_tokens_details", {{"reasoning_tokens", 0}}}};
 }
 
+Json lares_object(const Ended& ended) {
+  Json object = route::answer_object(ended.receipt);
+  if (!ended.message.empty()) object["message"] = ended.message;
+  if (!ended.not_kept.empty()) object["not_kept"] = ended.not_kept;
+  return object;
+}
+
 Json timings_object(const Ended& ended) {
   const double computed = ended.prompt_tokens > ended.prompt_tokens_reused
                               ? ended.prompt_tokens - ended.prompt_tokens_reused
@@ -145,7 +152,7 @@ Json whole_answer(const AnswerHead& head, const std::vector<Choice>& choices, bo
           {"choices", std::move(list)},
           {"usage", usage_object(ended)},
           {"timings", timings_object(ended)},
-          {"lares", route::answer_object(ended.receipt)}};
+          {"lares", lares_object(ended)}};
 }
 
 void append_json_string(std::string& out, std::string_view text) {

@@ -20,6 +20,8 @@ Json error_object(const Error& error);
 
 // {"prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details", ...}
 Json usage_object(const Ended& ended);
+// Our own object "lares" beside it: where it ran, and where it is kept.
+Json lares_object(const Ended& ended);
 // llama-server's "timings", which benchmarks and chat programs read.
 Json timings_object(const Ended& ended);
 

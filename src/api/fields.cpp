@@ -102,7 +102,8 @@ constexpr RequestField kEmbedding[] = {
 constexpr double kDeadlineMsMax = 86'400'000;
 
 constexpr RequestField kLares[] = {
-    {"conversation", K::String, "", 0, kShortStringMax, "", "", "Which conversation this belongs to."},
+    {"conversation", K::String, "", 0, kShortStringMax, "", "", "The conversation (/lares/v1/conversations) to which the answer is added when it ends; for chats with n = 1."},
+    {"parent", K::String, "", 0, kShortStringMax, "", "", "With conversation: the message that is answered; the one shown now when left out."},
     {"priority", K::Word, "", 0, 0, "\"interactive\"", "interactive|agent|background", "Who waits for it."},
     {"place", K::Word, "", 0, 0, "\"auto\"", "auto|local|cloud", "Where it may run; there is no cloud yet."},
     {"privacy", K::Word, "", 0, 0, "\"personal\"", "public|personal|secret", "How confidential it is."},

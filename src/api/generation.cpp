@@ -150,6 +150,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
     total_.completion_tokens += ended.completion_tokens;
     total_.prefill_ms += ended.prefill_ms;
     total_.decode_ms += ended.decode_ms;
+    total_.message = std::move(ended.message);
+    total_.not_kept = std::move(ended.not_kept);
     if (--running_ == 0) succeed();
   }
 
@@ -174,9 +176,9 @@ class Generation : public std::enable_shared_from_this<Generation> {
       if (choice.reason.empty()) choice.reason = "stop";
     }
     if (stream_) {
-      std::string end = chunks_->finish(
-          last_, choices_[last_].reason,
-          {{"timings", timings_object(total_)}, {"lares", route::answer_object(total_.receipt)}});
+      std::string end =
+          chunks_->finish(last_, choices_[last_].reason,
+                          {{"timings", timings_object(total_)}, {"lares", lares_object(total_)}});
       if (include_usage_) end += chunks_->usage(total_);
       end += ChunkWriter::done();
       responder_->write(std::move(end));

@@ -456,6 +456,15 @@ Result<> read_lares(Json& given, Work& work) {
   TRY_AS(const Json object, read_fields(Table::Lares, *found, "lares."));
   work.lane = object.value("priority", "interactive");
   work.deadline_ms = object.value("deadline_ms", int64_t{0});
+  work.conversation = object.value("conversation", "");
+  work.parent = object.value("parent", "");
+  if (work.conversation.empty() && !work.parent.empty())
+    return wrong("lares.parent", "given without 'lares.conversation'",
+                 "left out, or the id of a message of that conversation");
+  if (!work.conversation.empty() && work.kind != Work::Kind::Chat)
+    return wrong("lares.conversation", "given", "left out here: only chats are kept");
+  if (!work.conversation.empty() && work.choices != 1)
+    return wrong("n", cat(work.choices), "1 with 'lares.conversation', which keeps one answer");
   if (object.value("place", "auto") == "cloud")
     return not_yet("lares.place", "\"cloud\"", "send 'auto' or 'local'");
   return Unit{};

@@ -501,12 +501,15 @@ TEST(Inputs, AtMost2048AndOnlyTwoFormats) {
 
 TEST(LaresObject, ItsFieldsBecomeTheWorks) {
   const auto read = read_chat(
-      chat("lares",
-           R"({"priority":"background","deadline_ms":5000,"place":"local","conversation":"c"})"),
+      chat(
+          "lares",
+          R"({"priority":"background","deadline_ms":5000,"place":"local","conversation":"c","parent":"m"})"),
       kApp);
   ASSERT_TRUE(read);
   EXPECT_EQ(read->works[0].lane, "background");
   EXPECT_EQ(read->works[0].deadline_ms, 5000);
+  EXPECT_EQ(read->works[0].conversation, "c");
+  EXPECT_EQ(read->works[0].parent, "m");
 }
 
 TEST(LaresObject, AnUnknownFieldNamesTheNearest) {
@@ -522,11 +525,21 @@ TEST(LaresObject, BadValuesAreRefused) {
            BadMessage{R"({"deadline_ms":1e12})", "lares.deadline_ms"},
            BadMessage{R"({"cost_max_usd":-0.01})", "lares.cost_max_usd"},
            BadMessage{R"({"conversation":7})", "lares.conversation"},
+           BadMessage{R"({"parent":"m"})", "lares.parent"},
            BadMessage{R"({"place":"cloud"})", "lares.place"},
            BadMessage{"[]", "lares"},
            BadMessage{"7", "lares"},
        })
     EXPECT_EQ(chat_error(chat("lares", object)).param, param) << object;
+}
+
+TEST(LaresObject, OnlyOneAnswerOfAChatIsKept) {
+  EXPECT_EQ(chat_error(R"({"messages":[{"role":"user","content":"x"}],"n":2,)"
+                       R"("lares":{"conversation":"c"}})")
+                .param,
+            "n");
+  const auto completion = read_completion(R"({"prompt":"x","lares":{"conversation":"c"}})", kApp);
+  EXPECT_EQ(completion.error().param, "lares.conversation");
 }
 
 // --- bodies and schema --------------------------------------------------------------------------

@@ -32,6 +32,8 @@ struct Work {
   unsigned choices = 1;              // n: independent answers to one prompt, at most kChoicesMax
   std::string lane = "interactive";  // "interactive", "agent", "background"
   int64_t deadline_ms = 0;           // 0: none; over it the work ends with Timeout
+  std::string conversation;          // of a chat: where the answer is kept; "" nowhere
+  std::string parent;                // the message it is kept below; "" the one shown now
 };
 inline constexpr unsigned kChoicesMax = 8;
 
@@ -64,6 +66,8 @@ struct Ended {  // once, last: all choices done, or the error that ended the wor
   Tokens completion_tokens = 0;  // of all choices
   double prefill_ms = 0;
   double decode_ms = 0;
+  std::string message;   // the id under which the answer is kept, when Work named a conversation
+  std::string not_kept;  // why it could not be; then the answer is good all the same
 };
 using Event = std::variant<Started, Delta, ChoiceDone, Embedded, Ended>;
 
@@ -100,6 +104,12 @@ class Service {
   //   status {}                      {version, pid, uptime_s, models, requests, home, socket,
   //   address} config {}                      the settings in force, with where each comes from
   //   stop {}                        {} and then the daemon ends
+  //   conversations.list   {who, query?, limit?, before?}              newest first
+  //   conversations.create {who, title?, model?}                       the new one
+  //   conversations.show   {who, id}                                   one with its messages
+  //   conversations.change {who, id, title?, model?, head?}            without its messages
+  //   conversations.remove {who, id}                                   {}
+  //   conversations.append {who, id, parent, role, text, parts?, covers?}   the message
   virtual void ask(const std::string& question, Json arguments, Reply reply) = 0;
 };
 

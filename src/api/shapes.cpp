@@ -172,7 +172,48 @@ Json where() {
                  {"prompt_tokens_reused", whole()},
                  {"bytes_left_device", whole()},
                  {"cost_usd", number()},
-                 {"fallbacks", list_of(text())}});
+                 {"fallbacks", list_of(text())},
+                 {"message", text("the id under which the answer is kept in its conversation")},
+                 {"not_kept", text("why it could not be kept there")}},
+                {"message", "not_kept"});
+}
+
+Json conversation_fields() {
+  return {{"id", text()},
+          {"title", text("\"\" until there was a question; then its first words")},
+          {"model", text("\"\" for the default model")},
+          {"created_ms", whole("Unix time")},
+          {"updated_ms", whole("Unix time; no two of one caller have the same")},
+          {"messages", whole("in all branches")},
+          {"head", or_null(text("the message at the end of the branch that is shown"))}};
+}
+
+Json conversation_listed() {
+  Json fields = conversation_fields();
+  fields.erase("head");
+  fields["snippet"] = text("with a query: the words found, and those around them");
+  return object(fields, {"snippet"});
+}
+
+Json conversation_message() {
+  return object(
+      {{"id", text()},
+       {"parent", or_null(text("the message it follows; null for the first"))},
+       {"role", one_of({"system", "user", "assistant", "summary"})},
+       {"content", {{"anyOf", Json::array({text(), list_of(typed("object", "a part"))})}}},
+       {"created_ms", whole("Unix time")},
+       {"model", text("that answered")},
+       {"receipt", text("of the answer; `lares why ID` has all of it")},
+       {"state", one_of({"whole", "stopped", "failed"})},
+       {"error", text("of one that is failed")},
+       {"covers", text("of a summary: the last message that it stands for")}},
+      {"model", "receipt", "error", "covers"});
+}
+
+Json conversation_whole() {
+  Json fields = conversation_fields();
+  fields["messages"] = list_of(conversation_message());
+  return object(fields);
 }
 
 Json status() {
@@ -278,6 +319,11 @@ Json shapes() {
                                  {"detail", text()},
                                  {"next", text("what to do about it")}}))},
       {"Status", status()},
+      {"ConversationListed", conversation_listed()},
+      {"ConversationsListed", list_of(shape("ConversationListed"))},
+      {"ConversationHead", object(conversation_fields())},
+      {"Conversation", conversation_whole()},
+      {"ConversationMessage", conversation_message()},
       {"Settings",
        list_of(object({{"name", text()},
                        {"value", {{"type", Json::array({"string", "integer", "boolean", "null"})}}},

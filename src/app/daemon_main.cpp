@@ -18,6 +18,7 @@
 #include <thread>
 
 #include "api/http.h"
+#include "app/conversations.h"
 #include "app/core.h"
 #include "app/doctor.h"
 #include "app/home.h"
@@ -325,6 +326,7 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
   Loop loop(clock);
   Background slow;  // questions, probes
   Background disk;  // receipts, in their order
+  Background kept;  // conversations
   TRY_AS(
       route::Receipts receipts,
       route::Receipts::open(home.data, [&](Task task) { return disk.post(std::move(task)); }, log));
@@ -364,6 +366,7 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
   };
   Core core(loop, log, std::move(models), std::move(receipts), slow, spawn, std::move(options),
             std::move(surroundings));
+  KeptConversations conversations(core, loop, log, kept, home.config, home.data);
   stop = [&] {
     if (std::exchange(stopping, true)) return;
     log.info("ending");
@@ -371,7 +374,7 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
     // next
     std::filesystem::remove(home.socket(), unheard);
     std::filesystem::remove(port_file, unheard);
-    core.shut_down([&] { loop.stop(); });
+    core.shut_down([&] { conversations.settle([&] { loop.stop(); }); });
     loop.after(kEndMax, [&] { loop.stop(); });
   };
   // What runs in the background refers to the core and to what stands above it.
@@ -380,6 +383,7 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
     ~EndFirst() { background.end(); }
   };
   const EndFirst slow_ends_first{slow};
+  const EndFirst kept_ends_first{kept};
 
   const auto tell_port = [&](uint16_t port) {
     core.set_address(cat("http://127.0.0.1:", port));
@@ -389,7 +393,7 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
                                              .port = static_cast<uint16_t>(settings.api_port),
                                              .on_port = tell_port,
                                              .tokens = std::move(tokens)},
-                                            core, log));
+                                            conversations, log));
   // After the door, whose port may be taken, and before all that can wait: the first worker should
   // start as soon as it can.
   if (arguments.fake) {

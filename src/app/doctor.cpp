@@ -114,7 +114,9 @@ void damaged(Report& report, const Home& home) {
   for (const fs::path& folder : {home.data, home.models()}) {
     std::error_code failed;
     for (const auto& entry : fs::directory_iterator(folder, failed)) {
-      if (entry.path().filename().string().find(kSetAside) != std::string::npos)
+      const std::string name = entry.path().filename().string();
+      if (name.find(kSetAside) != std::string::npos &&
+          !name.ends_with("-wal"))  // it goes with its database
         found.push_back(entry.path());
     }
   }
@@ -126,7 +128,10 @@ void damaged(Report& report, const Home& home) {
         cat("damaged ", was), false,
         cat("could not be read and was set aside as '", file.string(), "'"),
         cat(was == "models.json" ? "add again what lay elsewhere with `lares models add FILE`"
-                                 : "what could be read of it is in use",
+            : was == "conversations.db"
+                ? "if the file 'key' in the configuration folder was replaced, put the old one and "
+                  "this file back while no daemon runs, or restore a copy"
+                : "what could be read of it is in use",
             "; when you need it no more: rm '", file.string(), "'"));
   }
 }

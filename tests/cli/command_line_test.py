@@ -356,6 +356,62 @@ class Chatting(Case):
         self.assertIn("exists already", err)
 
 
+class Continuing(Case):
+    def test_a_conversation_goes_on_where_it_ended(self):
+        self.assertEqual(self.house.lares("chat", stdin=b"repeat: axolotl\n")[1], "axolotl\n")
+        listed = self.house.json("chat", "--list")
+        self.assertEqual([one["title"] for one in listed], ["repeat: axolotl"])
+        self.house.lares("stop")
+        terminal = Terminal(self.house, "chat", "--continue")
+        terminal.read_until(r"going on with 'repeat: axolotl', 2 messages")
+        terminal.read_until(r"axolotl")
+        terminal.read_until(r"> ")
+        terminal.type("repeat: newt\n")
+        terminal.read_until(r"newt\r\n")
+        terminal.read_until(r"> ")
+        terminal.type("\x04")
+        self.assertEqual(terminal.end(), 0)
+        status, out, _ = self.house.lares("chat", "--list", "newt")
+        self.assertEqual(status, 0)
+        self.assertRegex(out, r"c-[0-9a-f]{16}.* 4 .*repeat: axolotl")
+
+    def test_one_is_named_deleted_and_private_ones_are_nowhere(self):
+        self.house.lares("chat", stdin=b"repeat: first\n")
+        self.house.lares("chat", stdin=b"repeat: second\n")
+        self.house.lares("chat", "--private", stdin=b"repeat: third\n")
+        listed = self.house.json("chat", "--list")
+        self.assertEqual([one["title"] for one in listed], ["repeat: second", "repeat: first"])
+        status, out, err = self.house.lares("chat", "--continue", listed[1]["id"], stdin=b"repeat: more\n")
+        self.assertEqual((status, out), (0, "more\n"), err)
+        self.assertIn("'repeat: first'", err)
+        status, out, _ = self.house.lares("chat", "--delete", listed[1]["id"])
+        self.assertIn("deleted 'repeat: first', 4 messages", out)
+        self.assertEqual([one["title"] for one in self.house.json("chat", "--list")], ["repeat: second"])
+        self.assertEqual(self.house.lares("chat", "--delete", listed[1]["id"])[0], 3)
+
+    def test_what_ctrl_c_stopped_is_part_of_it(self):
+        terminal = Terminal(self.house, "chat")
+        terminal.read_until(r"> ")
+        terminal.type("count: 100\n")
+        terminal.read_until(r"1 2")
+        terminal.type("\x03")
+        terminal.read_until(r"> ")
+        terminal.type("repeat: after\n")
+        terminal.read_until(r"after\r\n")
+        terminal.read_until(r"> ")
+        terminal.type("\x04")
+        self.assertEqual(terminal.end(), 0)
+
+    def test_a_full_context_becomes_a_summary_in_one_line(self):
+        (self.house.home / "config").mkdir(mode=0o700, exist_ok=True)
+        (self.house.home / "config" / "lares.toml").write_text("[models]\ncontext = 1500\n")
+        lines = "".join(f"repeat: {'a' * 250}{i}\n" for i in range(6))
+        status, _, err = self.house.lares("chat", stdin=lines.encode())
+        self.assertEqual(status, 0, err)
+        self.assertIn("now a summary; /undo takes that back", err)
+        self.assertNotIn("the prompt has", err)
+
+
 class Hostile(Case):
     def test_no_escape_sequence_of_a_model_reaches_the_terminal(self):
         said = b"\x1b]0;owned\x07\x1b[2J\xc2\x9b31mtext\x7f\r\x08end"

