@@ -12,7 +12,7 @@
 namespace lares::app {
 namespace {
 
-constexpr int kFormat = 1;
+constexpr int kFormat = 2;
 
 // How many programs wanted to compute in the last minute.
 double load() {

@@ -8,10 +8,16 @@
 namespace lares::inventory {
 namespace {
 
-// Steps of the graph in one layer: norms, positions, copies into the state, attention, sums,
-// products.
-constexpr double kStepsOfALayer = 26;
+// Steps of the graph in one layer: seven products, two norms with their scales, two turns of
+// positions, two copies into the state, attention, an activation, two sums. As graphs of llama.cpp
+// have them.
+constexpr double kStepsOfALayer = 19;
 constexpr double kStepsBeside = 8;
+// What the steps between the products do to each token of a prompt, in each layer: so many times
+// the values of its width, and of its wide middle. Found by comparing with models that were
+// measured.
+constexpr double kPassesOfWidth = 12;
+constexpr double kPassesOfMiddle = 4;
 
 double number(const Json& object, const char* name) {
   const auto found = object.find(name);
@@ -49,6 +55,7 @@ std::optional<Speeds> Speeds::from(const Json& measured) {
   Speeds speeds;
   speeds.threads = static_cast<unsigned>(std::min(number(measured, "threads"), 1024.0));
   speeds.node_s = number(measured, "node_us") / 1e6;
+  speeds.step_values_per_s = number(measured, "step_values_per_s");
   speeds.logit_s = number(measured, "logit_ns") / 1e9;
   if (const auto types = measured.find("types"); types != measured.end() && types->is_object()) {
     for (const auto& [name, rate] : types->items()) speeds.types[name] = rate_from(rate);
@@ -85,6 +92,12 @@ std::optional<Rates> predicted_rates(const Json& info, const Speeds& speeds) {
                  rate.prefill_values_per_s;
   }
   if (decode_bytes <= 0) return std::nullopt;
+  if (speeds.step_values_per_s > 0) {
+    const double values =
+        layers * (kPassesOfWidth * static_cast<double>(count_in(info, "embedding_length")) +
+                  kPassesOfMiddle * static_cast<double>(count_in(*work, "feed_forward")));
+    prefill_s += values * kPromptTokens / speeds.step_values_per_s;
+  }
   // of the prompt's last token alone
   if (const auto logits = work->find("logit_type"); logits != work->end() && logits->is_string())
     prefill_s += static_cast<double>(count_in(*work, "logit_bytes")) /

@@ -3,9 +3,10 @@
 // A token of an answer reads every weight once (of experts those that are asked), so it takes the
 // bytes of each packing over the rate that was measured for it, and something for each step of the
 // graph and each value of the vocabulary. A token of a prompt is computed with 511 others, so what
-// counts are the multiplications. The rates come from a measurement of this machine that computes
-// with nobody's model (lares-worker --measure), the bytes and multiplications from the head of the
-// model's file (engine/gguf_facts) or from a catalogue's entry.
+// counts are the multiplications, and what lies between them. The rates come from a measurement of
+// this machine that computes with nobody's model (lares-worker --measure), the bytes and
+// multiplications from the head of the model's file (engine/gguf_facts) or from a catalogue's
+// entry.
 #pragma once
 
 #include <map>
@@ -23,8 +24,9 @@ struct Speeds {
     double prefill_values_per_s = 0;
   };
   unsigned threads = 0;
-  double node_s = 0;                               // one step of the graph
-  double logit_s = 0;                              // one value of the vocabulary
+  double node_s = 0;             // one step of the graph, of one token
+  double step_values_per_s = 0;  // values of a prompt, in steps that are no products
+  double logit_s = 0;            // one value of the vocabulary
   std::map<std::string, Rate, std::less<>> types;  // by packing: "Q4_K"
   Rate attention;
 

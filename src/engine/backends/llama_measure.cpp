@@ -119,24 +119,24 @@ Rates attention_rates(Trial& trial) {
   return rates;
 }
 
-// A chain of norms and sums over one token.
-double node_us(Trial& trial) {
-  constexpr int kPairs = 100;
-  const Context context = make_context(kPairs * 2 + 8);
-  ggml_tensor* const first = ggml_new_tensor_2d(context.get(), GGML_TYPE_F32, 1024, 1);
+// Seconds of one step in a chain of norms and sums over so many tokens.
+double step_seconds(Trial& trial, int64_t width, int64_t tokens) {
+  const int pairs = tokens > 1 ? 4 : 100;
+  const Context context = make_context(static_cast<size_t>(pairs) * 2 + 8);
+  ggml_tensor* const first = ggml_new_tensor_2d(context.get(), GGML_TYPE_F32, width, tokens);
   ggml_set_input(first);
   ggml_tensor* last = first;
-  for (int i = 0; i < kPairs; i++) {
+  for (int i = 0; i < pairs; i++) {
     last = ggml_rms_norm(context.get(), last, 1e-5F);
     last = ggml_add(context.get(), last, first);
   }
-  const std::vector<float> input = random_values(1024, 3);
+  const std::vector<float> input = random_values(static_cast<size_t>(width * tokens), 3);
   double seconds = 0;
   const bool good = trial.compute(
       context.get(), last,
       [&] { ggml_backend_tensor_set(first, input.data(), 0, ggml_nbytes(first)); }, &seconds,
       kDecodeTime);
-  return good ? seconds * 1e6 / (2 * kPairs) : 0;
+  return good ? seconds / (2 * pairs) : 0;
 }
 
 // What is done with each logit: copied, and looked at.
@@ -182,9 +182,11 @@ Result<Json> measure(const std::string& file, unsigned threads) {
                    {"prefill_values_per_s", rates.prefill_values_per_s}};
   }
   const Rates attention = attention_rates(trial);
+  const double step = step_seconds(trial, kInner, kPrompt);
   return Json{{"variant", std::filesystem::path(file).stem().string()},
               {"threads", threads},
-              {"node_us", node_us(trial)},
+              {"node_us", step_seconds(trial, 1024, 1) * 1e6},
+              {"step_values_per_s", step > 0 ? static_cast<double>(kInner * kPrompt) / step : 0},
               {"logit_ns", logit_ns()},
               {"types", std::move(types)},
               {"attention",

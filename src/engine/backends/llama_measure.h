@@ -10,6 +10,7 @@ namespace lares::engine::llama {
 
 // {variant, threads,
 //  node_us      one small step of the graph (a norm, a sum) with its threads met again,
+//  step_values_per_s   what such steps do to a prompt's values, which are many
 //  logit_ns     one value of the vocabulary, looked at for choosing a token,
 //  types: {"Q4_K": {decode_bytes_per_s, prefill_values_per_s}},   values times tokens, each a
 //                                                                  multiplication and an addition
