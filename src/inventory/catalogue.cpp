@@ -268,7 +268,7 @@ std::vector<Ranked> ranked(const std::vector<Entry>& entries, const Machine& mac
     model.id = entry.id;
     model.size = entry.size;
     model.info = entry.info;
-    one.needs = needs(model, machine.shape);
+    one.needs = needs(model, machine.shape, machine.speeds ? &*machine.speeds : nullptr);
     one.fits = one.needs <= machine.budget;
     if (machine.speeds) {
       one.predicted = predicted_rates(entry.info, *machine.speeds);

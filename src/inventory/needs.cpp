@@ -54,9 +54,25 @@ Bytes measured_for(const Json& info, const Shape& shape) {
   return Bytes{count_in(*found, "memory_bytes")};
 }
 
+// What the engine would copy of the matrices here, by what was measured of each packing.
+uint64_t copied_by(const Json& work, const Speeds& speeds) {
+  const auto weights = work.find("weights");
+  if (weights == work.end() || !weights->is_array()) return 0;
+  double copied = 0;
+  for (const Json& each : *weights) {
+    if (!each.is_object() || !each.contains("type") || !each["type"].is_string()) continue;
+    const auto rate = speeds.types.find(each["type"].get_ref<const std::string&>());
+    // of experts all are copied, not only those that one token asks
+    const uint64_t bytes = std::max(count_in(each, "decode_bytes"),
+                                    count_in(work, "experts") > 0 ? count_in(each, "bytes") : 0);
+    if (rate != speeds.types.end()) copied += rate->second.copied * static_cast<double>(bytes);
+  }
+  return static_cast<uint64_t>(std::min(copied, static_cast<double>(kSaneMax)));
+}
+
 }  // namespace
 
-std::optional<Estimate> estimate(const Model& model, const Shape& shape) {
+std::optional<Estimate> estimate(const Model& model, const Shape& shape, const Speeds* speeds) {
   const Json& info = model.info;
   const auto work = info.find("work");
   const uint64_t layers = count_in(info, "layers");
@@ -76,6 +92,8 @@ std::optional<Estimate> estimate(const Model& model, const Shape& shape) {
   const bool ran = dry != info.end() && dry->is_object();
   if (const uint64_t copied = ran ? count_in(*dry, "copied_bytes") : 0; copied > 0)
     estimate.weights = std::max(model.size, Bytes{count_in(*work, "looked_up_bytes") + copied});
+  else if (!ran && speeds)
+    estimate.weights = model.size + Bytes{copied_by(*work, *speeds)};
   // a model that only looks keeps nothing for later
   uint64_t state = 0;
   if (!embeds) {
@@ -99,11 +117,11 @@ std::optional<Estimate> measured(const Model& model, const Shape& shape) {
                   Bytes{count_in(*parts, "compute_bytes")}};
 }
 
-Bytes needs(const Model& model, const Shape& shape) {
+Bytes needs(const Model& model, const Shape& shape, const Speeds* speeds) {
   const Json& info = model.info;
   if (const Bytes measured = measured_for(info, shape); measured.n > 0)
     return std::max(measured, model.size) + kProcess;
-  if (const auto parts = estimate(model, shape)) return Bytes{parts->total().n / 20 * 21};
+  if (const auto parts = estimate(model, shape, speeds)) return Bytes{parts->total().n / 20 * 21};
 
   const uint64_t layers = count_in(info, "layers");
   const uint64_t width = count_in(info, "embedding_length");

@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/units.h"
 #include "inventory/models.h"
+#include "inventory/speed.h"
 
 namespace lares::inventory {
 
@@ -25,7 +26,9 @@ struct Shape {
 };
 inline constexpr Bytes kProcess = MiB(48);  // a worker's own code, stacks and buffers
 
-Bytes needs(const Model& model, const Shape& shape);
+// `speeds`: of this machine, where they are known; they tell what the engine copies of a model that
+// nobody has loaded yet.
+Bytes needs(const Model& model, const Shape& shape, const Speeds* speeds = nullptr);
 
 // The same in its parts, as far as they are known.
 struct Estimate {
@@ -36,7 +39,8 @@ struct Estimate {
 };
 // From what the file says of itself; kProcess alone of it is measured. None when it says too
 // little.
-std::optional<Estimate> estimate(const Model& model, const Shape& shape);
+std::optional<Estimate> estimate(const Model& model, const Shape& shape,
+                                 const Speeds* speeds = nullptr);
 // What a worker told of its parts when it loaded the model with these options; none before.
 std::optional<Estimate> measured(const Model& model, const Shape& shape);
 

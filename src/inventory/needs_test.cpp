@@ -103,6 +103,25 @@ TEST(Needs, ThePartsThatWereMeasuredAreTold) {
   EXPECT_FALSE(measured(small(info), {.context = 2048})) << "with other options";
 }
 
+TEST(Needs, WhatTheEngineCopiesIsCounted) {
+  Json info = worked();
+  info["work"]["weights"] = {{{"type", "Q4_K"}, {"bytes", MiB(90).n}, {"decode_bytes", MiB(80).n}}};
+  info["work"]["looked_up_bytes"] = MiB(20).n;
+  const auto speeds = Speeds::from(
+      {{"threads", 2u},
+       {"types",
+        {{"Q4_K",
+          {{"decode_bytes_per_s", 1e9}, {"prefill_values_per_s", 1e9}, {"copied", 1.5}}}}}});
+  ASSERT_TRUE(speeds);
+  EXPECT_EQ(estimate(small(info), {})->weights, MiB(100));
+  EXPECT_EQ(estimate(small(info), {}, &*speeds)->weights, MiB(100 + 120));
+  // a dry run of the file knows better
+  info["dry_run"] = {{"copied_bytes", MiB(110).n}};
+  EXPECT_EQ(estimate(small(info), {}, &*speeds)->weights, MiB(20 + 110));
+  info["dry_run"] = {{"copied_bytes", 0u}};
+  EXPECT_EQ(estimate(small(info), {}, &*speeds)->weights, MiB(100));
+}
+
 TEST(Needs, AbsurdWorkMakesAnAbsurdSizeNotASmallOne) {
   for (const char* field : {"state_bytes_per_token", "feed_forward"}) {
     Json info = worked();

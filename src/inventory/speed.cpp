@@ -28,7 +28,8 @@ double number(const Json& object, const char* name) {
 
 Speeds::Rate rate_from(const Json& object) {
   if (!object.is_object()) return {};
-  return {number(object, "decode_bytes_per_s"), number(object, "prefill_values_per_s")};
+  return {number(object, "decode_bytes_per_s"), number(object, "prefill_values_per_s"),
+          std::min(number(object, "copied"), 8.0)};
 }
 
 // The measured rate of a packing; of one that was not measured, the slowest.
@@ -37,7 +38,7 @@ Speeds::Rate rate_for(const Speeds& speeds, std::string_view type) {
                                                   found->second.decode_bytes_per_s > 0 &&
                                                   found->second.prefill_values_per_s > 0)
     return found->second;
-  Speeds::Rate slowest{HUGE_VAL, HUGE_VAL};
+  Speeds::Rate slowest{HUGE_VAL, HUGE_VAL, 0};
   for (const auto& [name, rate] : speeds.types) {
     if (rate.decode_bytes_per_s > 0)
       slowest.decode_bytes_per_s = std::min(slowest.decode_bytes_per_s, rate.decode_bytes_per_s);

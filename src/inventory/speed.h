@@ -22,6 +22,7 @@ struct Speeds {
   struct Rate {
     double decode_bytes_per_s = 0;
     double prefill_values_per_s = 0;
+    double copied = 0;  // bytes that the engine makes beside each of the file's; 0: it uses those
   };
   unsigned threads = 0;
   double node_s = 0;             // one step of the graph, of one token

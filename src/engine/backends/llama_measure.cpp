@@ -41,6 +41,7 @@ std::vector<char> packed_matrix(ggml_type type) {
 struct Rates {
   double decode_bytes_per_s = 0;
   double prefill_values_per_s = 0;
+  double copied = 0;  // bytes for each of the file's, where the layout is one of the backend's own
 };
 
 Rates rates_of(Trial& trial, ggml_type type) {
@@ -62,8 +63,12 @@ Rates rates_of(Trial& trial, ggml_type type) {
   for (ggml_tensor* const matrix : weights)
     ggml_backend_tensor_set(matrix, packed.data(), 0, packed.size());
 
-  // One token through all of them, each fed by the one before, as layers are.
   Rates rates;
+  if (!ggml_backend_buft_is_host(layout))
+    rates.copied = static_cast<double>(ggml_backend_buft_get_alloc_size(layout, weights[0])) /
+                   static_cast<double>(packed.size());
+
+  // One token through all of them, each fed by the one before, as layers are.
   const std::vector<float> input = random_values(static_cast<size_t>(kInner * kPrompt), 2);
   const auto seconds_for = [&](size_t matrices, int64_t columns, std::chrono::milliseconds limit) {
     const Context context = make_context(matrices * 2 + 8);
@@ -178,7 +183,8 @@ Result<Json> measure(const std::string& file, unsigned threads) {
     const Rates rates = rates_of(trial, type);
     std::string name = ggml_type_name(type);
     for (char& c : name) c = static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
-    types[name] = {{"decode_bytes_per_s", rates.decode_bytes_per_s},
+    types[name] = {{"copied", rates.copied},
+                   {"decode_bytes_per_s", rates.decode_bytes_per_s},
                    {"prefill_values_per_s", rates.prefill_values_per_s}};
   }
   const Rates attention = attention_rates(trial);

@@ -12,8 +12,9 @@ namespace lares::engine::llama {
 //  node_us      one small step of the graph (a norm, a sum) with its threads met again,
 //  step_values_per_s   what such steps do to a prompt's values, which are many
 //  logit_ns     one value of the vocabulary, looked at for choosing a token,
-//  types: {"Q4_K": {decode_bytes_per_s, prefill_values_per_s}},   values times tokens, each a
-//                                                                  multiplication and an addition
+//  types: {"Q4_K": {decode_bytes_per_s, prefill_values_per_s, copied}}
+//      prefill: values times tokens, each a multiplication and an addition
+//      copied: bytes for each of the file's that a loader makes beside the mapped file; 0: none
 //  attention: {decode_bytes_per_s, prefill_values_per_s}}
 // Takes some seconds. Unsupported as the probe.
 Result<Json> measure(const std::string& file, unsigned threads);
