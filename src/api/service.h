@@ -97,6 +97,8 @@ class Service {
   //   models.add  {file, name?}      the new one (inspected in a worker first)
   //   models.rm   {name}             {}
   //   models.find {}                 [{program, name, file, size_bytes}]
+  //   catalogue {query, measure}    [{id, title, ..., fits, predicted, recommended, why}]
+  //   plan {name}                    {model, needs_bytes, fits, would_evict, predicted, measured}
   //   ps {}                          [{model, state, memory_bytes, requests, ...}]
   //   why {id?}                      a receipt, or the newest
   //   receipts {limit}               the newest receipts, newest first

@@ -134,9 +134,67 @@ Json our_model() {
        {"info",
         typed("object",
               "what the file says of itself: architecture, context_train, quantization, ...")},
+       {"template",
+        or_null(object({{"sha256", text()},
+                        {"known", or_null(text("what it is known as; null: unknown, read it"))},
+                        {"text", text("only where one model is shown; \"\" when it is very long")}},
+                       {"text"}))},
        {"state", one_of({"absent", "starting", "loading", "ready", "stopping", "quarantined"})},
        {"added_unix", whole("Unix seconds")}},
       {"file"});
+}
+
+Json rates() {
+  return {{"tokens_per_s", or_null(number("of an answer"))},
+          {"prompt_tokens_per_s", or_null(number("of a prompt of 512 tokens"))}};
+}
+
+// What was measured of a model here; what nothing was measured of is null.
+Json measured() {
+  Json fields = rates();
+  fields["memory_bytes"] = or_null(whole("when it was loaded with the options in force"));
+  fields["answers"] = whole("that were looked at");
+  return object(fields);
+}
+
+Json plan() {
+  Json predicted = rates();
+  predicted["memory_bytes"] = or_null(whole());
+  return object({{"model", text()},
+                 {"weights_bytes", whole()},
+                 {"state_bytes", whole("keys and values of all conversations")},
+                 {"compute_bytes", whole("buffers of one step")},
+                 {"needs_bytes", whole("what is reserved before it is loaded")},
+                 {"fits", yes_or_no("within the budget, whatever else is in memory")},
+                 {"budget_bytes", whole("of memory, for all models")},
+                 {"in_memory", yes_or_no()},
+                 {"room_now", yes_or_no("when those that would leave have left")},
+                 {"would_evict", list_of(text("a model that would leave"))},
+                 {"predicted", or_null(object(predicted))},
+                 {"measured", or_null(measured())}});
+}
+
+Json catalogue_entry() {
+  return object({{"id", text()},
+                 {"title", text()},
+                 {"family", text()},
+                 {"parameters", whole("as its name has it")},
+                 {"quantization", text()},
+                 {"source", text("for a pull: hf:OWNER/REPOSITORY:FILE")},
+                 {"size_bytes", whole("of the file")},
+                 {"size_exact", yes_or_no("false: given with two or three digits")},
+                 {"sha256", or_null(text("of the file; null until a pull has learned it"))},
+                 {"licence", text()},
+                 {"thinks", yes_or_no("writes down its thoughts before each answer")},
+                 {"read_at", text("the address where repository and file were read")},
+                 {"context", or_null(whole("tokens that it was trained on"))},
+                 {"needs_bytes", whole("in memory, predicted")},
+                 {"fits", yes_or_no("within the budget")},
+                 {"predicted", or_null(object(rates()))},
+                 {"measured", or_null(measured())},
+                 {"have", yes_or_no("it is here already")},
+                 {"recommended", yes_or_no("the one for this machine; the first, if any")},
+                 {"why", text()}});
 }
 
 Json receipt() {
@@ -311,6 +369,8 @@ Json shapes() {
                                       {"name", text()},
                                       {"file", text()},
                                       {"size_bytes", whole()}}))},
+      {"Plan", plan()},
+      {"Catalogue", list_of(catalogue_entry())},
       {"InMemory", list_of(in_memory())},
       {"Receipt", receipt()},
       {"Receipts", list_of(shape("Receipt"))},

@@ -550,33 +550,53 @@ void Core::preload() {
     log_.warn("the default model was not loaded in advance", {{"why", coming.error().message}});
 }
 
+namespace {
+
+// Looking into a file forgets nothing of what loading it has shown.
+Json with_what_was_measured(const inventory::Models& models, const ModelId& id, Json info) {
+  for (const inventory::Model& model : models.all()) {
+    if (model.id != id) continue;
+    for (const char* own : {"measured", "memory"}) {
+      if (model.info.contains(own)) info[own] = model.info[own];
+    }
+  }
+  return info;
+}
+
+}  // namespace
+
 // Files that were put into the folder by hand are known by their names only. One after another they
 // are read, each in a worker that is thrown away.
 void Core::look_inside() {
   if (stopping_) return;
   for (const inventory::Model& model : models_.all()) {
-    if (!model.info.empty() || looked_inside_.contains(model.id)) continue;
+    // one that was looked at by an earlier version told less
+    const auto& engine = residents_.engine();
+    const bool reads = engine && *engine && (**engine).hands_model;
+    const bool known = !model.info.empty() && (!reads || model.info.contains("work"));
+    if (known || looked_inside_.contains(model.id)) continue;
     if (residents_.seen(model.id).state != Residents::State::Absent)
       continue;  // it tells by itself
     looked_inside_.insert(model.id);
     auto file = inventory::Models::open_file(model);
     if (!file) continue;  // whoever asks for it will hear
-    residents_.inspect(*std::move(file), model.id, model.use,
-                       [this, id = model.id](const Result<Json>& info) {
-                         if (!info && info.error().code == Code::Busy) {
-                           looked_inside_.erase(id);
-                           loop_.after(kLookAfter, [this] { look_inside(); });
-                           return;
-                         }
-                         if (!info) {
-                           log_.warn("a model's file cannot be used",
-                                     {{"model", id}, {"why", info.error().message}});
-                         } else if (auto kept = models_.set_info(id, *info); !kept) {
-                           log_.warn("what a model says of itself could not be kept",
-                                     {{"model", id}, {"why", kept.error().message}});
-                         }
-                         look_inside();
-                       });
+    residents_.inspect(
+        *std::move(file), model.id, model.use, [this, id = model.id](const Result<Json>& info) {
+          if (!info && info.error().code == Code::Busy) {
+            looked_inside_.erase(id);
+            loop_.after(kLookAfter, [this] { look_inside(); });
+            return;
+          }
+          if (!info) {
+            log_.warn("a model's file cannot be used",
+                      {{"model", id}, {"why", info.error().message}});
+          } else if (auto kept = models_.set_info(id, with_what_was_measured(models_, id, *info));
+                     !kept) {
+            log_.warn("what a model says of itself could not be kept",
+                      {{"model", id}, {"why", kept.error().message}});
+          }
+          look_inside();
+        });
     return;
   }
 }

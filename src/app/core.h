@@ -23,7 +23,9 @@
 
 #include "api/service.h"
 #include "app/background.h"
+#include "app/machine.h"
 #include "app/residents.h"
+#include "inventory/speed.h"
 #include "route/receipts.h"
 #include "sched/queue.h"
 
@@ -68,7 +70,10 @@ class Core final : public api::Service, Residents::Owner {
     std::filesystem::path person;   // the person's home folder, for models.find
     std::string embedder;  // the command that fetches the default embedder; "" where there is none
     std::function<Json(const DoctorFacts&)> doctor;  // blocking; on the background thread
-    std::function<void()> stop;                      // the daemon is asked to end
+    // How fast this machine computes with that engine (app/machine); blocking, on the background
+    // thread. Empty where nothing can be measured.
+    std::function<Result<Json>(const EngineChoice&, Measure)> speeds{};
+    std::function<void()> stop;  // the daemon is asked to end
   };
 
   // The references must outlive it; `slow` is where blocking questions are answered.
@@ -143,6 +148,15 @@ class Core final : public api::Service, Residents::Owner {
   void status(const Json& arguments, const api::Reply& reply);
   void config(const Json& arguments, const api::Reply& reply);
   void stop(const Json& arguments, const api::Reply& reply);
+
+  // app/plans.cpp
+  void catalogue(const Json& arguments, const api::Reply& reply);
+  void plan(const Json& arguments, const api::Reply& reply);
+  void with_speeds(Measure measure, std::function<void()> then);
+  Json plan_of(const inventory::Model& model) const;
+  struct Answered;  // what a model's answers here have measured
+  Answered answered(const ModelId& model) const;
+
   void in_background(std::function<Result<Json>()> work, const api::Reply& reply);
   Json shown(const inventory::Model& model) const;
   size_t computing(const ModelId& model) const;
@@ -169,6 +183,7 @@ class Core final : public api::Service, Residents::Owner {
   std::set<ModelId> looked_inside_;  // whether or not it told something
   bool pump_scheduled_ = false;
   bool stopping_ = false;
+  std::optional<inventory::Speeds> speeds_;  // once they were asked for
   const SteadyTime begun_;
 };
 

@@ -22,6 +22,7 @@
 #include "app/core.h"
 #include "app/doctor.h"
 #include "app/home.h"
+#include "app/machine.h"
 #include "app/settings.h"
 #include "app/variants.h"
 #include "base/text.h"
@@ -359,6 +360,11 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
   if (const std::string fetch = fetcher(parts); !fetch.empty())
     surroundings.embedder = cat(fetch, " models embedder");
   surroundings.doctor = [&](const DoctorFacts& facts) { return examine(facts, home, parts); };
+  if (!arguments.fake) {
+    surroundings.speeds = [&](const EngineChoice& engine, Measure measure) {
+      return machine_speeds(parts, home, engine.variant, settings.models_threads, measure, log);
+    };
+  }
   surroundings.stop = [&] { stop(); };
 
   const auto spawn = [&](host::WorkerSpec spec, host::Worker::OnEvent on_event) {

@@ -4,6 +4,7 @@
 
 #include "app/core.h"
 #include "base/text.h"
+#include "inventory/templates.h"
 
 namespace lares::app {
 namespace {
@@ -15,6 +16,14 @@ std::string text_in(const Json& arguments, const char* name) {
 
 std::string_view use_name(inventory::Use use) {
   return use == inventory::Use::Chat ? "chat" : "embedding";
+}
+
+// What its chat template is known as; null for a model without one.
+Json template_of(const Json& info) {
+  const std::string digest = text_in(info, "template_sha256");
+  if (digest.empty()) return nullptr;
+  const std::string_view known = inventory::known_template(digest);
+  return {{"sha256", digest}, {"known", known.empty() ? Json() : Json(known)}};
 }
 
 }  // namespace
@@ -30,6 +39,8 @@ Core::Answer Core::answer_named(std::string_view question) {
       Row{"models.add", &Core::models_add},
       Row{"models.rm", &Core::models_rm},
       Row{"models.find", &Core::models_find},
+      Row{"catalogue", &Core::catalogue},
+      Row{"plan", &Core::plan},
       Row{"ps", &Core::ps},
       Row{"why", &Core::why},
       Row{"receipts", &Core::receipts},
@@ -74,7 +85,8 @@ Json Core::shown(const inventory::Model& model) const {
   const Residents::Seen seen = residents_.seen(model.id);
   const auto standard = default_model(model.use);
   Json info = model.info;
-  info.erase("measured");
+  // the parts that other answers show in words
+  for (const char* own : {"measured", "memory", "work", "dry_run", "template"}) info.erase(own);
   return {{"id", model.id},
           {"use", use_name(model.use)},
           {"default", standard && (*standard)->id == model.id},
@@ -83,6 +95,7 @@ Json Core::shown(const inventory::Model& model) const {
           {"file", model.file.string()},
           {"ours", model.ours},
           {"info", std::move(info)},
+          {"template", template_of(model.info)},
           {"state", seen.quarantine.empty() ? name(seen.state) : "quarantined"},
           {"added_unix", model.added_unix}};
 }
@@ -96,7 +109,10 @@ void Core::models_list(const Json&, const api::Reply& reply) {
 void Core::models_show(const Json& arguments, const api::Reply& reply) {
   const auto model = models_.find(text_in(arguments, "name"));
   if (!model) return reply(model.error());
-  reply(shown(**model));
+  Json answer = shown(**model);
+  if (answer["template"].is_object())
+    answer["template"]["text"] = text_in((*model)->info, "template");
+  reply(std::move(answer));
 }
 
 void Core::models_add(const Json& arguments, const api::Reply& reply) {

@@ -236,6 +236,11 @@ void Residents::on_loaded(const ModelId& model, Resident& resident, wire::Loaded
     return end(model, {Code::Corrupt, "the worker loaded a model that it was not asked for"});
   const Bytes measured{std::min<uint64_t>(loaded.memory_bytes, GiB(1u << 20).n)};
   const Bytes bytes = std::max(measured, resident.file_size) + inventory::kProcess;
+  // what a dry run said when the file was looked into stays known
+  for (const inventory::Model& known : models_.all()) {
+    if (known.id == model && loaded.info.is_object() && known.info.contains("dry_run"))
+      loaded.info["dry_run"] = known.info["dry_run"];
+  }
   if (dump(loaded.info).size() > kInfoMax || !loaded.info.is_object()) {
     log_.warn("a model says too much of itself; it was not kept", {{"model", model}});
   } else if (auto kept = models_.set_info(

@@ -17,10 +17,6 @@ namespace fs = std::filesystem;
 
 constexpr int kFormat = 2;
 
-fs::path variant_file(const Programs& programs, const std::string& name) {
-  return programs.variants / cat("libggml-cpu-", name, ".so");
-}
-
 std::string microcode() {
   std::ifstream in("/proc/cpuinfo");
   std::string line;
@@ -30,23 +26,16 @@ std::string microcode() {
   return "";
 }
 
-// Changes when a file is replaced.
-std::string stamp(const fs::path& file) {
-  struct stat info{};
-  if (::stat(file.c_str(), &info) != 0) return "absent";
-  return cat(info.st_size, "-", info.st_mtim.tv_sec, ".", info.st_mtim.tv_nsec);
-}
-
 // Everything that the outcome depends on.
 Json key_of(const Programs& programs, const inventory::Cpu& cpu,
             const std::vector<std::string>& built) {
   Json files = Json::object();
-  for (const std::string& name : built) files[name] = stamp(variant_file(programs, name));
+  for (const std::string& name : built) files[name] = file_stamp(variant_file(programs, name));
   return {{"format", kFormat},
           {"cpu", cpu.model},
           {"microcode", microcode()},
           {"flags", cpu.flags},
-          {"worker", stamp(programs.worker)},
+          {"worker", file_stamp(programs.worker)},
           {"files", files}};
 }
 
@@ -119,6 +108,16 @@ Result<Variants> chosen(Variants variants, const std::string& only) {
 }
 
 }  // namespace
+
+fs::path variant_file(const Programs& programs, const std::string& name) {
+  return programs.variants / cat("libggml-cpu-", name, ".so");
+}
+
+std::string file_stamp(const fs::path& file) {
+  struct stat info{};
+  if (::stat(file.c_str(), &info) != 0) return "absent";
+  return cat(info.st_size, "-", info.st_mtim.tv_sec, ".", info.st_mtim.tv_nsec);
+}
 
 NextProbe next_probe(const std::vector<Probed>& so_far, milliseconds spent) {
   const auto right =

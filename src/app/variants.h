@@ -53,6 +53,11 @@ NextProbe next_probe(const std::vector<Probed>& so_far, milliseconds spent);
 Result<Variants> choose_variant(const Programs& programs, const Home& home, const std::string& only,
                                 Log& log);
 
+// Where a CPU variant's code lies.
+std::filesystem::path variant_file(const Programs& programs, const std::string& name);
+// Changes when a file is replaced; "absent" for none.
+std::string file_stamp(const std::filesystem::path& file);
+
 // How to start workers of the real engine with that choice.
 EngineChoice engine_choice(const Programs& programs, const Variants& variants);
 

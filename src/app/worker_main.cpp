@@ -3,11 +3,13 @@
 //   lares-worker --engine=llama --variant=FILE --name=NAME     answers on the control descriptor
 //   lares-worker --engine=fake [its options, engine/backends/fake.cpp] [--crime=...]
 //   lares-worker --probe=FILE        tries a CPU backend in this process; one line of JSON
+//   lares-worker --measure=FILE [--threads=N]   how fast it computes here; one line of JSON
 //   lares-worker --escape-probes     tries to leave its own sandbox; one line of JSON
 //
 // There is no option that leaves the sandbox out.
 #include <fcntl.h>
 
+#include <charconv>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -63,6 +65,24 @@ int probe(const Backend& backend, const std::string& file) {
   return 0;
 }
 
+int measure(const Backend& backend, const std::string& file, const std::string& threads) {
+  if (!backend.measure) {
+    return complain(
+        {Code::Unsupported, cat("the engine '", backend.name, "' has nothing to measure")},
+        kExitUsage);
+  }
+  unsigned count = 0;
+  const auto [end, wrong] = std::from_chars(threads.data(), threads.data() + threads.size(), count);
+  if (!threads.empty() && (wrong != std::errc() || *end != '\0' || count > 256)) {
+    return complain({Code::Invalid, cat("--threads='", threads, "' is no number from 0 to 256")},
+                    kExitUsage);
+  }
+  auto found = backend.measure(file, count);
+  if (!found) return complain(found.error(), 1);
+  std::printf("%s\n", dump(*found).c_str());
+  return 0;
+}
+
 int try_to_escape() {
   auto entered = host::enter_sandbox();
   if (!entered) return complain(entered.error(), row(entered.error().code).exit_status);
@@ -111,7 +131,7 @@ int main(int argc, char** argv) {
   if (!options) return complain(options.error(), kExitUsage);
   if (options->contains("escape-probes")) return try_to_escape();
 
-  const bool probing = options->contains("probe");
+  const bool probing = options->contains("probe") || options->contains("measure");
   std::string name = take(*options, "engine");
   if (name.empty() && probing) name = "llama";
   const auto* const backend = Registered<Backend>::find(name);
@@ -122,6 +142,10 @@ int main(int argc, char** argv) {
     for (const auto& each : known) list += cat(list.empty() ? "" : ", ", each);
     return complain({Code::Invalid, cat("--engine='", name, "' is not built in; there is ", list)},
                     kExitUsage);
+  }
+  if (options->contains("measure")) {
+    const std::string file = take(*options, "measure");
+    return measure(*backend, file, take(*options, "threads"));
   }
   if (probing) return probe(*backend, take(*options, "probe"));
   return work(*backend, *std::move(options));

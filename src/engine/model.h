@@ -211,6 +211,9 @@ struct Backend {
   Result<std::unique_ptr<Model>> (*load)(const LoadOrder& order, Pulse& pulse);
   // `--probe=FILE`: tries a CPU backend in this process, which may die of it; one line of JSON.
   Result<Json> (*probe)(const std::string& file) = nullptr;
+  // `--measure=FILE [--threads=N]`: how fast it computes here with so many threads (0: as many as
+  // cores); one line of JSON.
+  Result<Json> (*measure)(const std::string& file, unsigned threads) = nullptr;
 };
 
 }  // namespace lares::engine

@@ -2,6 +2,7 @@
 // and files that are none. Models are looked for in LARES_TEST_MODELS, else in the person's own
 // folder; what is absent is skipped, and says so.
 #include <fcntl.h>
+#include <ggml.h>
 #include <gtest/gtest.h>
 
 #include <bit>
@@ -10,6 +11,7 @@
 #include <fstream>
 #include <random>
 
+#include "engine/gguf.h"
 #include "engine/testing/child.h"
 #include "engine/testing/contract.h"
 
@@ -69,6 +71,21 @@ Result<std::unique_ptr<Model>> load(const std::vector<std::string>& with, const 
   order.file = opened.get();
   order.inspect_only = inspect_only;
   return Registered<Backend>::find("llama")->load(order, pulse);
+}
+
+// The reader of heads has a table of its own of how weights are packed.
+TEST(Packings, AreAsTheEngineHasThem) {
+  size_t known = 0;
+  for (uint32_t type = 0; type < GGML_TYPE_COUNT + 8; type++) {
+    const gguf::Packing* const packed = gguf::packing(type);
+    const bool exists = type < GGML_TYPE_COUNT && ggml_type_size(static_cast<ggml_type>(type)) > 0;
+    ASSERT_EQ(packed != nullptr, exists) << type;
+    if (!packed) continue;
+    EXPECT_EQ(packed->values, ggml_blck_size(static_cast<ggml_type>(type))) << packed->name;
+    EXPECT_EQ(packed->bytes, ggml_type_size(static_cast<ggml_type>(type))) << packed->name;
+    known++;
+  }
+  EXPECT_GT(known, 30u);
 }
 
 const std::vector<std::string> kSmolLm = {"smollm2", "135m"};

@@ -34,6 +34,11 @@ def key(name, kind, value):
     return struct.pack("<Q", len(name)) + name + struct.pack("<I", kind) + value
 
 
+def tensor(name, offset):
+    """What the head says of a tensor: 32 numbers of four bytes each."""
+    return struct.pack("<Q", len(name)) + name + struct.pack("<IQIQ", 1, 32, 0, offset)
+
+
 UINT32, STRING, ARRAY = 4, 8, 9
 
 # What it is, its bytes, and words that the answer must have.
@@ -66,11 +71,19 @@ BROKEN = (
     ("2^31 tensors and one key", header(keys=1, tensors=1 << 31), ["2147483648 tensors"]),
     ("2^31 tensors", header(tensors=1 << 31), ["2147483648 tensors"]),
     ("version 99", header(version=99), ["version 99"]),
-    ("a key of 2^60 bytes", header(keys=1) + struct.pack("<Q", 1 << 60) + bytes(100), ["cannot be used"]),
+    ("a key of 2^60 bytes", header(keys=1) + struct.pack("<Q", 1 << 60) + bytes(100),
+     ["cannot be used", "1152921504606846976 bytes"]),
     ("an array of 2^40", header(keys=1) + key(b"a.b", ARRAY, struct.pack("<IQ", STRING, 1 << 40)) + bytes(100),
-     ["cannot be used"]),
-    ("a key of no known type", header(keys=1) + key(b"a.b", 99, bytes(100)), ["cannot be used"]),
-    ("no architecture", header(keys=1) + key(b"a.b", UINT32, bytes(4)) + bytes(64), ["cannot be used"]),
+     ["cannot be used", "'a.b' is an array of 1099511627776"]),
+    ("a key of no known type", header(keys=1) + key(b"a.b", 99, bytes(100)), ["cannot be used", "type 99"]),
+    ("no architecture", header(keys=1) + key(b"a.b", UINT32, bytes(4)) + bytes(64),
+     ["cannot be used", "general.architecture"]),
+    ("two tensors in the same bytes", header(tensors=2, keys=1)
+     + key(b"general.architecture", STRING, struct.pack("<Q", 5) + b"llama")
+     + tensor(b"a", 0) + tensor(b"b", 0) + bytes(512), ["'a' and 'b' lie in the same bytes"]),
+    ("a tensor beyond the end", header(tensors=1, keys=1)
+     + key(b"general.architecture", STRING, struct.pack("<Q", 5) + b"llama")
+     + tensor(b"a", 1 << 20) + bytes(512), ["'a' ends at byte", "cut short"]),
     # as long as it is because what follows, the weights, begins at a multiple of 32
     ("an unknown architecture", header(keys=2) + key(b"general.architecture", STRING, struct.pack("<Q", 6) + b"enigma")
      + key(b"a", STRING, struct.pack("<Q", 5) + b"aaaaa") + bytes(64), ["cannot be used", "enigma"]),
@@ -226,7 +239,7 @@ class Damaged(WithModel):
         self.assertEqual(self.lares("models", "add", str(copy))[0], 0)
         os.truncate(copy, copy.stat().st_size // 2)
         for _ in range(4):
-            self.assert_error("was-whole", 500, "corrupt", ["not within the file bounds"])
+            self.assert_error("was-whole", 500, "corrupt", ["ends at byte", f"the file has {copy.stat().st_size} bytes", "cut short"])
         os.truncate(copy, 0)
         self.assert_error("was-whole", 400, None, ["an empty file"])
         copy.write_bytes(b"<html>")

@@ -339,26 +339,40 @@ TEST(Completion, KnowsEveryVerbForEveryShell) {
   EXPECT_FALSE(completion_script("csh", verbs));
 }
 
-TEST(FirstAnswer, NamesAModelThatFitsTheMachine) {
+TEST(FirstAnswer, NamesTheModelThatTheCatalogueRecommends) {
   const Bytes tiny{MiB(94)};
-  EXPECT_EQ(better_model(GiB(16), 80, tiny)->name, "Qwen2.5-1.5B-Instruct Q4_K_M")
-      << "3B would write 4 tokens/s";
-  EXPECT_EQ(better_model(GiB(16), 2000, tiny)->name, "Qwen2.5-7B-Instruct Q4_K_M");
-  EXPECT_EQ(better_model(GiB(4), 2000, tiny)->name, "Qwen2.5-1.5B-Instruct Q4_K_M");
-  EXPECT_EQ(better_model(GiB(2), 0, tiny)->name, "Qwen2.5-0.5B-Instruct Q4_K_M");
-  EXPECT_FALSE(better_model(GiB(1), 200, tiny));
-  EXPECT_FALSE(better_model(GiB(16), 4, tiny)) << "slower than people read";
-  const std::string line = first_answer_line("smollm2-135m-instruct", tiny, 100, GiB(4));
+  Json entry = {{"id", "big"},
+                {"title", "Big 8B"},
+                {"quantization", "Q4_K_M"},
+                {"size_bytes", 5'000'000'000u},
+                {"predicted", {{"tokens_per_s", 7.25}}},
+                {"recommended", true},
+                {"have", false}};
+  const Json better = better_model(Json::array({entry, entry}), tiny);
+  ASSERT_EQ(better, entry);
+  const std::string line = first_answer_line("smollm2-135m-instruct", tiny, better);
   EXPECT_EQ(std::count(line.begin(), line.end(), '\n'), 0);
   EXPECT_NE(line.find("often wrong"), std::string::npos) << line;
-  EXPECT_NE(line.find("lares models add FILE"), std::string::npos) << line;
-  EXPECT_NE(line.find("tokens/s"), std::string::npos) << line;
-  EXPECT_EQ(first_answer_line("x", tiny, 0, GiB(4)).find("tokens/s"), std::string::npos)
+  EXPECT_NE(line.find("Big 8B Q4_K_M (4.7 GiB, about 7.2 tokens/s here)"), std::string::npos)
+      << line;
+  EXPECT_NE(line.find("lares models search"), std::string::npos) << line;
+  entry["predicted"] = nullptr;
+  EXPECT_EQ(first_answer_line("x", tiny, entry).find("tokens/s"), std::string::npos)
       << "not measured, not said";
 }
 
-TEST(FirstAnswer, OfALoadedMachineRecommendsNothingAndNamesNoSpeed) {
-  EXPECT_EQ(first_answer_line("smollm2-135m-instruct", MiB(94), 4, GiB(16)),
+TEST(FirstAnswer, NamesNoneThatIsHereOrThatSuitsNoBetter) {
+  Json entry = {{"recommended", true}, {"have", true}, {"size_bytes", 5'000'000'000u}};
+  EXPECT_TRUE(better_model(Json::array({entry}), MiB(94)).is_null());
+  entry["have"] = false;
+  EXPECT_FALSE(better_model(Json::array({entry}), MiB(94)).is_null());
+  entry["size_bytes"] = 50'000'000u;
+  EXPECT_TRUE(better_model(Json::array({entry}), MiB(94)).is_null());
+  entry = {{"recommended", false}, {"have", false}, {"size_bytes", 5'000'000'000u}};
+  EXPECT_TRUE(better_model(Json::array({entry}), MiB(94)).is_null());
+  EXPECT_TRUE(better_model(Json::array(), MiB(94)).is_null());
+  EXPECT_TRUE(better_model(Json("nonsense"), MiB(94)).is_null());
+  EXPECT_EQ(first_answer_line("smollm2-135m-instruct", MiB(94), nullptr),
             "This was smollm2-135m-instruct (94 MiB), a very small model: its sums and its "
             "languages other than English are often wrong.");
 }

@@ -1,22 +1,58 @@
 // lares models show: all that is known of one model.
+#include "app/cli/plain_text.h"
 #include "app/cli/show.h"
 #include "base/text.h"
 
 namespace lares::app {
 namespace {
 
-constexpr Option kOptions[] = {kJson};
+constexpr Option kOptions[] = {
+    kJson,
+    {"--template", '\0', "", "its chat template: what the model reads of a chat"},
+};
 constexpr Word kWords[] = {
     {"NAME", "a model, by its name or the beginning of it", Word::Count::One, "model"}};
 constexpr Example kExamples[] = {
     {"lares models show smollm2",
      "Shows what its file says of itself, and what it needs in memory."},
+    {"lares models show smollm2 --template", "Shows the template that its chats go through."},
 };
+
+std::string template_words(const Json& model) {
+  const Json& chat = member_of(model, "template");
+  if (!chat.is_object()) return "";
+  const std::string known = text_of(chat, "known");
+  return known.empty()
+             ? "unknown, read it: lares models show " + text_of(model, "id") + " --template"
+             : cat("known: ", known);
+}
+
+// The template itself to standard output, what is known of it beside.
+Result<int> show_template(Context& context, const Json& model) {
+  const Json& chat = member_of(model, "template");
+  const std::string id = text_of(model, "id");
+  if (!chat.is_object())
+    return Error{Code::NotFound, cat("model '", id,
+                                     "' has no chat template: it is not made for chats, "
+                                     "or its file was not read yet")};
+  const std::string known = text_of(chat, "known");
+  context.screen.say(
+      plain(cat("lares: template ", text_of(chat, "sha256"), ", ",
+                known.empty() ? "unknown: nobody vouches for it" : cat("known: ", known), "\n")));
+  const std::string text = text_of(chat, "text");
+  if (text.empty())
+    return Error{Code::Unsupported, cat("the template of '", id,
+                                        "' is too long to be kept; a tool for "
+                                        "GGUF files shows its key tokenizer.chat_template")};
+  TRY(context.screen.out(plain(text) + (text.ends_with('\n') ? "" : "\n")));
+  return 0;
+}
 
 Result<int> run(Context& context, const Arguments& arguments) {
   TRY_AS(const Json model, ask(context.daemon, "GET",
                                cat("/lares/v1/models/", path_escaped(arguments.words().front()))));
   if (arguments.has("--json")) return print_json(context, model);
+  if (arguments.has("--template")) return show_template(context, model);
   const Json& info = member_of(model, "info");
   const auto number = [&](std::string_view name, std::string_view unit) {
     const uint64_t n = count_of(info, name);
@@ -41,7 +77,9 @@ Result<int> run(Context& context, const Arguments& arguments) {
   facts.add("vocabulary", number("vocabulary", " tokens"));
   facts.add("vectors of", number("embedding_length", " numbers"));
   facts.add("pooling", text_of(info, "pooling"));
-  facts.add("licence", text_of(info, "licence"));
+  facts.add("template", template_words(model));
+  const std::string link = text_of(info, "licence_link");
+  facts.add("licence", cat(text_of(info, "licence"), link.empty() ? "" : cat(" (", link, ")")));
   TRY(context.screen.out(facts.print()));
   return 0;
 }

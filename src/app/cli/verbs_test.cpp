@@ -222,6 +222,96 @@ TEST_F(VerbsTest, WithoutAHomeOnlyHelpWorks) {
   EXPECT_NE(err().find("HOME is not set"), std::string::npos);
 }
 
+TEST_F(VerbsTest, PlanShowsPredictedBesideMeasured) {
+  const Json plan = {
+      {"model", "m"},
+      {"weights_bytes", 1'000'000'000u},
+      {"state_bytes", 100'000'000u},
+      {"compute_bytes", 50'000'000u},
+      {"needs_bytes", 1'200'000'000u},
+      {"fits", true},
+      {"budget_bytes", 4'294'967'296u},
+      {"in_memory", false},
+      {"room_now", true},
+      {"would_evict", {"other", "third"}},
+      {"predicted",
+       {{"memory_bytes", 1'150'000'000u}, {"tokens_per_s", 12.0}, {"prompt_tokens_per_s", 90.0}}},
+      {"measured",
+       {{"memory_bytes", nullptr},
+        {"tokens_per_s", 11.0},
+        {"prompt_tokens_per_s", nullptr},
+        {"answers", 3}}}};
+  daemon_.will("GET /lares/v1/models/m/plan", plan);
+  EXPECT_EQ(run({"plan", "m"}), 0);
+  EXPECT_NE(out().find("yes, into 4.0 GiB"), std::string::npos) << out();
+  EXPECT_NE(out().find("other, third"), std::string::npos) << out();
+  EXPECT_NE(out().find("about 12 tokens/s, 11 tokens/s measured"), std::string::npos) << out();
+  EXPECT_NE(out().find("about 90 tokens/s\n"), std::string::npos) << out();
+  EXPECT_EQ(run({"plan", "m", "--json"}), 0);
+  EXPECT_EQ(run({"plan"}), 2);
+}
+
+TEST_F(VerbsTest, PlanSaysWhatIsTooLarge) {
+  daemon_.will("GET /lares/v1/models/m/plan", {{"model", "m"},
+                                               {"needs_bytes", 9'000'000'000u},
+                                               {"fits", false},
+                                               {"budget_bytes", 4'294'967'296u},
+                                               {"predicted", nullptr},
+                                               {"measured", nullptr}});
+  EXPECT_EQ(run({"plan", "m"}), 0);
+  EXPECT_NE(out().find("no: memory.budget is 4.0 GiB"), std::string::npos) << out();
+}
+
+TEST_F(VerbsTest, SearchShowsTheBestForThisMachineFirst) {
+  const Json best = {{"id", "best-q4"},
+                     {"title", "Best"},
+                     {"size_bytes", 1'000'000'000u},
+                     {"needs_bytes", 1'400'000'000u},
+                     {"licence", "mit"},
+                     {"fits", true},
+                     {"recommended", true},
+                     {"have", false},
+                     {"predicted", {{"tokens_per_s", 12.5}}},
+                     {"measured", nullptr},
+                     {"why", "the most able that fits"}};
+  Json large = best;
+  large["id"] = "large-q4";
+  large["fits"] = false;
+  large["recommended"] = false;
+  Json here = best;
+  here["id"] = "here-q4";
+  here["recommended"] = false;
+  here["have"] = true;
+  here["measured"] = {{"tokens_per_s", 30.0}};
+  daemon_.will("GET /lares/v1/catalogue?query=a%20b", Json::array({best, here, large}));
+  EXPECT_EQ(run({"models", "search", "a", "b"}), 0);
+  for (const char* part :
+       {"best-q4", "about 12", "best here", "30 measured", "here", "too large", "mit"})
+    EXPECT_NE(out().find(part), std::string::npos) << part << "\n" << out();
+  daemon_.will("GET /lares/v1/catalogue?query=none", Json::array());
+  EXPECT_EQ(run({"models", "search", "none"}), 0);
+  EXPECT_NE(err().find("'none'"), std::string::npos) << err();
+}
+
+TEST_F(VerbsTest, ATemplateIsShownWithWhatItIsKnownAs) {
+  Json model = {{"id", "m"},
+                {"template",
+                 {{"sha256", "abc"}, {"known", "ChatML, as in X"}, {"text", "{{ a }}\n{{ b }}"}}}};
+  daemon_.will("GET /lares/v1/models/m", model);
+  EXPECT_EQ(run({"models", "show", "m", "--template"}), 0);
+  EXPECT_EQ(out(), "{{ a }}\n{{ b }}\n");
+  EXPECT_NE(err().find("known: ChatML, as in X"), std::string::npos) << err();
+  screen_.written_out.clear();
+  model["template"]["known"] = nullptr;
+  model["id"] = "n";
+  daemon_.will("GET /lares/v1/models/n", model);
+  EXPECT_EQ(run({"models", "show", "n"}), 0);
+  EXPECT_NE(out().find("unknown, read it: lares models show n --template"), std::string::npos)
+      << out();
+  daemon_.will("GET /lares/v1/models/o", {{"id", "o"}, {"template", nullptr}});
+  EXPECT_EQ(run({"models", "show", "o", "--template"}), 3);
+}
+
 TEST_F(VerbsTest, ModelsListShowsWhatThereIs) {
   daemon_.will("GET /lares/v1/models",
                Json::array({{{"id", "smollm2"},

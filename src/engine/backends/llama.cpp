@@ -19,8 +19,11 @@
 #include "base/text.h"
 #include "engine/backends/llama_chat.h"
 #include "engine/backends/llama_log.h"
+#include "engine/backends/llama_measure.h"
 #include "engine/backends/llama_probe.h"
 #include "engine/backends/llama_sampler.h"
+#include "engine/gguf.h"
+#include "engine/gguf_facts.h"
 #include "engine/model.h"
 #include "engine/sha256.h"
 #include "engine/wordpiece.h"
@@ -37,6 +40,7 @@ constexpr uint32_t kSequencesMax = 64;
 constexpr Bytes kParkedMax = MiB(256);
 constexpr uint32_t kEmbeddingSequences = 16;
 constexpr uint32_t kThreadsMax = 256;
+constexpr Bytes kTemplateMax = KiB(24);  // longer ones are known by their hash alone
 // How long the pool's threads spin for the next piece of work, 0 to 100. With 0, two workers that
 // take turns lose nothing to each other's spinning.
 constexpr uint32_t kPoll = 0;
@@ -78,6 +82,25 @@ std::string pooling_name(const std::string& number) {
   return "none";
 }
 
+struct Parts {
+  uint64_t weights = 0;
+  uint64_t copied = 0;  // of the weights, what lies in a layout of the backend's own
+  uint64_t state = 0;
+  uint64_t compute = 0;
+};
+
+Parts parts_of(const llama_context* context) {
+  Parts parts;
+  auto* const plain = ggml_backend_cpu_buffer_type();
+  for (const auto& [type, bytes] : llama_get_memory_breakdown(context)) {
+    parts.weights += bytes.model;
+    if (type != plain && !ggml_backend_buft_is_host(type)) parts.copied += bytes.model;
+    parts.state += bytes.context;
+    parts.compute += bytes.compute;
+  }
+  return parts;
+}
+
 class LlamaModel final : public Model {
  public:
   LlamaModel(llama_model* model, Pulse& pulse)
@@ -85,6 +108,11 @@ class LlamaModel final : public Model {
     describe();
   }
 
+  void describe_work(const gguf::Head& head);
+  void keep_dry_run(Json parts) {
+    if (parts.is_object()) facts_.info["dry_run"] = std::move(parts);
+  }
+  Json parts_if_loaded(const wire::Load& load);
   Result<> make_context(const wire::Load& load);
 
   const Facts& facts() const override { return facts_; }
@@ -126,6 +154,8 @@ class LlamaModel final : public Model {
  private:
   void describe();
   void read_word_pieces();
+  Tokens size_context(const wire::Load& load, bool embeddings);
+  llama_context_params context_params(const wire::Load& load, bool embeddings, Tokens cells);
   llama_memory_t memory() const { return llama_get_memory(context_.get()); }
   static bool on_node(void* self) {
     auto* const model = static_cast<LlamaModel*>(self);
@@ -200,6 +230,16 @@ void LlamaModel::describe() {
                  {"has_template", template_.present()},
                  {"template_sha256", template_.present() ? sha256_hex(template_.source()) : ""},
                  {"licence", metadata(model, "general.license")}};
+  if (template_.present() && template_.source().size() <= kTemplateMax.n)
+    facts_.info["template"] = utf8_repaired(template_.source());
+}
+
+// What only the file's head says.
+void LlamaModel::describe_work(const gguf::Head& head) {
+  facts_.info["work"] = gguf::work_of(head);
+  const Json licence = gguf::licence_of(head);
+  if (licence.contains("link")) facts_.info["licence_link"] = licence["link"];
+  if (licence.contains("name")) facts_.info["licence_name"] = licence["name"];
 }
 
 // Without both special tokens the engine's own way must do.
@@ -214,16 +254,8 @@ void LlamaModel::read_word_pieces() {
   word_pieces_.emplace(texts, specials);
 }
 
-Result<> LlamaModel::make_context(const wire::Load& load) {
-  const bool embeddings = load.embeddings || !facts_.generates;
-  if (embeddings) facts_.generates = false;
-  if (load.embeddings && !facts_.pools) {
-    return Error{Code::Invalid,
-                 "this is a chat model without pooling; embeddings need an embedding model such as "
-                 "all-minilm-l6-v2"};
-  }
-  facts_.pools = embeddings && facts_.pools;
-
+// Sets what the context will hold. Cells of state, for all sequences together.
+Tokens LlamaModel::size_context(const wire::Load& load, bool embeddings) {
   const auto trained = static_cast<Tokens>(std::max(1, llama_model_n_ctx_train(model_.get())));
   const Tokens most = embeddings ? kEmbeddingContextMax : wire::kContextMax;
   const Tokens cells = load.context != 0 ? load.context : std::min(trained, most);
@@ -231,7 +263,11 @@ Result<> LlamaModel::make_context(const wire::Load& load) {
   facts_.sequences =
       embeddings ? kEmbeddingSequences : std::clamp(load.sequences, 1U, kSequencesMax);
   facts_.batch = embeddings ? facts_.context : std::clamp<Tokens>(load.batch, 32, 4096);
+  return cells;
+}
 
+llama_context_params LlamaModel::context_params(const wire::Load& load, bool embeddings,
+                                                Tokens cells) {
   llama_context_params params = llama_context_default_params();
   params.n_ctx = embeddings ? facts_.context : cells;
   params.n_batch = facts_.batch;
@@ -250,6 +286,35 @@ Result<> LlamaModel::make_context(const wire::Load& load) {
   params.no_perf = true;
   params.abort_callback = on_node;
   params.abort_callback_data = this;
+  return params;
+}
+
+// Of a model that was loaded without allocating.
+Json LlamaModel::parts_if_loaded(const wire::Load& load) {
+  const bool embeddings = load.embeddings || !facts_.generates;
+  const Tokens cells = size_context(load, embeddings);
+  context_.reset(llama_init_from_model(model_.get(), context_params(load, embeddings, cells)));
+  if (!context_) return nullptr;
+  const Parts parts = parts_of(context_.get());
+  context_.reset();
+  return {{"context", load.context},    {"sequences", load.sequences},
+          {"batch", load.batch},        {"copied_bytes", parts.copied},
+          {"state_bytes", parts.state}, {"compute_bytes", parts.compute}};
+}
+
+Result<> LlamaModel::make_context(const wire::Load& load) {
+  const bool embeddings = load.embeddings || !facts_.generates;
+  if (embeddings) facts_.generates = false;
+  if (load.embeddings && !facts_.pools) {
+    return Error{Code::Invalid,
+                 "this is a chat model without pooling; embeddings need an embedding model such as "
+                 "all-minilm-l6-v2"};
+  }
+  facts_.pools = embeddings && facts_.pools;
+
+  const Tokens cells = size_context(load, embeddings);
+  const llama_context_params params = context_params(load, embeddings, cells);
+  const auto threads = static_cast<uint32_t>(params.n_threads);
   context_.reset(llama_init_from_model(model_.get(), params));
   if (!context_) {
     const std::string why = last_error();
@@ -269,13 +334,14 @@ Result<> LlamaModel::make_context(const wire::Load& load) {
   facts_.window = static_cast<Tokens>(std::max(0, llama_model_n_swa(model_.get())));
   facts_.info["context"] = facts_.context;
   facts_.info["embedding_length"] = std::max(0, llama_model_n_embd_out(model_.get()));
-  uint64_t state = 0;
-  for (const auto& [type, bytes] : llama_get_memory_breakdown(context_.get())) {
-    facts_.memory_bytes += bytes.total();
-    state += bytes.context;
-  }
-  if (facts_.generates) facts_.parked_bytes = std::min(state, kParkedMax.n);
-  facts_.memory_bytes += facts_.parked_bytes;
+  const Parts parts = parts_of(context_.get());
+  if (facts_.generates) facts_.parked_bytes = std::min(parts.state, kParkedMax.n);
+  facts_.memory_bytes = parts.weights + parts.state + parts.compute + facts_.parked_bytes;
+  facts_.info["memory"] = {{"weights_bytes", parts.weights},
+                           {"copied_bytes", parts.copied},
+                           {"state_bytes", parts.state},
+                           {"parked_bytes", facts_.parked_bytes},
+                           {"compute_bytes", parts.compute}};
   return Unit{};
 }
 
@@ -433,57 +499,35 @@ Result<std::string> prepare(Options& options) {
   return prepared.variant;
 }
 
-// What a header shows before the engine reads on, in words for a person. It is 24 bytes: magic,
-// version u32, tensors u64, keys u64; no tensor's entry takes less than 24 bytes, no key less than
-// 13.
-Result<> check_file(FILE* file) {
-  unsigned char header[24] = {};
-  const ssize_t got = ::pread(::fileno(file), header, sizeof header, 0);
-  const off_t end = ::lseek(::fileno(file), 0, SEEK_END);
-  if (got < 0 || end < 0 || std::fseek(file, 0, SEEK_SET) != 0)
-    return Error{Code::Io, "the file cannot be read; look at the disk, or fetch it again"};
-  const auto n = static_cast<size_t>(got);
-  const uint64_t size = std::max<uint64_t>(n, static_cast<uint64_t>(end));
-  if (n == 0) return Error{Code::Corrupt, "the file is empty; fetch it again"};
-  if (n < 4 || std::memcmp(header, "GGUF", 4) != 0) {
-    return Error{Code::Invalid,
-                 "the file is not a GGUF: it does not begin with these four letters"};
+// What the engine would take for the model and a context of that kind, by its own account: it goes
+// through all of loading but for the allocations. Null when it does not get that far.
+Json dry_run(FILE* file, const wire::Load& load, Pulse& pulse) {
+  if (std::fseek(file, 0, SEEK_SET) != 0) return nullptr;
+  llama_model_params params = llama_model_default_params();
+  params.load_mode = LLAMA_LOAD_MODE_NONE;
+  params.use_extra_bufts = true;
+  params.no_alloc = true;
+  try {
+    llama_model* const loaded = llama_model_load_from_file_ptr(file, params);
+    if (!loaded) return nullptr;
+    const bool encodes = llama_model_has_encoder(loaded) || llama_model_is_diffusion(loaded);
+    LlamaModel model(loaded, pulse);
+    if (encodes) return nullptr;
+    return model.parts_if_loaded(load);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "estimating: %s\n", e.what());
+    return nullptr;
   }
-  if (n < sizeof header) {
-    return Error{Code::Corrupt, cat("the file ends after ", n,
-                                    " bytes, within its header; it was cut short, fetch it again")};
-  }
-  uint32_t version = 0;
-  std::memcpy(&version, header + 4, sizeof version);
-  if (version != 2 && version != 3) return Unit{};  // laid out in another way; the engine knows
-  const struct {
-    std::string_view what;
-    size_t at;
-    uint64_t least;
-  } counts[] = {{"tensor", 8, 24}, {"key", 16, 13}};
-  // where neither fits, the one that would take the most is the one that is wrong
-  std::string wrong;
-  double most = 0;
-  for (const auto& [what, at, least] : counts) {
-    uint64_t count = 0;
-    std::memcpy(&count, header + at, sizeof count);
-    const double takes = static_cast<double>(count) * static_cast<double>(least);
-    if (count <= (size - sizeof header) / least || takes <= most) continue;
-    most = takes;
-    wrong = cat(count, " ", what, count == 1 ? "" : "s");
-  }
-  if (!wrong.empty())
-    return Error{Code::Corrupt,
-                 cat("the header counts ", wrong, ", and a file of ", Bytes{size},
-                     " cannot hold them; it is damaged or was cut short, fetch it again")};
-  return Unit{};
 }
 
 Result<std::unique_ptr<Model>> load(const LoadOrder& order, Pulse& pulse) {
   const int copy = ::dup(order.file);
   const File file(copy < 0 ? nullptr : ::fdopen(copy, "rb"));
   if (!file) return Error{Code::Io, "the model's descriptor is not open for reading"};
-  TRY(check_file(file.get()));
+  // by our own reader first: what it refuses the engine never sees
+  TRY_AS(const gguf::Head head, gguf::read_descriptor(order.file));
+  if (std::fseek(file.get(), 0, SEEK_SET) != 0)
+    return Error{Code::Io, "the file cannot be read; look at the disk, or fetch it again"};
 
   struct Watch {
     const LoadOrder& order;
@@ -517,6 +561,8 @@ Result<std::unique_ptr<Model>> load(const LoadOrder& order, Pulse& pulse) {
     }
     const bool encodes = llama_model_has_encoder(loaded) || llama_model_is_diffusion(loaded);
     model = std::make_unique<LlamaModel>(loaded, pulse);
+    model->describe_work(head);
+    if (order.inspect_only) model->keep_dry_run(dry_run(file.get(), order.load, pulse));
     if (order.inspect_only) return std::unique_ptr<Model>(std::move(model));
     if (encodes) {
       return Error{Code::Unsupported,
@@ -529,7 +575,8 @@ Result<std::unique_ptr<Model>> load(const LoadOrder& order, Pulse& pulse) {
   return std::unique_ptr<Model>(std::move(model));
 }
 
-const Backend backend{.name = "llama", .prepare = prepare, .load = load, .probe = probe};
+const Backend backend{
+    .name = "llama", .prepare = prepare, .load = load, .probe = probe, .measure = measure};
 const Registered<Backend> registered{backend};
 
 }  // namespace

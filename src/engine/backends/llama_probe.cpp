@@ -1,18 +1,13 @@
 #include "engine/backends/llama_probe.h"
 
-#include <ggml-alloc.h>
-#include <ggml-backend.h>
-#include <ggml.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <filesystem>
-#include <memory>
-#include <random>
 
 #include "base/text.h"
 #include "engine/backends/llama_log.h"
+#include "engine/backends/llama_trial.h"
 
 namespace lares::engine::llama {
 namespace {
@@ -23,33 +18,6 @@ constexpr double kErrorMax = 1e-3;
 constexpr int64_t kInner = 1024;  // length of the sums
 constexpr int64_t kRows = 512;    // of a weight matrix
 constexpr int64_t kColumns = 64;  // a prompt's worth
-constexpr auto kMeasure = std::chrono::milliseconds(10);
-
-template <auto free>
-struct Freed {
-  template <class T>
-  void operator()(T* thing) const {
-    free(thing);
-  }
-};
-using Context = std::unique_ptr<ggml_context, Freed<ggml_free>>;
-using Buffer = std::unique_ptr<ggml_backend_buffer, Freed<ggml_backend_buffer_free>>;
-using Engine = std::unique_ptr<ggml_backend, Freed<ggml_backend_free>>;
-using Scheduler = std::unique_ptr<ggml_backend_sched, Freed<ggml_backend_sched_free>>;
-
-Context make_context() {
-  return Context(ggml_init({.mem_size = ggml_tensor_overhead() * 64 + ggml_graph_overhead(),
-                            .mem_buffer = nullptr,
-                            .no_alloc = true}));
-}
-
-std::vector<float> random_values(size_t count, uint32_t seed) {
-  std::mt19937 random(seed);
-  std::uniform_real_distribution<float> values(-1, 1);
-  std::vector<float> out(count);
-  for (float& value : out) value = values(random);
-  return out;
-}
 
 double error_of(const std::vector<float>& got, const std::vector<double>& wanted) {
   double wrong = 0;
@@ -62,72 +30,6 @@ double error_of(const std::vector<float>& got, const std::vector<double>& wanted
   const double error = wrong / all;
   return std::isfinite(error) ? error : 1e9;
 }
-
-// The backend under trial, with what it computes on.
-class Trial {
- public:
-  explicit Trial(ggml_backend_reg_t reg) : device_(ggml_backend_reg_dev_get(reg, 0)) {
-    engine_.reset(ggml_backend_dev_init(device_, nullptr));
-    if (!engine_) return;
-    set_threads_ = reinterpret_cast<ggml_backend_set_n_threads_t>(
-        ggml_backend_reg_get_proc_address(reg, "ggml_backend_set_n_threads"));
-    ggml_backend_t engines[] = {engine_.get()};
-    scheduler_.reset(
-        ggml_backend_sched_new(engines, nullptr, 1, GGML_DEFAULT_GRAPH_SIZE, false, false));
-    if (auto* const extra = reinterpret_cast<ggml_backend_dev_get_extra_bufts_t>(
-            ggml_backend_reg_get_proc_address(reg, "ggml_backend_dev_get_extra_bufts"))) {
-      for (auto* type = extra(device_); type && *type; type++) layouts_.push_back(*type);
-    }
-    layouts_.push_back(ggml_backend_dev_buffer_type(device_));
-  }
-  bool usable() const { return engine_ && scheduler_; }
-  const std::vector<ggml_backend_buffer_type_t>& layouts() const { return layouts_; }
-
-  // May weights of this type lie in this layout, as a model's loader would ask?
-  bool takes(ggml_backend_buffer_type_t layout, ggml_type type) const {
-    const Context context = make_context();
-    ggml_tensor* const weights = ggml_new_tensor_2d(context.get(), type, kInner, kRows);
-    ggml_tensor* const columns = ggml_new_tensor_2d(context.get(), GGML_TYPE_F32, kInner, kColumns);
-    ggml_tensor* const product = ggml_mul_mat(context.get(), weights, columns);
-    const Buffer empty(ggml_backend_buft_alloc_buffer(layout, 0));
-    weights->buffer = empty.get();
-    const bool takes = ggml_backend_dev_supports_op(device_, product);
-    weights->buffer = nullptr;
-    return takes;
-  }
-
-  // Computes `result`; `fill` gives the inputs their values before.
-  template <class Fill>
-  bool compute(ggml_context* context, ggml_tensor* result, Fill fill, double* seconds) {
-    ggml_cgraph* const graph = ggml_new_graph(context);
-    ggml_set_output(result);
-    ggml_build_forward_expand(graph, result);
-    ggml_backend_sched_reset(scheduler_.get());
-    if (!ggml_backend_sched_alloc_graph(scheduler_.get(), graph)) return false;
-    fill();
-    // checked with two threads, measured with one: starting threads is not what is measured
-    if (set_threads_) set_threads_(engine_.get(), 2);
-    bool good = ggml_backend_sched_graph_compute(scheduler_.get(), graph) == GGML_STATUS_SUCCESS;
-    if (!seconds) return good;
-    using Steady = std::chrono::steady_clock;
-    const auto begin = Steady::now();
-    *seconds = 1e9;
-    if (set_threads_) set_threads_(engine_.get(), 1);
-    while (good && Steady::now() - begin < kMeasure) {
-      const auto from = Steady::now();
-      good = ggml_backend_sched_graph_compute(scheduler_.get(), graph) == GGML_STATUS_SUCCESS;
-      *seconds = std::min(*seconds, std::chrono::duration<double>(Steady::now() - from).count());
-    }
-    return good;
-  }
-
- private:
-  ggml_backend_dev_t device_;
-  Engine engine_;
-  Scheduler scheduler_;
-  ggml_backend_set_n_threads_t set_threads_ = nullptr;
-  std::vector<ggml_backend_buffer_type_t> layouts_;
-};
 
 struct Measured {
   double error = 1e9;
@@ -285,7 +187,7 @@ Result<Json> probe(const std::string& file) {
                                GGML_TYPE_Q6_K, GGML_TYPE_F16}) {
     bool first = true;  // the layout that a model would get
     for (auto* const layout : trial.layouts()) {
-      if (!trial.takes(layout, type)) continue;
+      if (!trial.takes(layout, type, kInner, kRows, kColumns)) continue;
       for (const int64_t columns : {int64_t{1}, kColumns}) {
         const Measured measured = product(trial, layout, type, columns);
         note(cat(ggml_type_name(type), " x ", columns, " in ", ggml_backend_buft_name(layout)),

@@ -1,0 +1,189 @@
+// Core's answers about models before they are loaded: what each would need and how fast it would
+// be, beside what was measured of it here (questions "plan" and "catalogue", api/service.h).
+
+#include <algorithm>
+#include <set>
+
+#include "app/core.h"
+#include "base/text.h"
+#include "inventory/catalogue.h"
+
+namespace lares::app {
+namespace {
+
+constexpr size_t kAnswersLookedAt = 200;
+constexpr size_t kAnswersCounted = 9;      // the newest; the middle one is told
+constexpr Tokens kAnswerTokensLeast = 16;  // shorter ones measure the clock
+constexpr Tokens kPromptTokensLeast = 64;
+
+Json number_or_null(double value) { return value > 0 ? Json(value) : Json(); }
+
+double middle(std::vector<double> values) {
+  if (values.empty()) return 0;
+  const auto at = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), at, values.end());
+  return *at;
+}
+
+std::string text_in(const Json& arguments, const char* name) {
+  const auto found = arguments.find(name);
+  return found != arguments.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+}  // namespace
+
+struct Core::Answered {
+  double tokens_per_s = 0;  // 0: no answer was long enough
+  double prompt_tokens_per_s = 0;
+  size_t answers = 0;
+};
+
+Core::Answered Core::answered(const ModelId& model) const {
+  std::vector<double> decode;
+  std::vector<double> prefill;
+  for (const route::Receipt* receipt : receipts_.newest(kAnswersLookedAt)) {
+    if (receipt->model != model) continue;
+    if (receipt->completion_tokens >= kAnswerTokensLeast && receipt->decode_tokens_per_s > 0 &&
+        decode.size() < kAnswersCounted)
+      decode.push_back(receipt->decode_tokens_per_s);
+    const auto computed =
+        receipt->prompt_tokens - std::min(receipt->prompt_tokens, receipt->prompt_tokens_reused);
+    if (computed >= kPromptTokensLeast && receipt->prefill_tokens_per_s > 0 &&
+        prefill.size() < kAnswersCounted)
+      prefill.push_back(receipt->prefill_tokens_per_s);
+  }
+  return {middle(decode), middle(prefill), std::max(decode.size(), prefill.size())};
+}
+
+// Brings what is known of the machine's speed, then goes on: on the loop, at once where it is
+// known.
+void Core::with_speeds(Measure measure, std::function<void()> then) {
+  const auto& engine = residents_.engine();
+  if (speeds_ || !surroundings_.speeds || !engine || !*engine) return then();
+  const bool taken = slow_.post([this, engine = **engine, measure, then] {
+    auto told = std::make_shared<Result<Json>>(surroundings_.speeds(engine, measure));
+    loop_.post_end([this, told, then] {
+      if (*told) speeds_ = inventory::Speeds::from(**told);
+      if (!*told && told->error().code != Code::NotFound)
+        log_.warn("the speed of this machine could not be measured",
+                  {{"why", told->error().message}});
+      then();
+    });
+  });
+  if (!taken) then();  // without it the answer says less
+}
+
+Json Core::plan_of(const inventory::Model& model) const {
+  const inventory::Shape& shape = options_.residents.shape;
+  const auto estimate = inventory::estimate(model, shape);
+  const auto measured = inventory::measured(model, shape);
+  const inventory::Estimate parts = measured ? *measured : estimate.value_or(inventory::Estimate{});
+  const Bytes needs = residents_.needs(model);
+  const bool present = residents_.seen(model.id).state != Residents::State::Absent;
+  Json would_evict = Json::array();
+  bool room_now = true;
+  if (!present) {
+    if (auto victims = residents_.residency().room_for(needs)) {
+      for (const ModelId& victim : *victims) would_evict.push_back(victim);
+    } else {
+      room_now = false;
+    }
+  }
+  const auto rates = speeds_ ? inventory::predicted_rates(model.info, *speeds_) : std::nullopt;
+  Json predicted;
+  if (estimate || rates) {
+    predicted = {{"memory_bytes", estimate ? Json(estimate->total().n) : Json()},
+                 {"tokens_per_s", number_or_null(rates ? rates->tokens_per_s : 0)},
+                 {"prompt_tokens_per_s", number_or_null(rates ? rates->prompt_tokens_per_s : 0)}};
+  }
+  const Answered here = answered(model.id);
+  Json seen;
+  if (measured || here.answers > 0) {
+    seen = {{"memory_bytes", measured ? Json(measured->total().n) : Json()},
+            {"tokens_per_s", number_or_null(here.tokens_per_s)},
+            {"prompt_tokens_per_s", number_or_null(here.prompt_tokens_per_s)},
+            {"answers", here.answers}};
+  }
+  return {{"model", model.id},
+          {"weights_bytes", parts.weights.n > 0 ? parts.weights.n : model.size.n},
+          {"state_bytes", parts.state.n},
+          {"compute_bytes", parts.compute.n},
+          {"needs_bytes", needs.n},
+          {"fits", needs <= residents_.residency().budget()},
+          {"budget_bytes", residents_.residency().budget().n},
+          {"in_memory", present},
+          {"room_now", room_now},
+          {"would_evict", std::move(would_evict)},
+          {"predicted", std::move(predicted)},
+          {"measured", std::move(seen)}};
+}
+
+void Core::plan(const Json& arguments, const api::Reply& reply) {
+  with_speeds(Measure::IfUnknown, [this, name = text_in(arguments, "name"), reply] {
+    const auto model = models_.find(name);
+    if (!model) return reply(model.error());
+    reply(plan_of(**model));
+  });
+}
+
+void Core::catalogue(const Json& arguments, const api::Reply& reply) {
+  const Measure measure =
+      text_in(arguments, "measure") == "no" ? Measure::Never : Measure::IfUnknown;
+  with_speeds(measure, [this, query = text_in(arguments, "query"), reply] {
+    inventory::Machine machine;
+    machine.budget = residents_.residency().budget();
+    machine.shape = options_.residents.shape;
+    machine.speeds = speeds_;
+    std::set<std::string> have;
+    for (const inventory::Model& model : models_.all()) {
+      have.insert(model.id);
+      have.insert(lower(model.file.filename().string()));
+      if (speeds_ || model.use != inventory::Use::Chat) continue;
+      // the largest that answered says most
+      if (const double rate = answered(model.id).tokens_per_s;
+          rate > 0 && model.size > machine.of_model) {
+        machine.tokens_per_s = rate;
+        machine.of_model = model.size;
+      }
+    }
+    Json all = Json::array();
+    for (const inventory::Ranked& one :
+         inventory::ranked(inventory::catalogue(), machine, query, have)) {
+      const inventory::Entry& entry = *one.entry;
+      Json seen;
+      for (const inventory::Model& model : models_.all()) {
+        if (!one.have ||
+            (model.id != entry.id && lower(model.file.filename().string()) != lower(entry.file)))
+          continue;
+        seen = plan_of(model)["measured"];
+      }
+      Json predicted;
+      if (one.predicted)
+        predicted = {{"tokens_per_s", number_or_null(one.predicted->tokens_per_s)},
+                     {"prompt_tokens_per_s", number_or_null(one.predicted->prompt_tokens_per_s)}};
+      all.push_back({{"id", entry.id},
+                     {"title", entry.title},
+                     {"family", entry.family},
+                     {"parameters", entry.parameters},
+                     {"quantization", entry.quantization},
+                     {"source", entry.source()},
+                     {"size_bytes", entry.size.n},
+                     {"size_exact", entry.size_exact},
+                     {"sha256", entry.sha256.empty() ? Json() : Json(entry.sha256)},
+                     {"licence", entry.licence},
+                     {"thinks", entry.thinks},
+                     {"read_at", entry.read.front().url},
+                     {"context", entry.context > 0 ? Json(entry.context) : Json()},
+                     {"needs_bytes", one.needs.n},
+                     {"fits", one.fits},
+                     {"predicted", std::move(predicted)},
+                     {"measured", std::move(seen)},
+                     {"have", one.have},
+                     {"recommended", one.recommended},
+                     {"why", one.why}});
+    }
+    reply(std::move(all));
+  });
+}
+
+}  // namespace lares::app

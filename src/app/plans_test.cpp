@@ -1,0 +1,57 @@
+// Core's answers about models before they are loaded.
+#include <gtest/gtest.h>
+
+#include "app/testing/fake_house.h"
+
+namespace lares::app {
+namespace {
+
+using testing::House;
+
+Json ask(House& house, const std::string& question, const Json& arguments) {
+  auto answer = house.ask(question, arguments);
+  return answer ? *std::move(answer) : Json(answer.error().message);
+}
+
+TEST(Plans, SaysWhatAModelNeedsAndWhoWouldLeave) {
+  House house({{"alpha", MiB(300)}, {"beta", MiB(300)}}, MiB(500), /*preload=*/true);
+  house.load("alpha");
+  Json plan = ask(house, "plan", {{"name", "beta"}});
+  EXPECT_EQ(plan["model"], "beta");
+  EXPECT_TRUE(plan["fits"].get<bool>());
+  EXPECT_EQ(plan["would_evict"], Json({"alpha"}));
+  EXPECT_EQ(plan["needs_bytes"], MiB(300).n);
+  EXPECT_EQ(plan["budget_bytes"], MiB(500).n);
+  EXPECT_TRUE(plan["predicted"].is_null()) << "a file that says nothing, a machine not measured";
+  plan = ask(house, "plan", {{"name", "alpha"}});
+  EXPECT_TRUE(plan["in_memory"].get<bool>());
+  EXPECT_TRUE(plan["would_evict"].empty());
+}
+
+TEST(Plans, WhatIsTooLargeDoesNotFit) {
+  House house({{"alpha", MiB(600)}}, MiB(500));
+  const Json plan = ask(house, "plan", {{"name", "alpha"}});
+  EXPECT_FALSE(plan["fits"].get<bool>());
+  EXPECT_FALSE(plan["room_now"].get<bool>());
+}
+
+TEST(Plans, OfAnUnknownModelIsNotFound) {
+  House house({{"alpha", MiB(300)}}, MiB(500));
+  EXPECT_NE(ask(house, "plan", {{"name", "nothing"}}).get<std::string>().find("no model 'nothing'"),
+            std::string::npos);
+}
+
+TEST(Plans, TheCatalogueGoesByTheBudget) {
+  House house({{"alpha", MiB(300)}}, GiB(2));
+  const Json all = ask(house, "catalogue", Json::object());
+  ASSERT_GE(all.size(), 15u);
+  EXPECT_TRUE(all.front()["fits"].get<bool>());
+  EXPECT_TRUE(all.front()["recommended"].get<bool>());
+  EXPECT_FALSE(all.back()["fits"].get<bool>());
+  const Json some = ask(house, "catalogue", {{"query", "gemma"}});
+  EXPECT_LT(some.size(), all.size());
+  for (const Json& one : some) EXPECT_EQ(one["family"], "Gemma");
+}
+
+}  // namespace
+}  // namespace lares::app

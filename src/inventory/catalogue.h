@@ -1,0 +1,85 @@
+// Catalogue: models that are worth having, and which of them suit this machine. The list ships with
+// the program (catalogue.json, embedded when it is built); nothing is fetched to show it.
+//
+// An entry stands in it only with the addresses of what was read: who gave its repository and file,
+// its size, its licence, its digest and its shape. What was not read is left out: a size that was
+// given with two digits says so, a digest is learned at the first pull. tools/check-catalogue.py
+// holds the file to this form, and so does read_catalogue().
+//
+// Ranking is pure: entries, a machine and what is here already go in, an order with reasons comes
+// out.
+#pragma once
+
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "base/units.h"
+#include "inventory/needs.h"
+#include "inventory/speed.h"
+
+namespace lares::inventory {
+
+struct Entry {
+  struct Read {
+    std::string url;  // of a fixed version
+    std::vector<std::string>
+        gave;  // "repository", "file", "size_bytes", "licence", "sha256", "shape"
+  };
+  std::string id;      // as Model::id
+  std::string title;   // "Qwen3 8B"
+  std::string family;  // "Qwen"
+  std::string repository;
+  std::string file;
+  std::string quantization;  // "Q4_K_M"
+  std::string licence;
+  std::string sha256;       // "" until a pull has learned it
+  uint64_t parameters = 0;  // as its name has it
+  uint64_t context = 0;     // tokens that it was trained on; 0: was not read
+  Bytes size;
+  bool size_exact = false;  // false: given with two or three digits
+  bool thinks = false;      // writes down its thoughts before each answer, so it takes longer
+  std::vector<Read> read;
+  Json info;  // as a file of it would say (layers, vocabulary, work, ...): for needs and rates
+
+  std::string source() const;  // for a pull: "hf:OWNER/REPO:FILE"
+};
+
+// Corrupt, naming the entry and the field, when one is missing, of another type or unfounded.
+Result<std::vector<Entry>> read_catalogue(std::string_view json);
+// The one that ships with the program.
+const std::vector<Entry>& catalogue();
+
+struct Machine {
+  Bytes budget;                  // for all models together
+  Shape shape;                   // that a model would be loaded with
+  std::optional<Speeds> speeds;  // none: not measured yet
+  // then rates go by the size of a model that answered here; 0 for none
+  double tokens_per_s = 0;
+  Bytes of_model;
+};
+
+struct Ranked {
+  const Entry* entry = nullptr;
+  Bytes needs;
+  bool fits = false;   // within the budget
+  bool quick = false;  // writes at least as fast as people read, as far as is known
+  std::optional<Rates> predicted;
+  bool have = false;
+  bool recommended = false;  // one at most, the first
+  std::string why;
+};
+inline constexpr double kReadingTokensPerS = 5;    // about as fast as people read
+inline constexpr double kThinkingTokensPerS = 15;  // a thousand thoughts in about a minute
+
+// Best for the machine first: those that fit and are quick by how much they know, then those that
+// fit, by speed, then the rest by size. `query`: words that must all stand in title, id, family,
+// quantisation or licence. `have`: ids and file names, in lower case, of the models that are here.
+std::vector<Ranked> ranked(const std::vector<Entry>& entries, const Machine& machine,
+                           std::string_view query, const std::set<std::string>& have);
+
+}  // namespace lares::inventory
