@@ -100,6 +100,11 @@ class Service {
   //   status {}                      {version, pid, uptime_s, models, requests, home, socket,
   //   address} config {}                      the settings in force, with where each comes from
   //   stop {}                        {} and then the daemon ends
+  //   page.pair {}                   {code, url, expires_s}
+  //   page.open {code, browser}      {id, secret}
+  //   credentials.list {}            [{id, kind, name, created_ms, last_used_ms}]
+  //   credentials.add {name}         {id, token}
+  //   credentials.revoke {id}        {}
   virtual void ask(const std::string& question, Json arguments, Reply reply) = 0;
 };
 

@@ -57,6 +57,8 @@ class Core final : public api::Service, Residents::Owner {
     bool models_preload = false;
   };
   // What it is told of its surroundings, for answers to questions.
+  // Blocking; on the background thread.
+  using Question = std::function<Result<Json>(const Json& arguments)>;
   struct Surroundings {
     Json settings = Json::array();  // "config"
     Json status = Json::object();   // fields of "status" that never change
@@ -64,6 +66,7 @@ class Core final : public api::Service, Residents::Owner {
     std::string embedder;  // the command that fetches the default embedder; "" where there is none
     std::function<Json(const DoctorFacts&)> doctor;  // blocking; on the background thread
     std::function<void()> stop;                      // the daemon is asked to end
+    std::map<std::string, Question> more;            // questions that others answer, by name
   };
 
   // The references must outlive it; `slow` is where blocking questions are answered.
