@@ -182,9 +182,32 @@ std::variant<std::string, Refusal> token_of(const Head& head) {
   return bearer.empty() && key ? *key : bearer;
 }
 
+// The secret of the page's cookie where it may count: "" when there is none, or when the request is
+// not of our own page in a browser of the same person. Another port's page is the same *site*, and
+// gets the cookie sent; its requests fail by Origin, and what a server there has learned is worth
+// nothing to another user.
+std::string page_secret(const Head& head, const Caller& caller) {
+  const std::string* cookies = head.only("cookie");
+  if (!cookies || caller.transport != Transport::Loopback || !caller.same_user()) return "";
+  const std::string* site = head.only("sec-fetch-site");
+  const bool looks = head.method == "GET" || head.method == "HEAD";
+  const bool ours = site ? *site == "same-origin" || (*site == "none" && looks)
+                         : head.only("origin") != nullptr;  // checked before
+  if (!ours) return "";
+  const std::string wanted = page_cookie(caller.port) + "=";
+  std::string secret;
+  for (const std::string& cookie : split(*cookies, ';')) {
+    const std::string_view one = trimmed(cookie);
+    if (!one.starts_with(wanted)) continue;
+    if (!secret.empty()) return "";  // two of that name: somebody else set one
+    secret = one.substr(wanted.size());
+  }
+  return secret;
+}
+
 // Who asks. The only function that gives rights.
 std::variant<consent::Principal, Refusal> identify(const Head& head, const Caller& caller,
-                                                   const consent::Tokens& tokens) {
+                                                   consent::Credentials& credentials) {
   if (caller.transport == Transport::Unix && !caller.same_user())
     return refuse(403, cat("checking who connects: user ",
                            caller.uid ? cat(*caller.uid) : std::string("unknown"),
@@ -196,7 +219,7 @@ std::variant<consent::Principal, Refusal> identify(const Head& head, const Calle
   const bool proxy = has_field(head, is_proxy_field);
   consent::Principal who{.uid = caller.uid.value_or(UINT32_MAX)};
   if (!token.empty()) {
-    if (auto known = tokens.principal(token)) return *std::move(known);
+    if (auto known = credentials.of_token(token)) return *std::move(known);
     // SDKs insist on a key, and people put anything there: such a one proves nothing and gives what
     // a caller without one gets. What claims to be ours must be right, and so must whatever a
     // browser sends or a proxy hands on.
@@ -210,6 +233,9 @@ std::variant<consent::Principal, Refusal> identify(const Head& head, const Calle
   }
   // a proxy is a program of the person; whoever it speaks for is not
   if (proxy) return who;
+  if (const std::string secret = page_secret(head, caller); !secret.empty()) {
+    if (auto page = credentials.of_page(secret)) return *std::move(page);
+  }
   if (caller.transport == Transport::Unix) {
     who.id = "owner";
     who.right = consent::Right::Owner;
@@ -229,9 +255,10 @@ std::optional<Refusal> check_right(const Endpoint& endpoint, const consent::Prin
         .message = cat("checking who asks for '", endpoint.name, "': no token, and ",
                        !caller.uid ? "the user of the calling program is not known"
                        : has_field(head, is_proxy_field) ? "what comes through a proxy needs one"
-                       : caller.same_user()              ? "a browser's request needs one"
-                                            : cat("the calling program belongs to user ",
-                                                  *caller.uid, ", not to ", caller.own_uid),
+                       : caller.same_user()
+                           ? "a browser's request needs one, or a page paired by `lares ui`"
+                           : cat("the calling program belongs to user ", *caller.uid, ", not to ",
+                                 caller.own_uid),
                        "; send 'Authorization: Bearer TOKEN' with what `lares token` shows"),
         .shape = endpoint.shape};
   }
@@ -322,6 +349,8 @@ std::vector<std::string> segments_of(std::string_view path) { return split(path.
 bool is_parameter(std::string_view segment) { return segment.starts_with('{'); }
 
 }  // namespace
+
+std::string page_cookie(uint16_t port) { return cat("lares-", port); }
 
 std::string_view reason_phrase(int status) {
   for (const Reason& reason : kReasons) {
@@ -544,10 +573,10 @@ std::string Routes::meant(std::string_view method, std::string_view path) const 
 }
 
 std::variant<Admitted, Refusal> admit(Head head, const Caller& caller, const Routes& routes,
-                                      const consent::Tokens& tokens, const Limits& limits) {
+                                      consent::Credentials& credentials, const Limits& limits) {
   if (auto refusal = check_form(head)) return *std::move(refusal);
   if (auto refusal = check_origin(head, caller)) return *std::move(refusal);
-  auto identified = identify(head, caller, tokens);
+  auto identified = identify(head, caller, credentials);
   if (auto* refusal = std::get_if<Refusal>(&identified)) return std::move(*refusal);
   auto& who = std::get<consent::Principal>(identified);
 

@@ -22,8 +22,8 @@
 #include "api/endpoint.h"
 #include "base/clock.h"
 #include "base/units.h"
+#include "consent/credentials.h"
 #include "consent/principal.h"
-#include "consent/tokens.h"
 
 namespace lares::api {
 
@@ -144,7 +144,10 @@ struct Admitted {
 
 // The one decision. Serves exactly the declared: everything else is refused.
 std::variant<Admitted, Refusal> admit(Head head, const Caller& caller, const Routes& routes,
-                                      const consent::Tokens& tokens, const Limits& limits);
+                                      consent::Credentials& credentials, const Limits& limits);
+
+// The name of the page's cookie: cookies are shared by all ports of a host, and daemons are not.
+std::string page_cookie(uint16_t port);
 
 // "a%20b" as "a b"; nothing when it is ill-formed, not UTF-8 or holds a control character.
 std::optional<std::string> percent_decoded(std::string_view text);

@@ -63,12 +63,13 @@ FUZZ(door_head) {
   auto parsed = parse_head(bytes.substr(0, std::get<size_t>(whole)));
   const Head* head = std::get_if<Head>(&parsed);
   if (!head) return;
-  const consent::Tokens tokens(std::string(consent::kTokenPrefix) + std::string(64, 'a'));
+  consent::Credentials credentials{
+      consent::Tokens(std::string(consent::kTokenPrefix) + std::string(64, 'a'))};
   for (const Caller& caller :
        {Caller{.transport = Transport::Loopback, .uid = 7, .own_uid = 7, .port = 5273},
         Caller{.transport = Transport::Loopback, .uid = 8, .own_uid = 7, .port = 5273},
         Caller{.transport = Transport::Unix, .uid = 7, .own_uid = 7}}) {
-    const auto decided = admit(*head, caller, routes(), tokens, limits);
+    const auto decided = admit(*head, caller, routes(), credentials, limits);
     if (const auto* admitted = std::get_if<Admitted>(&decided)) {
       check_served(*head, *admitted, caller);
     } else {

@@ -49,9 +49,18 @@ const Routes& routes() {
   return all;
 }
 
-const consent::Tokens& tokens() {
-  static const consent::Tokens all(kToken);
+consent::Credentials& credentials() {
+  static consent::Credentials all{consent::Tokens(kToken)};
   return all;
+}
+// Of a page that was paired, and of an app that has a token.
+const std::string& page() {
+  static const std::string secret = credentials().redeem(credentials().pair(), "a browser")->secret;
+  return secret;
+}
+const std::string& app() {
+  static const std::string secret = credentials().add_app("notes")->secret;
+  return secret;
 }
 
 using Fields = std::vector<std::pair<std::string, std::string>>;
@@ -66,7 +75,7 @@ struct Asked {
 
   std::variant<Admitted, Refusal> answer() const {
     return admit({.method = method, .target = target, .minor = minor, .fields = fields}, caller,
-                 routes(), tokens(), Limits{});
+                 routes(), credentials(), Limits{});
   }
   int status() const {
     const auto decided = answer();
@@ -100,7 +109,7 @@ Asked post(std::string target = "/v1/chat/completions") {
 
 struct Credential {
   Fields fields;
-  enum { Nothing, Placeholder, Wrong, Right, Malformed } kind;
+  enum { Nothing, Placeholder, Wrong, Right, App, Page, Malformed } kind;
 };
 
 const std::vector<std::string> kHosts = {"127.0.0.1:5273",
@@ -157,6 +166,17 @@ const std::vector<Credential> kCredentials = {
     {{{"authorization", "Bearer " + kToken}, {"x-api-key", "other"}}, Credential::Malformed},
     {{{"authorization", "Basic b3duZXI6eA=="}}, Credential::Malformed},
     {{{"authorization", "Bearer"}}, Credential::Nothing},
+    {{{"authorization", "Bearer " + app()}}, Credential::App},
+    {{{"x-api-key", app()}, {"cookie", "lares-5273=" + page()}}, Credential::App},
+    {{{"authorization", "Bearer " + page()}}, Credential::Wrong},
+    {{{"cookie", "lares-5273=" + page()}}, Credential::Page},
+    {{{"cookie", "a=b; lares-5273=" + page() + "; lares-5274=x"}}, Credential::Page},
+    {{{"cookie", "lares-5274=" + page()}}, Credential::Nothing},
+    {{{"cookie", "lares-5273=" + page() + "; lares-5273=" + page()}}, Credential::Nothing},
+    {{{"cookie", "lares-5273=" + kToken}}, Credential::Nothing},
+    {{{"cookie", "lares-5273=" + app()}}, Credential::Nothing},
+    {{{"cookie", "lares-5273="}}, Credential::Nothing},
+    {{{"cookie", "Lares-5273=" + page()}}, Credential::Nothing},
 };
 const std::vector<Caller> kCallers = {
     {.transport = Transport::Loopback, .uid = kMe, .own_uid = kMe, .port = kPort},
@@ -209,8 +229,19 @@ bool declared(const Target& target, const std::string& host, const std::string& 
     case Credential::Right: right = Right::Owner; break;
     case Credential::Wrong:
     case Credential::Malformed: return false;
+    case Credential::App: right = Right::App; break;
+    case Credential::Page: {
+      const bool looks = target.method == "GET" || target.method == "HEAD";
+      const bool from_page =
+          site == "same-origin" || (site == "none" && looks) || (site == "-" && origin != "-");
+      if (caller.transport == Transport::Loopback && mine && from_page) {
+        right = Right::Owner;
+        break;
+      }
+    }
+      [[fallthrough]];
     case Credential::Placeholder:
-      if (!mine || browser) return false;
+      if (credential.kind == Credential::Placeholder && (!mine || browser)) return false;
       [[fallthrough]];
     case Credential::Nothing:
       if (caller.transport == Transport::Unix) right = Right::Owner;

@@ -276,9 +276,9 @@ class ServerTest : public ::testing::Test {
     server_.reset();
     std::filesystem::remove_all(folder);
   }
-  HttpServer::Config config() const {
+  HttpServer::Config config() {
     HttpServer::Config made{
-        .socket = socket, .port = uint16_t{0}, .tokens = consent::Tokens(kToken), .limits = limits};
+        .socket = socket, .port = uint16_t{0}, .credentials = &credentials, .limits = limits};
     for (const Endpoint& endpoint : kTestEndpoints) made.routes.push_back(&endpoint);
     return made;
   }
@@ -311,6 +311,7 @@ class ServerTest : public ::testing::Test {
       std::filesystem::temp_directory_path() / cat("lares-door-", random_hex(6));
   const std::filesystem::path socket = folder / "api.sock";
   Limits limits;
+  consent::Credentials credentials{consent::Tokens(kToken)};
   FakeService service;
   Log log = Log::silent();
 

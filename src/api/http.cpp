@@ -344,7 +344,7 @@ awaitable<void> Connection::serve(std::shared_ptr<Connection> self) {
     const bool bodiless = head->count("content-length") + head->count("transfer-encoding") == 0;
     const bool asks_close = head->count("connection") > 0 || head->minor == 0;
     auto decided = admit(*std::move(head), self->caller, self->server_.routes,
-                         self->server_.config.tokens, self->server_.limits);
+                         *self->server_.config.credentials, self->server_.limits);
     if (auto* refusal = std::get_if<Refusal>(&decided)) {
       // a wrong path is no reason to part; anything else is
       const bool stay =

@@ -33,7 +33,7 @@
 #include "api/service.h"
 #include "base/log.h"
 #include "base/result.h"
-#include "consent/tokens.h"
+#include "consent/credentials.h"
 
 namespace lares::api {
 
@@ -44,8 +44,8 @@ class HttpServer {
     std::optional<uint16_t> port;  // of 127.0.0.1 and ::1; 0 chooses one; nothing: no TCP
     // Called with the port before any client gets through; an error of it is open()'s.
     std::function<Result<>(uint16_t port)> on_port{};
-    std::vector<uint16_t> more_ports{};  // as `port`, under the same rules (Ollama's)
-    consent::Tokens tokens;
+    std::vector<uint16_t> more_ports{};           // as `port`, under the same rules (Ollama's)
+    consent::Credentials* credentials = nullptr;  // outlives the server
     Limits limits{};
     std::vector<const Endpoint*> routes{};  // empty: all that are registered
   };

@@ -45,7 +45,7 @@ struct Door {
   Door() {
     auto opened = HttpServer::open({.socket = folder / "api.sock",
                                     .port = uint16_t{0},
-                                    .tokens = consent::Tokens(""),
+                                    .credentials = &credentials,
                                     .limits = {.connections_per_uid = 512},
                                     .routes = {&kWhole, &kStream}},
                                    service, log);
@@ -56,6 +56,7 @@ struct Door {
     server.reset();
     std::filesystem::remove_all(folder);
   }
+  consent::Credentials credentials{consent::Tokens("")};
   const std::filesystem::path folder =
       std::filesystem::temp_directory_path() / cat("lares-bench-", random_hex(6));
   Log log = Log::silent();
@@ -127,7 +128,8 @@ std::vector<double> token_latencies(size_t streams, size_t tokens) {
 
 BENCH(door_admit) {
   const Routes routes({&kWhole, &kStream});
-  const consent::Tokens tokens(std::string(consent::kTokenPrefix) + std::string(64, 'a'));
+  consent::Credentials credentials{
+      consent::Tokens(std::string(consent::kTokenPrefix) + std::string(64, 'a'))};
   const std::string bytes =
       "GET /whole HTTP/1.1\r\nHost: 127.0.0.1:5273\r\nAccept: */*\r\nUser-Agent: OpenAI/Python "
       "1.0\r\n"
@@ -139,7 +141,7 @@ BENCH(door_admit) {
     const auto decided =
         admit(std::get<Head>(std::move(head)),
               {.transport = Transport::Loopback, .uid = 7, .own_uid = 7, .port = 5273}, routes,
-              tokens, Limits{});
+              credentials, Limits{});
     return decided.index();
   });
 }

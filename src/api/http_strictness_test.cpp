@@ -90,8 +90,9 @@ TEST(HttpStrictness, NothingIsServedThatLlhttpRejects) {
   std::deque<Endpoint> endpoints;
   const std::filesystem::path folder =
       std::filesystem::temp_directory_path() / cat("lares-llhttp-", random_hex(6));
+  consent::Credentials credentials{consent::Tokens("")};
   HttpServer::Config config{
-      .socket = folder / "api.sock", .port = std::nullopt, .tokens = consent::Tokens("")};
+      .socket = folder / "api.sock", .port = std::nullopt, .credentials = &credentials};
   for (const std::string& route : routes) {
     endpoints.push_back({.name = route, .right = Right::App, .run = run_ok});
     config.routes.push_back(&endpoints.back());

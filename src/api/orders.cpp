@@ -36,7 +36,7 @@ Result<std::string> string_field(const Json& body, const char* name, size_t byte
   }
   if (!found->is_string() || found->get_ref<const std::string&>().size() > bytes_max ||
       found->get_ref<const std::string&>().empty())
-    return wrong(cat("of type ", found->type_name(), ", but must be "));
+    return wrong(cat(shown(*found), ", but must be "));
   return found->get<std::string>();
 }
 

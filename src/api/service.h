@@ -112,6 +112,11 @@ class Service {
   //   conversations.change {who, id, title?, model?, head?}            without its messages
   //   conversations.remove {who, id}                                   {}
   //   conversations.append {who, id, parent, role, text, parts?, covers?}   the message
+  //   page.pair {}                   {code, url, expires_s}
+  //   page.open {code, browser}      {id, secret}
+  //   credentials.list {}            [{id, kind, name, created_ms, last_used_ms}]
+  //   credentials.add {name}         {id, token}
+  //   credentials.revoke {id}        {}
   virtual void ask(const std::string& question, Json arguments, Reply reply) = 0;
 };
 

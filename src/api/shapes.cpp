@@ -197,6 +197,14 @@ Json catalogue_entry() {
                  {"why", text()}});
 }
 
+Json credentials() {
+  return list_of(object({{"id", text()},
+                         {"kind", one_of({"app", "page"})},
+                         {"name", text("of the app; of a page what its browser calls itself")},
+                         {"created_ms", whole("Unix milliseconds")},
+                         {"last_used_ms", whole("Unix milliseconds; 0: never")}}));
+}
+
 Json receipt() {
   return object({{"id", text()},
                  {"endpoint", text()},
@@ -281,6 +289,7 @@ Json status() {
                  {"socket", text()},
                  {"home", text()},
                  {"config", text("the file of settings")},
+                 {"page", yes_or_no("this build has the page")},
                  {"engine", text("the CPU code in use, or why there is none")},
                  {"uptime_s", number()},
                  {"models", whole("known")},
@@ -384,6 +393,13 @@ Json shapes() {
       {"ConversationHead", object(conversation_fields())},
       {"Conversation", conversation_whole()},
       {"ConversationMessage", conversation_message()},
+      {"Session",
+       object({{"principal", text()}, {"right", one_of({"app", "owner"})}, {"version", text()}})},
+      {"Pairing", object({{"code", text("good once")},
+                          {"url", text("of the page, with the code")},
+                          {"expires_s", whole("until the code is worth nothing")}})},
+      {"Credentials", credentials()},
+      {"CredentialGiven", object({{"id", text()}, {"token", text("shown this once")}})},
       {"Settings",
        list_of(object({{"name", text()},
                        {"value", {{"type", Json::array({"string", "integer", "boolean", "null"})}}},

@@ -64,6 +64,8 @@ class Core final : public api::Service, Residents::Owner {
     bool models_preload = false;
   };
   // What it is told of its surroundings, for answers to questions.
+  // Blocking; on the background thread.
+  using Question = std::function<Result<Json>(const Json& arguments)>;
   struct Surroundings {
     Json settings = Json::array();  // "config"
     Json status = Json::object();   // fields of "status" that never change
@@ -73,7 +75,8 @@ class Core final : public api::Service, Residents::Owner {
     // How fast this machine computes with that engine (app/machine); blocking, on the background
     // thread. Empty where nothing can be measured.
     std::function<Result<Json>(const EngineChoice&, Measure)> speeds{};
-    std::function<void()> stop;  // the daemon is asked to end
+    std::function<void()> stop;            // the daemon is asked to end
+    std::map<std::string, Question> more;  // questions that others answer, by name
   };
 
   // The references must outlive it; `slow` is where blocking questions are answered.

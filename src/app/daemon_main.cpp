@@ -23,6 +23,7 @@
 #include "app/doctor.h"
 #include "app/home.h"
 #include "app/machine.h"
+#include "app/pairing.h"
 #include "app/settings.h"
 #include "app/variants.h"
 #include "base/text.h"
@@ -319,7 +320,15 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
   TRY_AS(const Fd data_lock, lock_folder(home.data, home));
   TRY(store::check_data_format(home.data));
   if (arguments.fake) TRY(list_fakes(home, arguments.fake_models));
-  TRY_AS(consent::Tokens tokens, consent::Tokens::open(home.config));
+  const auto unix_ms = [] {
+    return std::chrono::duration_cast<milliseconds>(
+               std::chrono::system_clock::now().time_since_epoch())
+        .count();
+  };
+  TRY_AS(const auto credentials, consent::Credentials::open(home.config, unix_ms));
+  if (!credentials->set_aside().empty())
+    log.error("credentials.json could not be read and was set aside; pair apps and pages again",
+              {{"file", credentials->set_aside().string()}});
   TRY_AS(inventory::Models models, inventory::Models::open(home.models(), log));
 
   const Programs parts = programs();
@@ -366,6 +375,9 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
     };
   }
   surroundings.stop = [&] { stop(); };
+  surroundings.status["page"] = false;
+  std::string address;  // set below, before anybody can ask
+  surroundings.more = pairing_questions(*credentials, [&] { return address; });
 
   const auto spawn = [&](host::WorkerSpec spec, host::Worker::OnEvent on_event) {
     return host::Worker::spawn(std::move(spec), loop, log, std::move(on_event));
@@ -392,13 +404,14 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
   const EndFirst kept_ends_first{kept};
 
   const auto tell_port = [&](uint16_t port) {
-    core.set_address(cat("http://127.0.0.1:", port));
+    address = cat("http://127.0.0.1:", port);
+    core.set_address(address);
     return write_file(port_file, cat(port, "\n"));
   };
   TRY_AS(auto server, api::HttpServer::open({.socket = home.socket(),
                                              .port = static_cast<uint16_t>(settings.api_port),
                                              .on_port = tell_port,
-                                             .tokens = std::move(tokens)},
+                                             .credentials = credentials.get()},
                                             conversations, log));
   // After the door, whose port may be taken, and before all that can wait: the first worker should
   // start as soon as it can.
@@ -425,6 +438,9 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
   loop.run();
 
   server->stop(kFlushMax);
+  if (auto saved = credentials->save_uses(); !saved)
+    log.warn("when apps and pages were last used could not be kept",
+             {{"why", saved.error().message}});
   log.info("ended");
   return Unit{};
 }

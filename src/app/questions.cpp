@@ -58,7 +58,10 @@ Core::Answer Core::answer_named(std::string_view question) {
 void Core::ask(const std::string& question, Json arguments, api::Reply reply) {
   const Answer answer = answer_named(question);
   auto run = [this, question, answer, arguments = std::move(arguments), reply] {
-    if (!answer) {
+    const auto other = surroundings_.more.find(question);
+    if (!answer && other != surroundings_.more.end()) {
+      in_background([ask = other->second, arguments] { return ask(arguments); }, reply);
+    } else if (!answer) {
       reply(Error{Code::NotFound, cat("there is no question '", question.substr(0, 80), "'")});
     } else {
       (this->*answer)(arguments, reply);

@@ -31,6 +31,8 @@ struct Principal {
   std::string id = "nobody";  // "owner", "app:NAME", "nobody"; stands in receipts and logs
   Right right = Right::None;
   uint32_t uid = 0;  // of the calling process, where it is known
+  std::string credential =
+      "";  // by which it proved that: the id of an app's token or a page's session
 };
 
 }  // namespace lares::consent

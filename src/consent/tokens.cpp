@@ -14,41 +14,16 @@
 namespace lares::consent {
 namespace {
 
-Error unsafe(Code code, const std::filesystem::path& file, std::string_view what) {
-  return {code, cat("reading the token '", file.string(), "': ", what)};
-}
+constexpr std::string_view kRemedy = "remove it, and the next start makes a new token";
+constexpr Bytes kFileMax{256};
 
-// Reads the file as it is: never through a link, never one that somebody else could have written or
-// read.
 Result<std::string> read_token(const std::filesystem::path& file) {
-  const Fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-  if (!fd && errno == ELOOP)
-    return unsafe(Code::Denied, file,
-                  "it is a link; remove it, and the next start makes a new token");
-  if (!fd) return system_error(cat("reading the token '", file.string(), "'"), errno);
-  struct stat info{};
-  if (::fstat(fd.get(), &info) != 0)
-    return system_error(cat("reading the token '", file.string(), "'"), errno);
-  if (!S_ISREG(info.st_mode)) return unsafe(Code::Denied, file, "it is not a file; remove it");
-  if (info.st_uid != ::geteuid())
-    return unsafe(Code::Denied, file,
-                  cat("it belongs to user ", info.st_uid, ", not to you (", ::geteuid(),
-                      "); remove it, and the next start makes a new token"));
-  if ((info.st_mode & 077) != 0) {
-    return unsafe(
-        Code::Denied, file,
-        "other users can read it, so it is no secret; remove it, and the next start makes a "
-        "new token (or 'chmod 600' it, if nobody else uses this computer)");
-  }
-  std::array<char, 256> block{};
-  const ssize_t got = ::read(fd.get(), block.data(), block.size());
-  if (got < 0) return system_error(cat("reading the token '", file.string(), "'"), errno);
-  std::string token(trimmed(std::string_view(block.data(), static_cast<size_t>(got))));
+  TRY_AS(const std::string content, read_secret_file(file, kFileMax, "token", kRemedy));
+  std::string token(trimmed(content));
   if (!is_token(token)) {
-    return unsafe(Code::Corrupt, file,
-                  cat("it holds ", got, " bytes that are no token ('", kTokenPrefix, "' and ",
-                      2 * kTokenBytes,
-                      " hexadecimal digits); remove it, and the next start makes a new one"));
+    return Error{Code::Corrupt, cat("reading the token '", file.string(), "': it holds ",
+                                    content.size(), " bytes that are no token ('", kTokenPrefix,
+                                    "' and ", 2 * kTokenBytes, " hexadecimal digits); ", kRemedy)};
   }
   return token;
 }
@@ -57,7 +32,7 @@ Result<std::string> read_token(const std::filesystem::path& file) {
 Result<> create_token(const std::filesystem::path& file) {
   const std::string doing = cat("creating the token '", file.string(), "'");
   const std::filesystem::path temporary = file.string() + ".new-" + random_hex(4);
-  TRY(write_file(temporary, cat(kTokenPrefix, random_hex(kTokenBytes), "\n"), 0600));
+  TRY(write_file(temporary, new_token() + "\n", 0600));
   const int linked = ::link(temporary.c_str(), file.c_str());
   const int why = errno;
   ::unlink(temporary.c_str());
@@ -69,10 +44,49 @@ Result<> create_token(const std::filesystem::path& file) {
 
 }  // namespace
 
+Result<std::string> read_secret_file(const std::filesystem::path& file, Bytes max,
+                                     std::string_view what, std::string_view remedy) {
+  const std::string doing = cat("reading the ", what, " '", file.string(), "'");
+  const auto unsafe = [&](std::string_view is) {
+    return Error{Code::Denied, cat(doing, ": ", is, "; ", remedy)};
+  };
+  const Fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  if (!fd && errno == ELOOP) return unsafe("it is a link");
+  if (!fd) return system_error(doing, errno);
+  struct stat info{};
+  if (::fstat(fd.get(), &info) != 0) return system_error(doing, errno);
+  if (!S_ISREG(info.st_mode)) return unsafe("it is not a file");
+  if (info.st_uid != ::geteuid())
+    return unsafe(cat("it belongs to user ", info.st_uid, ", not to you (", ::geteuid(), ")"));
+  if ((info.st_mode & 077) != 0) {
+    return unsafe(cat("other users can read it, so it is no secret (or 'chmod 600' it, if nobody ",
+                      "else uses this computer)"));
+  }
+  std::string content;
+  std::array<char, 4096> block{};
+  for (;;) {
+    const ssize_t got = ::read(fd.get(), block.data(), block.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return system_error(doing, errno);
+    if (got == 0) return content;
+    content.append(block.data(), static_cast<size_t>(got));
+    if (content.size() > max.n)
+      return Error{Code::Corrupt, cat(doing, ": it is longer than ", max, "; ", remedy)};
+  }
+}
+
+std::string new_token() { return cat(kTokenPrefix, random_hex(kTokenBytes)); }
+
 bool is_token(std::string_view text) {
   return text.size() == kTokenLength && text.starts_with(kTokenPrefix) &&
          std::all_of(text.begin() + kTokenPrefix.size(), text.end(),
                      [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+}
+
+Result<Tokens> Tokens::renew(const std::filesystem::path& folder) {
+  Tokens tokens(new_token());
+  TRY(write_file(file(folder), tokens.owner() + "\n", 0600));
+  return tokens;
 }
 
 Result<Tokens> Tokens::open(const std::filesystem::path& folder) {

@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "base/units.h"
 #include "consent/principal.h"
 
 namespace lares::consent {
@@ -31,6 +32,9 @@ class Tokens {
   // do; never repaired silently, since somebody may have put it there.
   static Result<Tokens> open(const std::filesystem::path& folder);
 
+  // Replaces the file by one with a new token; whoever has the old one is nobody from then on.
+  static Result<Tokens> renew(const std::filesystem::path& folder);
+
   // Of a token that is known already; for tests.
   explicit Tokens(std::string owner) : owner_(std::move(owner)) {}
 
@@ -47,6 +51,15 @@ class Tokens {
  private:
   std::string owner_;
 };
+
+// A new one, from the kernel's generator.
+std::string new_token();
+
+// Reads a small file that holds secrets: never through a link, never one that somebody else could
+// have written or read (Denied, with what to do: `remedy`, "remove it, and …"). NotFound: there is
+// none.
+Result<std::string> read_secret_file(const std::filesystem::path& file, Bytes max,
+                                     std::string_view what, std::string_view remedy);
 
 // Whether it claims to be a token of ours: such a one is right or refused, never taken for a
 // placeholder.

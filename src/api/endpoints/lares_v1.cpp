@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "api/endpoint.h"
+#include "api/orders.h"
 #include "api/requests.h"
 #include "base/text.h"
 
@@ -16,44 +17,6 @@ constexpr unsigned kReceiptsShownMax = 1'000;
 constexpr size_t kFileNameMax = 4'096;
 
 using consent::Right;
-
-Reply answer_with(std::shared_ptr<Responder> responder) {
-  return [responder = std::move(responder)](Result<Json> result) {
-    if (!result) return responder->error(result.error());
-    answer_json(*responder, *result);
-  };
-}
-
-// A page can make a browser send a form or plain text anywhere without asking; JSON it cannot. So
-// an order must say that it is JSON. True when it does; else the error was sent.
-bool says_json(const Request& request, Responder& responder) {
-  const auto found = request.headers.find("content-type");
-  const std::string type = found == request.headers.end() ? "" : found->second;
-  if (lower(trimmed(split(type, ';').front())) == "application/json") return true;
-  responder.error({Code::Invalid, cat("reading the request: the content type is '",
-                                      type.substr(0, 64), "', but must be 'application/json'")});
-  return false;
-}
-
-// A string field of an order: "" when it is left out and may be.
-Result<std::string> string_field(const Json& body, const char* name, size_t bytes_max,
-                                 bool required) {
-  const auto found = body.find(name);
-  const auto wrong = [&](std::string_view is) {
-    return Error{
-        Code::Invalid,
-        cat("reading the request: '", name, "' is ", is, "a string of 1 to ", bytes_max, " bytes"),
-        name};
-  };
-  if (found == body.end() || found->is_null()) {
-    if (!required) return std::string();
-    return wrong("missing; it must be ");
-  }
-  if (!found->is_string() || found->get_ref<const std::string&>().size() > bytes_max ||
-      found->get_ref<const std::string&>().empty())
-    return wrong(cat(shown(*found), ", but must be "));
-  return found->get<std::string>();
-}
 
 // Without what only the owner sees: where a file lies.
 Json visible(Json model, const consent::Principal& who) {

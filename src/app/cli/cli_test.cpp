@@ -240,10 +240,10 @@ TEST(Verbs, OnesOfOtherRuntimesAndLaterVersionsAreAnsweredHere) {
     EXPECT_EQ(meant.error().code, Code::Invalid) << words[0];
     return meant.error().message;
   };
-  EXPECT_EQ(told({"ui"}),
-            "reading the command line: there is no verb 'ui': there is no web page yet; `lares "
-            "chat` begins a conversation here, and any OpenAI client can use "
-            "http://127.0.0.1:5273/v1; a question of one word is asked with: lares -- ui");
+  EXPECT_EQ(told({"webui"}),
+            "reading the command line: there is no verb 'webui': `lares ui` opens the page; a "
+            "question of one word "
+            "is asked with: lares -- webui");
   for (const auto& [words, part] : std::vector<std::pair<Words, std::string>>{
            {{"pull", "llama3"}, "lares models add FILE"},
            {{"pull", "requests"}, "lares \"pull requests\""},

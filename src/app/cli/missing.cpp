@@ -19,9 +19,6 @@ constexpr std::string_view kLog =
     "serve` runs the daemon with its log on the terminal";
 constexpr std::string_view kList = "`lares models list` shows the models that are here";
 constexpr std::string_view kRemove = "`lares models rm NAME` takes a model from the list";
-constexpr std::string_view kNoPage =
-    "there is no web page yet; `lares chat` begins a conversation here, and any OpenAI client can "
-    "use http://127.0.0.1:5273/v1";
 
 constexpr Missing kMissing[] = {
     {"add", 1, "`lares models add FILE` uses a model file where it lies"},
@@ -48,9 +45,8 @@ constexpr Missing kMissing[] = {
     {"search", 1, kNoDownloads},
     {"server", 1, "`lares start` begins the daemon, and `lares serve` runs it in the foreground"},
     {"show", 1, "`lares models show NAME` says all about a model"},
-    {"ui", 0, kNoPage},
     {"unload", 1, "idle models make room by themselves; `lares stop` ends all of them"},
-    {"webui", 0, kNoPage},
+    {"webui", 0, "`lares ui` opens the page"},
 };
 
 const Missing* missing(std::string_view verb) {

@@ -1,5 +1,8 @@
-// lares token: the owner's token, for programs that come over the network port.
+// lares token: the owner's token, for programs that come over the network port, and what was given
+// to single apps and pages.
 #include "app/cli/plain_text.h"
+#include "app/cli/show.h"
+#include "app/cli/table.h"
 #include "app/cli/verb.h"
 #include "base/file.h"
 #include "base/text.h"
@@ -47,6 +50,99 @@ constexpr Verb kVerb{
     .run = run,
 };
 const Registered<Verb> kRegistered{kVerb};
+
+std::string ago(uint64_t unix_ms) {
+  if (unix_ms == 0) return "never";
+  const auto now =
+      std::chrono::duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+          .count();
+  const int64_t past = now - static_cast<int64_t>(unix_ms);
+  return past < 1000 ? "now" : cat(duration_words(past), " ago");
+}
+
+constexpr Option kOnlyJson[] = {kJson};
+constexpr Example kListExamples[] = {
+    {"lares token list", "Shows which apps and pages may ask, and when each last did."}};
+constexpr Example kAddExamples[] = {
+    {"lares token add notes",
+     "Prints a token for the app 'notes', this once; its requests carry its name."}};
+constexpr Example kRevokeExamples[] = {
+    {"lares token revoke 4f1d22c0a9b3e857", "Ends what that app or page may do, at once."},
+    {"lares token revoke owner",
+     "Makes a new owner's token; the old one is worth nothing from then on."}};
+constexpr Word kAddWords[] = {{"NAME", "of the app", Word::Count::One}};
+constexpr Word kRevokeWords[] = {
+    {"ID", "of an app or page, as `lares token list` shows it, or owner", Word::Count::One}};
+
+Result<int> run_list(Context& context, const Arguments& arguments) {
+  TRY_AS(const Json all, ask(context.daemon, "GET", "/lares/v1/credentials"));
+  if (arguments.has("--json")) return print_json(context, all);
+  Table table({{"ID"}, {"KIND"}, {"NAME", Table::Side::Left, true}, {"GIVEN"}, {"LAST USED"}});
+  for (const Json& each : all) {
+    table.add({text_of(each, "id"), text_of(each, "kind"), text_of(each, "name"),
+               ago(count_of(each, "created_ms")), ago(count_of(each, "last_used_ms"))});
+  }
+  if (table.empty()) {
+    context.screen.say("lares: no app has a token of its own, and no page is paired\n");
+    return 0;
+  }
+  TRY(context.screen.out(table.print(table_width(context))));
+  return 0;
+}
+
+Result<int> run_add(Context& context, const Arguments& arguments) {
+  TRY_AS(const Json given, ask(context.daemon, "POST", "/lares/v1/credentials",
+                               {{"name", arguments.words().front()}}));
+  if (arguments.has("--json")) return print_json(context, given);
+  TRY(context.screen.out(plain_line(text_of(given, "token")) + "\n"));
+  context.screen.say(cat("lares: it is shown this once; lares token revoke ", text_of(given, "id"),
+                         " takes it back\n"));
+  return 0;
+}
+
+Result<int> run_revoke(Context& context, const Arguments& arguments) {
+  const std::string id = arguments.words().front();
+  TRY_AS(const Json done,
+         ask(context.daemon, "DELETE", cat("/lares/v1/credentials/", path_escaped(id))));
+  if (arguments.has("--json")) return print_json(context, done);
+  context.screen.say(cat("lares: ", plain_line(id), " may ask nothing from now on",
+                         id == "owner" ? "; `lares token --show` prints the new one" : "", "\n"));
+  return 0;
+}
+
+constexpr Verb kList{
+    .name = "token list",
+    .summary = "list the apps and pages that were given access",
+    .more = "",
+    .options = kOnlyJson,
+    .words = {},
+    .examples = kListExamples,
+    .run = run_list,
+};
+constexpr Verb kAdd{
+    .name = "token add",
+    .summary = "give an app a token of its own",
+    .more =
+        "With it the app may use models, chat and embeddings, from any user of this computer and "
+        "from browser "
+        "extensions, and its requests carry its name in receipts.",
+    .options = kOnlyJson,
+    .words = kAddWords,
+    .examples = kAddExamples,
+    .run = run_add,
+};
+constexpr Verb kRevoke{
+    .name = "token revoke",
+    .summary = "take back an app's token, a page's session or the owner's token",
+    .more = "",
+    .options = kOnlyJson,
+    .words = kRevokeWords,
+    .examples = kRevokeExamples,
+    .run = run_revoke,
+};
+const Registered<Verb> kListRegistered{kList};
+const Registered<Verb> kAddRegistered{kAdd};
+const Registered<Verb> kRevokeRegistered{kRevoke};
 
 }  // namespace
 }  // namespace lares::app
