@@ -8,6 +8,7 @@ import subprocess
 
 import fetch
 import machine
+import page
 from places import (BUILD, ENGINES, ROOT, TEST_MODELS, make_folder, need_room, no_room_in_the_middle, read_stamp, remove, start, write_stamp)
 from screen import IO, Bar, Stop, last_output, say
 
@@ -58,7 +59,7 @@ def build_engine(tree, folder, variants):
 
 def configure_preset(preset, tree, boost, engine, tests):
     folder = BUILD / preset
-    options = ["--preset", preset, f"-DLARES_LLAMA={tree}", f"-DLARES_BOOST={boost}", f"-DLARES_ENGINE={engine or ''}", *launchers()]
+    options = ["--preset", preset, f"-DLARES_LLAMA={tree}", f"-DLARES_BOOST={boost}", f"-DLARES_ENGINE={engine or ''}", f"-DLARES_PAGE={page.built()}", *launchers()]
     if tests:
         options += ["-DLARES_TESTS=ON", f"-DLARES_TEST_MODELS={TEST_MODELS}", f"-DLARES_TEST_PYTHON={fetch.TEST_PYTHON if fetch.TEST_PYTHON.exists() else 'python3'}"]
     configure(folder, ROOT, options, f"preparing build/{preset}")

