@@ -133,6 +133,7 @@ describe("chat", () => {
     const [conversation] = fake.conversations.values();
     assert.equal(conversation.messages.find((one) => one.id === conversation.head).content, "and now?");
   }, {
+    complains: true, // of the status of the refusal
     path: "/#/c/c-00000001",
     prepare: (fake) => {
       fake.context = 1024;
@@ -213,14 +214,14 @@ describe("bad luck", () => {
   }, { complains: true });
 
   visit("a session that was ended asks to be paired again, and the draft stays", async ({ page, fake }) => {
-    await page.waitForSelector(".dot.open");
+    await page.waitForSelector(".side .dot.open");
     fake.paired = false;
     await say(page, "do not lose this");
-    await page.waitForSelector(".unpaired");
-    assert.match(await text(page, ".unpaired"), /lares ui/);
+    await page.waitForSelector(".pairing");
+    assert.match(await text(page, ".pairing"), /lares ui/);
     fake.paired = true;
-    await page.locator(".unpaired button").click();
-    await page.waitForSelector(".unpaired", { state: "detached" });
+    await page.locator(".pairing button").click();
+    await page.waitForSelector(".pairing", { state: "detached" });
     assert.equal(await page.locator("textarea").inputValue(), "do not lose this");
   }, { complains: true });
 
@@ -299,7 +300,7 @@ describe(`hostile text, ${PAYLOADS.length} payloads`, () => {
 /** Elements and addresses that have no business in a message. */
 function strangers(page) {
   return page.evaluate(() => {
-    const allowed = new Set("P,DIV,SPAN,A,STRONG,EM,DEL,CODE,PRE,BR,HR,UL,OL,LI,BLOCKQUOTE,H3,H4,H5,H6,TABLE,THEAD,TBODY,TR,TH,TD,INPUT,BUTTON".split(","));
+    const allowed = new Set("P,DIV,SPAN,A,STRONG,EM,DEL,CODE,PRE,BR,HR,UL,OL,LI,BLOCKQUOTE,H2,H3,H4,H5,H6,TABLE,THEAD,TBODY,TR,TH,TD,INPUT,BUTTON".split(","));
     const found = window.pwned ? ["a script ran"] : [];
     for (const root of document.querySelectorAll(".answered .text"))
       for (const one of root.querySelectorAll("*")) {
@@ -384,6 +385,6 @@ describe("the other parts", () => {
 
   visit("ending the session needs pairing anew", async ({ page }) => {
     await page.locator("text=End this session").click();
-    await page.waitForSelector(".unpaired");
+    await page.waitForSelector(".pairing");
   }, { path: "/#/settings", complains: true });
 });

@@ -156,9 +156,13 @@ def peer_server(_):
 
 
 def page_verb(arguments):
-    """The page; `page tests`: with the packages that its types and tests need. Prints the folder of the built page."""
-    if arguments not in ([], ["tests"]):
-        raise Stop(USAGE, f"bootstrap page: '{' '.join(arguments)}' is nothing it knows; there is 'tests'")
+    """The page; `page tests`: with the packages that its types and tests need. Prints the folder of the built page; `page node`: the
+    program that builds it and runs its tests."""
+    if arguments not in ([], ["tests"], ["node"]):
+        raise Stop(USAGE, f"bootstrap page: '{' '.join(arguments)}' is nothing it knows; there are 'tests' and 'node'")
+    if arguments == ["node"]:
+        print(page.node()[0])
+        return
     print(page.build_page(with_tests=bool(arguments)))
     fetch.report()
 

@@ -31,3 +31,9 @@ export function go(hash: string): void {
   if (location.hash === hash) route.value = routeOf(hash);
   else location.hash = hash;
 }
+
+/** Says where we are already, without going there. */
+export function name(hash: string): void {
+  history.replaceState(null, "", hash);
+  route.value = routeOf(hash);
+}

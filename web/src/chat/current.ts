@@ -6,6 +6,7 @@ import { answer, type Answered } from "../api/events";
 import { ApiError, call, connection, found, get, isAway, lost, said } from "../api/http";
 import type { Content, Conversation, ConversationLine, Message } from "../api/types";
 import { current as model, refreshModels } from "../models";
+import { name as nameRoute } from "../route";
 import { planCompaction, kSummaryTokensMax } from "./compaction";
 import { touched } from "./list";
 import { branch, given, newestEnd, siblings, textOf, withoutThinking, type Messages } from "./tree";
@@ -38,6 +39,7 @@ const kSettleEveryMs = 150;
 export const kGoOn = "Go on from where you stopped.";
 
 let stopper: AbortController | null = null;
+let loaded: string | null = null; // the conversation whose messages are here
 
 const at = (conversation: string) => `/lares/v1/conversations/${encodeURIComponent(conversation)}`;
 
@@ -50,6 +52,7 @@ function put(...added: Message[]): void {
 /** An empty conversation; the daemon hears of it with its first message. */
 export function begin(): void {
   leave();
+  loaded = null;
   batch(() => {
     id.value = null;
     title.value = "";
@@ -68,7 +71,7 @@ function leave(): void {
 }
 
 export async function show(conversation: string): Promise<void> {
-  if (conversation === id.value && messages.value.size) return;
+  if (conversation === id.value && conversation === loaded) return;
   leave();
   batch(() => {
     id.value = conversation;
@@ -80,7 +83,10 @@ export async function show(conversation: string): Promise<void> {
   });
   try {
     const read = await get<Conversation>(at(conversation));
-    if (id.value === conversation) take(read);
+    if (id.value === conversation) {
+      take(read);
+      loaded = conversation;
+    }
   } catch (error) {
     if (id.value === conversation) complaint.value = said(error);
   } finally {
@@ -148,7 +154,8 @@ async function ensure(content: Content): Promise<string> {
     id.value = begun.id;
     title.value = begun.title;
   });
-  history.replaceState(null, "", `#/c/${encodeURIComponent(begun.id)}`);
+  loaded = begun.id;
+  nameRoute(`#/c/${encodeURIComponent(begun.id)}`);
   return begun.id;
 }
 

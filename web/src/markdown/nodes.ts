@@ -30,8 +30,8 @@ function block(token: Token, depth: number): Node[] {
     case "hr":
       return [element("hr")];
     case "heading": {
-      // a message's headings stand below the page's own two
-      const level = Math.min((token as Tokens.Heading).depth + 2, 6) as 3 | 4 | 5 | 6;
+      // a message's headings stand below the page's own
+      const level = Math.min((token as Tokens.Heading).depth + 1, 6) as 2 | 3 | 4 | 5 | 6;
       return [directed(element(`h${level}`, inlines(token.tokens ?? [], depth)))];
     }
     case "paragraph":
@@ -141,7 +141,7 @@ function table(token: Tokens.Table, depth: number): HTMLElement {
   const body = element("tbody", token.rows.map((row) => element("tr", row.map(cell("td")))));
   const region = element("div", [element("table", [head, body])], "wide");
   region.tabIndex = 0;
-  region.setAttribute("role", "region");
+  region.setAttribute("role", "group");
   region.setAttribute("aria-label", "table");
   return region;
 }
@@ -154,7 +154,7 @@ export function codeBlock(code: string, words: string): HTMLElement {
   copy.setAttribute("aria-label", language ? `Copy this ${language} code` : "Copy this code");
   const shown = element("pre", [element("code", coloured(code, language))]);
   shown.tabIndex = 0;
-  shown.setAttribute("role", "region");
+  shown.setAttribute("role", "group");
   shown.setAttribute("aria-label", language ? `${language} code` : "code");
   return element("div", [element("div", [element("span", [language || "text"]), copy], "code-head"), shown], "code");
 }

@@ -1,6 +1,6 @@
 // A button with a short list of things to do: opened by click, Enter or ArrowDown, walked with the arrows, closed with Escape.
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
 export interface Choice {
   says: string;
@@ -25,7 +25,7 @@ export function Menu({ label, choices, children, className = "quiet" }: { label:
     if (refocus) button.current?.focus();
   };
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!place) return;
     list.current?.querySelector<HTMLElement>("[role=menuitem]:not([disabled])")?.focus();
     const outside = (event: Event) => {

@@ -52,7 +52,7 @@ export function Shell() {
             <button type="button" class="quiet side-button" aria-label="Conversations and parts" aria-expanded={sideOpen.value} onClick={() => (sideOpen.value = !sideOpen.value)}><Lines /></button>
             {part === "chat" ? <ChatTitle /> : <h1>{TITLES[part]}</h1>}
           </header>
-          {connection.value === "away" && part !== "chat" && <p class="complaint" role="status">lares does not answer; it is looked for until it does.</p>}
+          {connection.value === "away" && <p class="complaint away-line" role="status">lares does not answer; it is looked for until it does.</p>}
           {part === "chat" && <Chat />}
           {part === "machine" && <Machine />}
           {part === "models" && <ModelsPart />}
@@ -80,7 +80,7 @@ function ChatTitle() {
 
 function Unpaired() {
   return (
-    <div class="unpaired" role="alertdialog" aria-modal="true" aria-labelledby="unpaired" aria-describedby="unpaired-text">
+    <div class="pairing" role="alertdialog" aria-modal="true" aria-labelledby="unpaired" aria-describedby="unpaired-text">
       <div>
         <h2 id="unpaired">This page is not paired with lares</h2>
         <p id="unpaired-text">Its session has ended, or never began here. In a terminal, run</p>

@@ -36,6 +36,7 @@ export function Side() {
     <aside class={sideOpen.value ? "side open" : "side"} aria-label="Conversations and parts">
       <div class="side-head">
         <a class="mark" href="#/" onClick={(event) => (event.preventDefault(), newChat())} aria-label="Lares, new chat"><Hearth /><span>Lares</span></a>
+        <span class="side-dot"><Dot /></span>
         <button type="button" class="quiet side-close" aria-label="Close the side" onClick={() => (sideOpen.value = false)}><Cross /></button>
       </div>
       <button type="button" class="new-chat" onClick={newChat} title="New chat (Ctrl+Shift+O)"><Plus /> New chat</button>
@@ -50,7 +51,6 @@ export function Side() {
               receiptsChanged.value++;
             }}>{says}</a>
         ))}
-        <span class="parts-dot"><Dot /></span>
       </nav>
     </aside>
   );
