@@ -17,6 +17,7 @@ export class Fake {
   conversations = new Map();
   receipts = new Map();
   pulls = [];
+  credentials = [{ id: "k-page", kind: "page", name: "Chromium on Linux", created_ms: Date.now() - 9e7, last_used_ms: Date.now() }];
   asked = []; // bodies of requests for answers
   paired = true;
   tokensPerSecond = 200;
@@ -146,6 +147,15 @@ export class Fake {
     if (route === "GET /lares/v1/status") return json({ version: "0.2.0", pid: 1, address: this.address, socket: "", home: "", config: "/home/me/.config/lares/lares.toml", engine: "icelake", uptime_s: 4321, models: 2, resident: 1, requests: this.asked.length % 3, waiting: this.asked.length % 2, memory_bytes: 412 * 2 ** 20, memory_budget_bytes: 4 * GIB });
     if (route === "GET /lares/v1/ps") return json([{ model: "smollm2-135m", state: "ready", pid: 2, memory_bytes: 412 * 2 ** 20, requests: 1, waiting: 0, variant: "icelake", load_ms: 214, up_s: 300 }]);
     if (route === "GET /lares/v1/config") return json([{ name: "memory.budget", value: "4 GiB", unit: "bytes", default: "half of the memory", source: "default", says: "bytes that all models together may take" }, { name: "api.port", value: 5273, unit: "", default: "5273", source: "lares.toml, line 3", says: "the port on 127.0.0.1 and [::1]" }]);
+    if (route === "GET /lares/v1/credentials") return json(this.credentials);
+    if (route === "POST /lares/v1/credentials") {
+      this.credentials.push({ id: this.id("k"), kind: "app", name: body.name, created_ms: Date.now(), last_used_ms: 0 });
+      return json({ id: this.credentials.at(-1).id, token: "lares-0123456789abcdef0123456789abcdef" });
+    }
+    if (route.startsWith("DELETE /lares/v1/credentials/")) {
+      this.credentials = this.credentials.filter((one) => one.id !== url.pathname.split("/").pop());
+      return json({});
+    }
     if (url.pathname.startsWith("/lares/v1/conversations")) return this.converse(request.method, url, body, json, refuse);
     refuse(404, `no route ${route}`);
   }

@@ -383,6 +383,18 @@ describe("the other parts", () => {
     assert.match(await text(page, ".part-body"), /412 MiB of 4\.0 GiB reserved[^]*smollm2-135m/);
   }, { path: "/#/machine", prepare: (fake) => (fake.receipt(30, 0), fake.receipt(40, 100)) });
 
+  visit("an app is given a token that is shown once, and it is taken back", async ({ page, fake }) => {
+    await page.locator("[name=app]").fill("editor");
+    await page.keyboard.press("Enter");
+    await page.waitForSelector("dialog .token");
+    assert.match(await text(page, "dialog"), /lares-0123456789abcdef/);
+    await page.keyboard.press("Escape");
+    await page.locator('[aria-label="Take back the access of editor"]').click();
+    await page.locator("dialog .grave-button").click();
+    await page.waitForSelector('[aria-label="Take back the access of editor"]', { state: "detached" });
+    assert.deepEqual(fake.credentials.map((one) => one.kind), ["page"]);
+  }, { path: "/#/settings" });
+
   visit("ending the session needs pairing anew", async ({ page }) => {
     await page.locator("text=End this session").click();
     await page.waitForSelector(".pairing");

@@ -165,3 +165,12 @@ export interface Setting {
   source: string;
   says: string;
 }
+
+/** An app with a token of its own, or a paired page. */
+export interface Credential {
+  id: string;
+  kind: "app" | "page";
+  name: string;
+  created_ms: number;
+  last_used_ms: number;
+}

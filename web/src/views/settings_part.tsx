@@ -4,6 +4,7 @@ import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { call, connection, get, said, session } from "../api/http";
 import type { Setting, Status } from "../api/types";
+import { Credentials } from "./credentials";
 
 const settings = signal<Setting[]>([]);
 const file = signal("");
@@ -47,6 +48,7 @@ export function SettingsPart() {
         <h2 id="programs">Other programs</h2>
         <p>Programs of yours on this machine may use the models with no key: <code>OPENAI_BASE_URL={location.origin}/v1</code>. For more than models, and from elsewhere, <code>lares token</code> in a terminal prints the token.</p>
       </section>
+      <Credentials />
       <section aria-labelledby="settings">
         <h2 id="settings">Settings in force</h2>
         <p class="aside">{file.value ? <>They are read from <code>{file.value}</code> when lares starts; an unknown name there is an error that says which.</> : " "}</p>
