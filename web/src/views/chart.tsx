@@ -36,7 +36,7 @@ export function Chart({ label, times, lines, format, least = 1 }: { label: strin
         {
           width: Math.max(where.clientWidth, 100), height: kHeight, legend: { show: false }, cursor: { show: false }, padding: [8, 4, 0, 0],
           scales: { y: { range: (_plot, _least, most) => [0, Math.max(most * 1.15, least)] } },
-          axes: [{ ...axis, space: 96, values: (_plot, splits) => splits.map(clock(splits)) },
+          axes: [{ ...axis, space: 96, size: 28, values: (_plot, splits) => splits.map(clock(splits)) },
             { ...axis, size: 58, space: 36, values: (_plot, splits) => splits.map(format) }],
           series: [{}, ...lines.map((line) => ({
             label: line.name, stroke: colour(line.colour), width: 1.75, points: { show: line.points ?? false, size: 5, fill: colour(line.colour) },

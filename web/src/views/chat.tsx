@@ -57,8 +57,15 @@ function Branch({ drew }: { drew: () => void }) {
   const { summary, covered } = turns(path);
   const last = covered.at(-1)?.id;
   const talk = path.filter((message) => message.role === "user" || message.role === "assistant");
+  const column = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    // a receipt or a picture that comes later makes the text longer
+    const sizes = new ResizeObserver(drew);
+    if (column.current) sizes.observe(column.current);
+    return () => sizes.disconnect();
+  }, []);
   return (
-    <div class="column" role="log" aria-label="Conversation" aria-live="off">
+    <div ref={column} class="column" role="log" aria-label="Conversation" aria-live="off">
       {chat.opening.value && <p class="aside" role="status">Opening…</p>}
       {talk.map((message) => (
         <div key={message.id} class="turn">

@@ -72,8 +72,8 @@ function ChatTitle() {
     <>
       <h1 class="chat-title" dir="auto" title={chat.title.value}>{chat.title.value}</h1>
       <span class="grow" />
-      <button type="button" class="quiet" disabled={chat.live.value !== null || chat.path.value.length < 4} title="Give the model the older turns in short, to make room"
-        onClick={() => void chat.compactNow()}>Summarise</button>
+      {chat.path.value.length >= 4 && <button type="button" class="quiet" disabled={chat.live.value !== null} title="Give the model the older turns in short, to make room"
+        onClick={() => void chat.compactNow()}>Summarise</button>}
     </>
   );
 }
