@@ -118,7 +118,7 @@ def write_list():
     """files.txt: a line for each file, PATH TYPE ETAG FILE by tabs; FILE.gz lies beside each."""
     lines = []
     for path in sorted(DIST.rglob("*")):
-        if not path.is_file() or path.suffix == ".gz":
+        if not path.is_file() or path.suffix == ".gz" or path == LIST:
             continue
         content = path.read_bytes()
         with open(path.with_name(path.name + ".gz"), "wb") as raw, gzip.GzipFile("", "wb", 9, raw, mtime=0) as out:
