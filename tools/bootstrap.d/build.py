@@ -8,6 +8,7 @@ import subprocess
 
 import fetch
 import machine
+import page
 from places import (BUILD, ENGINES, ROOT, SQLITES, TEST_MODELS, make_folder, need_room, no_room_in_the_middle, read_stamp, remove, start, write_stamp)
 from screen import IO, Bar, Stop, last_output, say
 
@@ -85,7 +86,7 @@ def build_sqlite(tree, folder):
 def configure_preset(preset, parts, tests):
     """`parts` are of main.prepare()."""
     folder = BUILD / preset
-    options = ["--preset", preset, *[f"-DLARES_{name}={path or ''}" for name, path in parts.items()], *launchers()]
+    options = ["--preset", preset, *[f"-DLARES_{name}={path or ''}" for name, path in parts.items()], f"-DLARES_PAGE={page.built()}", *launchers()]
     if tests:
         options += ["-DLARES_TESTS=ON", f"-DLARES_TEST_MODELS={TEST_MODELS}", f"-DLARES_TEST_PYTHON={fetch.TEST_PYTHON if fetch.TEST_PYTHON.exists() else 'python3'}"]
     configure(folder, ROOT, options, f"preparing build/{preset}")

@@ -10,6 +10,7 @@ import time
 import build
 import fetch
 import machine
+import page
 import peer
 from places import (BUILD, CACHE, CACHE_TAG, DOWNLOADS, EMBEDDED_MODEL, EMBEDDER, ENGINES, ROOT, SOURCES, TEST_MODELS, lock, make_folder,
                     models, need_room, remove, start, write_stamp)
@@ -142,10 +143,11 @@ def test_models(_):
 
 
 def tests(_):
-    """Everything that ./check needs from outside: what configure uses, Python packages and the models."""
+    """Everything that ./check needs from outside: what configure uses, Python packages, the page with its tests, the models."""
     prepare(machine.variants_for(machine.cpu_line()))
     with cache_lock():
         fetch.test_python()
+    page.build_page(with_tests=True)
     test_models(None)
 
 
@@ -154,6 +156,18 @@ def peer_server(_):
     llama, _boost, _sqlite = sources()
     with cache_lock():
         print(peer.build_peer(llama))
+
+
+def page_verb(arguments):
+    """The page; `page tests`: with the packages that its types and tests need. Prints the folder of the built page; `page node`: the
+    program that builds it and runs its tests."""
+    if arguments not in ([], ["tests"], ["node"]):
+        raise Stop(USAGE, f"bootstrap page: '{' '.join(arguments)}' is nothing it knows; there are 'tests' and 'node'")
+    if arguments == ["node"]:
+        print(page.node()[0])
+        return
+    print(page.build_page(with_tests=bool(arguments)))
+    fetch.report()
 
 
 def folders(_):
@@ -172,7 +186,7 @@ def clean(_):
 
 
 VERBS = {"first-answer": first_answer, "configure": configure, "build": build_preset, "variants": more_variants, "embedder": embedder,
-         "test-models": test_models, "tests": tests, "peer": peer_server, "folders": folders, "clean": clean}
+         "test-models": test_models, "tests": tests, "page": page_verb, "peer": peer_server, "folders": folders, "clean": clean}
 
 
 def main(arguments):

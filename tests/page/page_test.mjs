@@ -1,0 +1,402 @@
+// The built page in a real Chromium, against a stand-in that can be made to misbehave. Run by `node --test`; real_test.mjs has the
+// parts that need the daemon itself.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { after, before, describe, test } from "node:test";
+import { Fake } from "./fake.mjs";
+import { PAYLOADS } from "./payloads.mjs";
+import { answered, axe, chromium, HARNESS, open, PAGE, say } from "./support.mjs";
+
+let browser;
+before(async () => (browser = await chromium()));
+after(() => browser?.close());
+
+/** One test with a stand-in and a page of its own; nothing may be asked elsewhere, run or complained of. */
+function visit(name, run, { path, complains = false, prepare = () => {}, ...options } = {}) {
+  test(name, { timeout: 90_000 }, async () => {
+    const fake = new Fake(PAGE, HARNESS);
+    await fake.start();
+    prepare(fake);
+    const { page, seen, context } = await open(browser, fake.address, { ...options, ...(path ? { path } : {}) });
+    try {
+      await run({ fake, page, seen });
+      assert.deepEqual(seen.foreign, []);
+      assert.deepEqual(seen.dialogs, []);
+      if (!complains) assert.deepEqual(seen.complaints, []);
+    } finally {
+      await context.close();
+      await fake.stop();
+    }
+  });
+}
+
+const text = (page, selector) => page.locator(selector).first().innerText();
+
+describe("first open", () => {
+  visit("has the composer in focus, four prompts, where it runs, and the better model, but nothing empty", async ({ page }) => {
+    await page.waitForSelector(".better");
+    assert.equal(await page.evaluate(() => document.activeElement?.tagName), "TEXTAREA");
+    assert.equal(await page.locator(".prompts button").count(), 4);
+    assert.match(await text(page, ".here"), /On this device. Nothing leaves./);
+    assert.match(await text(page, ".better"), /Qwen 3 4B Instruct.*2\.5 GiB/s);
+    assert.equal(await page.locator("canvas").count(), 0);
+    assert.equal(new URL(page.url()).hash, "", "the code must not stay in the address");
+    await page.locator(".prompts button").first().click();
+    assert.equal(await page.locator("textarea").inputValue(), "Name the four seasons.");
+  });
+
+  visit("tells the model's state until it is ready", async ({ page, fake }) => {
+    await page.waitForSelector(".model-line");
+    assert.match(await text(page, ".model-line"), /SmolLM2 135M Instruct is loading/);
+    fake.modelState = "ready";
+    await page.waitForSelector(".model-line", { state: "detached" });
+  }, { prepare: (fake) => (fake.modelState = "loading") });
+});
+
+describe("chat", () => {
+  visit("streams an answer, keeps it, and says where it ran", async ({ page, fake }) => {
+    await say(page, "Name the four seasons.");
+    await answered(page);
+    assert.match(await text(page, ".answered .text"), /Spring, summer, autumn and winter\./);
+    await page.waitForSelector("button.where");
+    assert.match(await text(page, "button.where"), /On this device.*first word after 0\.2 s.*of 214 tokens reused.*nothing left/s);
+    await page.locator("button.where").click();
+    assert.match(await text(page, "dialog"), /ran on this machine: there is no other place/);
+    await page.keyboard.press("Escape");
+    await page.waitForSelector("dialog", { state: "detached" });
+    const [conversation] = fake.conversations.values();
+    assert.deepEqual(conversation.messages.map((one) => one.role), ["user", "assistant"]);
+    assert.equal(fake.asked[0].lares.conversation, conversation.id);
+    await page.reload();
+    await page.waitForSelector(".answered .text");
+    assert.match(await text(page, ".answered .text"), /Spring, summer/);
+  });
+
+  visit("stops, and goes on from there", async ({ page, fake }) => {
+    fake.reply = () => "word ".repeat(400);
+    fake.tokensPerSecond = 60;
+    await say(page, "Write a lot.");
+    await page.waitForSelector(".coming .text p");
+    await page.keyboard.press("Escape");
+    await page.waitForSelector(".ended");
+    assert.match(await text(page, ".ended"), /Stopped\. Go on/);
+    fake.reply = () => "and so on";
+    await page.locator(".ended .word").click();
+    await page.waitForFunction(() => document.querySelectorAll(".answered:not(.coming)").length === 2);
+    assert.equal(fake.asked[1].messages.at(-1).content, "Go on from where you stopped.");
+  });
+
+  visit("edits into a branch, answers again, and walks the versions", async ({ page, fake }) => {
+    let n = 0;
+    fake.reply = () => `answer ${++n}`;
+    await say(page, "first words");
+    await answered(page);
+    await page.locator('[aria-label="Answer again"]').click();
+    await page.waitForFunction(() => document.body.innerText.includes("answer 2"));
+    assert.equal(await text(page, ".answered .branches"), "2/2");
+    await page.locator('.answered [aria-label="Earlier version"]').click();
+    await page.waitForFunction(() => document.body.innerText.includes("answer 1"));
+    await page.locator("textarea").focus();
+    await page.keyboard.press("ArrowUp");
+    assert.equal(await page.locator("textarea").inputValue(), "first words");
+    await say(page, "other words");
+    await page.waitForFunction(() => document.body.innerText.includes("answer 3"));
+    assert.equal(await text(page, ".asked .branches"), "2/2");
+    assert.equal(await page.locator(".answered").count(), 1);
+    const [conversation] = fake.conversations.values();
+    assert.equal(conversation.messages.filter((one) => one.role === "user" && one.parent === null).length, 2);
+  });
+
+  visit("folds thinking away", async ({ page, fake }) => {
+    fake.reply = () => "<think>\nsecret steps\n</think>\n\nThe answer.";
+    await say(page, "think");
+    await answered(page);
+    assert.equal((await text(page, ".answered .text")).trim(), "The answer.");
+    assert.equal(await page.locator(".thinking").evaluate((one) => one.open), false);
+    await page.locator(".thinking summary").click();
+    assert.match(await text(page, ".thinking"), /secret steps/);
+  });
+
+  visit("summarises older turns when the context is full, shows it, and takes it back", async ({ page, fake }) => {
+    fake.reply = (body) => (/Summarise all of this/.test(JSON.stringify(body)) ? "They spoke of bread." : "ok");
+    await say(page, "and now?");
+    await page.waitForSelector(".summary", { timeout: 20_000 });
+    await page.waitForFunction(() => !document.querySelector(".coming"));
+    assert.match(await text(page, ".summary summary"), /messages above are given to the model in short/);
+    const last = fake.asked.at(-1).messages;
+    assert.match(last[0].content, /They spoke of bread/);
+    assert.equal(last.at(-1).content, "and now?");
+    await page.locator(".summary summary").click();
+    await page.locator(".summary button").click();
+    await page.waitForSelector(".summary", { state: "detached" });
+    const [conversation] = fake.conversations.values();
+    assert.equal(conversation.messages.find((one) => one.id === conversation.head).content, "and now?");
+  }, {
+    complains: true, // of the status of the refusal
+    path: "/#/c/c-00000001",
+    prepare: (fake) => {
+      fake.context = 1024;
+      fake.conversation("Long", Array.from({ length: 14 }, (_, i) => [i % 2 ? "assistant" : "user", `turn ${i} ` + "bread ".repeat(50)]));
+    },
+  });
+
+  visit("attaches text, turns a paste of 5 MB into an attachment, and says that this model takes no pictures", async ({ page, fake }) => {
+    await page.waitForFunction(() => document.querySelector(".model-name"));
+    await page.locator("input[type=file]").setInputFiles({ name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("buy milk") });
+    await page.waitForSelector(".attached .file");
+    await page.locator("input[type=file]").setInputFiles({ name: "cat.png", mimeType: "image/png", buffer: Buffer.from("x") });
+    await page.waitForSelector(".complaint");
+    assert.match(await text(page, ".complaint"), /SmolLM2 135M Instruct reads text only: “cat\.png” was left out/);
+    await page.evaluate(() => {
+      const data = new DataTransfer();
+      data.setData("text/plain", "line of text\n".repeat(400_000));
+      document.querySelector("textarea").dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }));
+    });
+    await page.waitForFunction(() => document.querySelectorAll(".attached .file").length === 2);
+    assert.equal(await page.locator("textarea").inputValue(), "");
+    assert.match(await text(page, ".caution"), /tokens; SmolLM2 135M Instruct reads 8,192/);
+    await page.locator('[aria-label="Remove pasted.txt"]').click();
+    await say(page, "what is in it?");
+    await answered(page);
+    assert.match(fake.asked[0].messages[0].content, /notes\.txt[^]*buy milk[^]*what is in it\?/);
+    assert.match(await text(page, ".asked .file"), /notes\.txt/);
+  });
+
+  visit("searches, renames and deletes", async ({ page, fake }) => {
+    await page.locator(".search").fill("rye");
+    await page.waitForFunction(() => document.querySelectorAll(".conversations li").length === 1);
+    assert.match(await text(page, ".row-snippet"), /rye bread/);
+    await page.locator(".row-menu").click();
+    await page.keyboard.press("Enter");
+    await page.locator(".rename").fill("Bread");
+    await page.keyboard.press("Enter");
+    await page.waitForFunction(() => document.querySelector(".row-title")?.textContent === "Bread");
+    await page.locator(".row-menu").click();
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("Enter");
+    assert.match(await text(page, "dialog"), /everything that was derived from it/);
+    await page.locator("dialog .grave-button").click();
+    await page.waitForFunction(() => !document.querySelector(".conversations li"));
+    assert.deepEqual([...fake.conversations.values()].map((one) => one.title), ["Other"]);
+  }, { prepare: (fake) => (fake.conversation("Other", [["user", "oats"]]), fake.conversation("Baking", [["user", "rye bread"]])) });
+});
+
+describe("bad luck", () => {
+  visit("a daemon that ends in mid-answer is found again, with the part it kept", async ({ page, fake }) => {
+    fake.reply = () => "word ".repeat(200);
+    fake.breaks = 30;
+    await say(page, "go");
+    await page.waitForSelector(".coming");
+    const port = fake.port;
+    await page.waitForFunction(() => document.querySelector(".dot.away") || document.querySelector(".ended"), undefined, { timeout: 5_000 });
+    await fake.stop();
+    fake.breaks = 0;
+    await fake.start(port);
+    await page.waitForSelector(".ended.broke", { timeout: 20_000 });
+    assert.match(await text(page, ".answered .text"), /^(word ){10,}/);
+    fake.reply = () => "the rest";
+    await page.locator(".ended .word").click();
+    await page.waitForFunction(() => document.body.innerText.includes("the rest"));
+  }, { complains: true });
+
+  visit("a daemon that lost the part is given it when it is gone on from", async ({ page, fake }) => {
+    fake.reply = () => "word ".repeat(200);
+    fake.breaks = 30;
+    fake.forgets = true;
+    await say(page, "go");
+    await page.waitForSelector(".ended.broke", { timeout: 20_000 });
+    fake.breaks = 0;
+    fake.reply = () => "the rest";
+    await page.locator(".ended .word").click();
+    await page.waitForFunction(() => document.body.innerText.includes("the rest"));
+    assert.deepEqual(fake.asked[1].messages.map((one) => one.role), ["user", "assistant", "user"]);
+  }, { complains: true });
+
+  visit("a session that was ended asks to be paired again, and the draft stays", async ({ page, fake }) => {
+    await page.waitForSelector(".side .dot.open");
+    fake.paired = false;
+    await say(page, "do not lose this");
+    await page.waitForSelector(".pairing");
+    assert.match(await text(page, ".pairing"), /lares ui/);
+    fake.paired = true;
+    await page.locator(".pairing button").click();
+    await page.waitForSelector(".pairing", { state: "detached" });
+    assert.equal(await page.locator("textarea").inputValue(), "do not lose this");
+  }, { complains: true });
+
+  visit("ten thousand conversations are a short list that scrolls", async ({ page }) => {
+    await page.waitForSelector(".conversations li");
+    assert.ok((await page.locator(".conversations li").count()) < 60);
+    for (let i = 0; i < 70; i++) {
+      await page.locator(".conversations").evaluate((one) => (one.scrollTop = one.scrollHeight));
+      await page.waitForTimeout(40);
+    }
+    await page.waitForFunction(() => document.querySelector(".conversations").innerText.includes("Conversation 9999"), undefined, { timeout: 20_000 });
+    assert.ok((await page.locator(".conversations li").count()) < 60);
+  }, {
+    prepare: (fake) => {
+      for (let i = 0; i < 10_000; i++) fake.conversation(`Conversation ${i}`, [], Date.now() - i * 1_000);
+    },
+  });
+});
+
+describe(`hostile text, ${PAYLOADS.length} payloads`, () => {
+  visit("in history asks nothing and runs nothing", async ({ page }) => {
+    await page.waitForFunction((n) => document.querySelectorAll(".answered").length === n, PAYLOADS.length, { timeout: 60_000 });
+    // everything is drawn, clicked and entered, not only what is in view
+    await page.addStyleTag({ content: "" }).catch(() => {});
+    await page.evaluate(() => document.querySelectorAll(".turn").forEach((one) => (one.style.contentVisibility = "visible")));
+    await page.waitForTimeout(300);
+    assert.deepEqual(await strangers(page), []);
+  }, {
+    complains: true,
+    path: "/#/c/c-00000001",
+    prepare: (fake) => fake.conversation("Hostile", PAYLOADS.flatMap((payload) => [["user", payload.slice(0, 300)], ["assistant", payload]])),
+  });
+
+  visit("in a stream asks nothing and runs nothing", async ({ page, fake }) => {
+    const short = PAYLOADS.filter((one) => one.length < 1_000);
+    for (let from = 0; from < short.length; from += 60) {
+      fake.reply = () => short.slice(from, from + 60).join("\n\n");
+      fake.tokensPerSecond = 2_000;
+      await say(page, `part ${from}`);
+      await page.waitForFunction((n) => document.querySelectorAll(".answered:not(.coming)").length === n, from / 60 + 1, { timeout: 30_000 });
+    }
+    assert.deepEqual(await strangers(page), []);
+  }, { complains: true });
+
+  visit("looks the same whatever its pieces, growing and afterwards", async ({ page, seen, fake }) => {
+    const differing = await page.evaluate(async (payloads) => {
+      const { Growing } = await import("/harness.js");
+      const shown = (pieces) => {
+        const root = document.createElement("div");
+        const growing = new Growing(root);
+        let so = "";
+        for (const piece of pieces) growing.show((so += piece), false);
+        growing.show(so, true);
+        return root.innerHTML;
+      };
+      const differing = [];
+      let seed = 7;
+      const next = (n) => (seed = (seed * 16807) % 2147483647) % n;
+      for (const text of payloads) {
+        const step = text.length > 2_000 ? 500 : 12;
+        const pieces = [];
+        for (let at = 0; at < text.length; ) {
+          const length = 1 + next(step);
+          pieces.push(text.slice(at, at + length));
+          at += length;
+        }
+        if (shown(pieces) !== shown([text])) differing.push(text.slice(0, 80));
+      }
+      return differing;
+    }, [...PAYLOADS, readFileSync(new URL("./sample.md", import.meta.url), "utf8"), PAYLOADS.filter((one) => one.length < 400).join("\n\n")]);
+    assert.deepEqual(differing, []);
+    assert.deepEqual(seen.requests.filter((one) => !one.startsWith(fake.address)), []);
+  }, { path: "/harness", complains: true });
+});
+
+/** Elements and addresses that have no business in a message. */
+function strangers(page) {
+  return page.evaluate(() => {
+    const allowed = new Set("P,DIV,SPAN,A,STRONG,EM,DEL,CODE,PRE,BR,HR,UL,OL,LI,BLOCKQUOTE,H2,H3,H4,H5,H6,TABLE,THEAD,TBODY,TR,TH,TD,INPUT,BUTTON".split(","));
+    const found = window.pwned ? ["a script ran"] : [];
+    for (const root of document.querySelectorAll(".answered .text"))
+      for (const one of root.querySelectorAll("*")) {
+        if (!allowed.has(one.tagName)) found.push(one.tagName);
+        for (const { name, value } of one.attributes) {
+          if (name.startsWith("on") || name === "srcdoc" || name === "src") found.push(`${one.tagName} ${name}=${value}`);
+          if (name === "href" && !/^(https?:\/\/[^@]+$|mailto:)/.test(value)) found.push(value);
+        }
+        if (one.tagName === "A" && !/noopener/.test(one.rel)) found.push(`no rel: ${one.href}`);
+      }
+    return found;
+  });
+}
+
+describe("for everybody", () => {
+  for (const [name, options] of [["light", {}], ["dark", { colorScheme: "dark" }], ["a phone", { viewport: { width: 390, height: 780 } }]]) {
+    visit(`no finding of axe in ${name}`, async ({ page, fake }) => {
+      const source = readFileSync(axe(), "utf8");
+      const check = async (where) => {
+        await page.waitForTimeout(350);
+        const found = await page.evaluate(async () => (await window.axe.run(document, { resultTypes: ["violations"] })).violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html.slice(0, 160)).slice(0, 3).join(" | ")}`));
+        assert.deepEqual(found, [], where);
+      };
+      await page.waitForSelector(".better");
+      await page.evaluate(source);
+      await check("first open");
+      fake.reply = () => readFileSync(new URL("./sample.md", import.meta.url), "utf8");
+      fake.tokensPerSecond = 5_000;
+      await say(page, "show everything");
+      await answered(page);
+      await check("chat");
+      await page.locator("button.where").last().click();
+      await check("decision");
+      await page.keyboard.press("Escape");
+      for (const part of ["machine", "models", "activity", "settings"]) {
+        await page.evaluate((to) => (location.hash = `#/${to}`), part);
+        await page.waitForSelector(".part-body h2, .part-body table");
+        await check(part);
+      }
+      assert.equal(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), true, "wider than the window");
+    }, { ...options, prepare: (fake) => fake.conversation("Earlier", [["user", "a"], ["assistant", "b"]]) });
+  }
+
+  visit("everything is reached by keyboard", async ({ page }) => {
+    await page.waitForSelector(".better");
+    await page.keyboard.type("hello");
+    await page.keyboard.press("Enter");
+    await answered(page);
+    const names = new Set();
+    for (let i = 0; i < 40; i++) {
+      await page.keyboard.press("Tab");
+      names.add(await page.evaluate(() => document.activeElement?.getAttribute("aria-label") || document.activeElement?.textContent?.trim().slice(0, 40) || document.activeElement?.tagName));
+    }
+    for (const name of ["Skip to the content", "Edit this message", "Answer again", "Your message", "Search conversations", "Machine", "Settings"]) assert.ok(names.has(name), `${name} is not among ${[...names].join("; ")}`);
+    await page.keyboard.press("Escape");
+    await page.locator("#main").focus();
+    await page.keyboard.press("?");
+    assert.match(await text(page, "dialog"), /Ctrl\+Shift\+O/);
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("Control+Shift+O");
+    await page.waitForSelector(".prompts");
+  });
+});
+
+describe("the other parts", () => {
+  visit("a model is pulled from its card, and its plan is read before it is loaded", async ({ page, fake }) => {
+    await page.waitForSelector(".card");
+    await page.locator(".card .plain-button").first().click();
+    await page.waitForSelector(".pull progress");
+    assert.match(await text(page, ".pull"), /qwen-3-4b.*fetching.*922 MiB of 2\.5 GiB/s);
+    await page.locator(".card .quiet").first().click();
+    assert.match(await text(page, "dialog"), /It fits: 401 MiB of the budget of 4\.0 GiB/);
+    await page.keyboard.press("Escape");
+    fake.pulls[0].state = "done";
+    await page.waitForSelector(".pull progress", { state: "detached" });
+  }, { path: "/#/models" });
+
+  visit("the machine shows memory, speed and queue, and draws what there is", async ({ page }) => {
+    await page.waitForSelector("canvas");
+    assert.match(await text(page, ".part-body"), /412 MiB of 4\.0 GiB reserved[^]*smollm2-135m/);
+  }, { path: "/#/machine", prepare: (fake) => (fake.receipt(30, 0), fake.receipt(40, 100)) });
+
+  visit("an app is given a token that is shown once, and it is taken back", async ({ page, fake }) => {
+    await page.locator("[name=app]").fill("editor");
+    await page.keyboard.press("Enter");
+    await page.waitForSelector("dialog .token");
+    assert.match(await text(page, "dialog"), /lares-0123456789abcdef/);
+    await page.keyboard.press("Escape");
+    await page.locator('[aria-label="Take back the access of editor"]').click();
+    await page.locator("dialog .grave-button").click();
+    await page.waitForSelector('[aria-label="Take back the access of editor"]', { state: "detached" });
+    assert.deepEqual(fake.credentials.map((one) => one.kind), ["page"]);
+  }, { path: "/#/settings" });
+
+  visit("ending the session needs pairing anew", async ({ page }) => {
+    await page.locator("text=End this session").click();
+    await page.waitForSelector(".pairing");
+  }, { path: "/#/settings", complains: true });
+});

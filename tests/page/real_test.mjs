@@ -1,0 +1,114 @@
+// The page with the real laresd behind it (fake workers): LARES_BIN names the folder of the programs. Skipped where there is none.
+
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { after, before, test } from "node:test";
+import { House } from "./real.mjs";
+import { answered, chromium, open, PAGE, say } from "./support.mjs";
+
+const root = join(dirname(PAGE), "..", "..");
+const bin = process.env.LARES_BIN ?? ["dev", "release"].map((preset) => join(root, "build", preset, "bin")).find((folder) => existsSync(join(folder, "laresd"))) ?? "";
+const skip = existsSync(join(bin, "laresd")) ? false : "no laresd is built; ./dev build dev makes it, or set LARES_BIN";
+
+let browser, house, address;
+before(async () => {
+  if (skip) return;
+  browser = await chromium();
+  house = await new House(bin, PAGE).start("--fake=tokens-per-s=60");
+  address = await house.open();
+});
+after(async () => {
+  await browser?.close();
+  await house?.remove();
+});
+
+const last = (page) => page.locator(".answered:not(.coming) .text").last().innerText();
+
+test("a conversation lives in the daemon: asked, answered, branched, found again, deleted", { skip, timeout: 90_000 }, async () => {
+  const { page, seen, context } = await open(browser, address);
+  await page.waitForSelector(".model-name");
+  await say(page, "repeat: the kingfisher waits");
+  await answered(page);
+  assert.equal((await last(page)).trim(), "the kingfisher waits");
+  await page.waitForSelector("button.where");
+  assert.match(await page.locator("button.where").innerText(), /On this device.*nothing left/s);
+  await page.locator('[aria-label="Answer again"]').click();
+  await page.waitForSelector(".answered .branches");
+  assert.equal(await page.locator(".answered .branches").innerText(), "2/2");
+  const [line] = await house.ask("GET", "/lares/v1/conversations");
+  const kept = await house.ask("GET", `/lares/v1/conversations/${line.id}`);
+  assert.deepEqual(kept.messages.map((one) => [one.role, one.state]), [["user", "whole"], ["assistant", "whole"], ["assistant", "whole"]]);
+  await page.locator('.answered [aria-label="Earlier version"]').click();
+  await page.waitForFunction(() => document.querySelector(".answered .branches")?.textContent.includes("1/2"));
+  await page.reload();
+  await page.waitForSelector(".answered .branches");
+  assert.equal(await page.locator(".answered .branches").innerText(), "1/2");
+  await page.locator(".search").fill("kingfisher");
+  await page.waitForSelector(".row-snippet");
+  await page.locator(".search").fill("");
+  await page.waitForSelector(".row-snippet", { state: "detached" });
+  await page.locator(".row-menu").first().click();
+  await page.locator("[role=menuitem]").last().click();
+  await page.locator("dialog .grave-button").click();
+  await page.waitForSelector(".prompts");
+  assert.deepEqual(await house.ask("GET", "/lares/v1/conversations"), []);
+  assert.deepEqual([seen.foreign, seen.dialogs], [[], []]);
+  await context.close();
+});
+
+test("an answer that is stopped is kept by the daemon as far as it came", { skip, timeout: 60_000 }, async () => {
+  const { page, context } = await open(browser, address);
+  await page.waitForSelector(".model-name");
+  await say(page, "count: 400");
+  await page.waitForFunction(() => (document.querySelector(".coming .text")?.textContent.length ?? 0) > 20);
+  await page.locator('[aria-label="Stop the answer"]').click();
+  await page.waitForSelector(".ended");
+  const [line] = await house.ask("GET", "/lares/v1/conversations");
+  const kept = (await house.ask("GET", `/lares/v1/conversations/${line.id}`)).messages.at(-1);
+  assert.equal(kept.state, "stopped");
+  assert.match(kept.content, /^1 2 3/);
+  await context.close();
+});
+
+test("a daemon that is killed in mid-answer and started again is found, with the part that it kept", { skip, timeout: 90_000 }, async () => {
+  const { page, context } = await open(browser, address);
+  await page.waitForSelector(".model-name");
+  await say(page, "count: 400");
+  await page.waitForFunction(() => (document.querySelector(".coming .text")?.textContent.length ?? 0) > 60);
+  await house.end("SIGKILL");
+  await page.waitForSelector(".dot.away");
+  await house.start("--fake=tokens-per-s=200");
+  await page.waitForSelector(".ended.broke", { timeout: 30_000 });
+  assert.match(await last(page), /^1 2 3/);
+  await page.locator(".ended .word").click();
+  await page.waitForFunction(() => document.querySelectorAll(".answered:not(.coming)").length === 2, undefined, { timeout: 30_000 });
+  await context.close();
+});
+
+test("a full context is summarised in sight", { skip, timeout: 90_000 }, async () => {
+  const begun = await house.ask("POST", "/lares/v1/conversations", { title: "Long" });
+  let parent = null;
+  for (let i = 0; i < 30; i++) parent = (await house.ask("POST", `/lares/v1/conversations/${begun.id}/messages`, { parent, role: i % 2 ? "assistant" : "user", content: `turn ${i} ${"bread ".repeat(100)}` })).id;
+  const { page, context } = await open(browser, address, { path: `/#/c/${begun.id}` });
+  await page.waitForFunction(() => document.querySelectorAll(".answered").length === 15);
+  await say(page, "repeat: and then?");
+  await page.waitForSelector(".summary", { timeout: 40_000 });
+  await page.waitForFunction(() => !document.querySelector(".coming"), undefined, { timeout: 40_000 });
+  assert.match(await page.locator(".summary summary").innerText(), /given to the model in short/);
+  const kept = await house.ask("GET", `/lares/v1/conversations/${begun.id}`);
+  assert.equal(kept.messages.filter((one) => one.role === "summary").length, 1);
+  await context.close();
+});
+
+test("the other parts show what the daemon says", { skip, timeout: 60_000 }, async () => {
+  const { page, seen, context } = await open(browser, address, { path: "/#/machine" });
+  await page.waitForSelector("table");
+  assert.match(await page.locator(".part-body").innerText(), /reserved[^]*fake/);
+  for (const [part, words] of [["models", /On this machine[^]*fake/], ["activity", /Nothing left this device/], ["settings", /models\.context/]]) {
+    await page.evaluate((to) => (location.hash = `#/${to}`), part);
+    await page.waitForFunction((source) => new RegExp(source).test(document.querySelector(".part-body")?.innerText ?? ""), words.source);
+  }
+  assert.deepEqual(seen.foreign, []);
+  await context.close();
+});

@@ -1,0 +1,39 @@
+// Which part of the page is shown: the address behind #, so that going back works and the daemon serves one document.
+
+import { signal } from "@preact/signals";
+
+export type Part = "chat" | "machine" | "models" | "activity" | "settings";
+export interface Route {
+  part: Part;
+  /** The conversation of a chat. */
+  id: string | null;
+}
+
+const PARTS = new Set<string>(["machine", "models", "activity", "settings"]);
+
+export function routeOf(hash: string): Route {
+  const [, first = "", second = ""] = hash.replace(/^#/, "").split("/");
+  if (PARTS.has(first)) return { part: first as Part, id: null };
+  try {
+    return { part: "chat", id: first === "c" && second ? decodeURIComponent(second) : null };
+  } catch {
+    return { part: "chat", id: null };
+  }
+}
+
+export const route = signal<Route>(routeOf(location.hash));
+
+export function followAddress(): void {
+  addEventListener("hashchange", () => (route.value = routeOf(location.hash)));
+}
+
+export function go(hash: string): void {
+  if (location.hash === hash) route.value = routeOf(hash);
+  else location.hash = hash;
+}
+
+/** Says where we are already, without going there. */
+export function name(hash: string): void {
+  history.replaceState(null, "", hash);
+  route.value = routeOf(hash);
+}

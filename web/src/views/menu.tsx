@@ -1,0 +1,83 @@
+// A button with a short list of things to do: opened by click, Enter or ArrowDown, walked with the arrows, closed with Escape.
+
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
+
+export interface Choice {
+  says: string;
+  act: () => void;
+  grave?: boolean;
+  off?: boolean;
+}
+
+export function Menu({ label, choices, children, className = "quiet" }: { label: string; choices: Choice[]; children: preact.ComponentChildren; className?: string }) {
+  const [place, setPlace] = useState<{ top: number; right: number; up: boolean } | null>(null);
+  const button = useRef<HTMLButtonElement>(null);
+  const list = useRef<HTMLDivElement>(null);
+
+  const open = () => {
+    const box = button.current?.getBoundingClientRect();
+    if (!box) return;
+    const up = box.bottom > innerHeight - 40 * choices.length - 24;
+    setPlace({ top: up ? innerHeight - box.top + 4 : box.bottom + 4, right: Math.max(8, innerWidth - box.right), up });
+  };
+  const close = (refocus = true) => {
+    setPlace(null);
+    if (refocus) button.current?.focus();
+  };
+
+  useLayoutEffect(() => {
+    if (!place) return;
+    list.current?.querySelector<HTMLElement>("[role=menuitem]:not([disabled])")?.focus();
+    const outside = (event: Event) => {
+      if (!list.current?.contains(event.target as Node) && !button.current?.contains(event.target as Node)) close(false);
+    };
+    const away = () => close(false);
+    addEventListener("pointerdown", outside);
+    addEventListener("resize", away);
+    return () => {
+      removeEventListener("pointerdown", outside);
+      removeEventListener("resize", away);
+    };
+  }, [place]);
+
+  const walk = (event: KeyboardEvent) => {
+    const items = [...(list.current?.querySelectorAll<HTMLElement>("[role=menuitem]:not([disabled])") ?? [])];
+    const now = items.indexOf(document.activeElement as HTMLElement);
+    if (event.key === "Escape") close();
+    else if (event.key === "ArrowDown") items[(now + 1) % items.length]?.focus();
+    else if (event.key === "ArrowUp") items[(now - 1 + items.length) % items.length]?.focus();
+    else if (event.key === "Tab") return close(false);
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  };
+
+  return (
+    <>
+      <button ref={button} type="button" class={className} aria-haspopup="menu" aria-expanded={place !== null} aria-label={label} title={label}
+        onClick={() => (place ? close() : open())}
+        onKeyDown={(event) => {
+          if (event.key === "ArrowDown" && !place) {
+            event.preventDefault();
+            open();
+          }
+        }}>
+        {children}
+      </button>
+      {place && (
+        <div ref={list} role="menu" aria-label={label} class="menu" onKeyDown={walk}
+          style={place.up ? { bottom: `${place.top}px`, right: `${place.right}px` } : { top: `${place.top}px`, right: `${place.right}px` }}>
+          {choices.map((choice) => (
+            <button key={choice.says} type="button" role="menuitem" class={choice.grave ? "grave" : ""} disabled={choice.off ?? false}
+              onClick={() => {
+                close();
+                choice.act();
+              }}>
+              {choice.says}
+            </button>
+          ))}
+        </div>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,159 @@
+// Models: those that are here, with what they would cost; those that suit this machine; and what is being pulled.
+
+import { signal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { connection, get, said } from "../api/http";
+import type { CatalogueEntry, Model, Plan, Predicted } from "../api/types";
+import { catalogue, complaint, isOver, models, nameOf, pull, pulls, refreshCatalogue, refreshModels, refreshPulls, removeModel } from "../models";
+import { bytes, count, parameters, rate } from "../words";
+import { ask } from "./ask";
+import { stateWords } from "./model_choice";
+import { PullLine } from "./pull_line";
+
+const words = signal("");
+let typed = 0;
+
+export function ModelsPart() {
+  useEffect(() => {
+    if (connection.value !== "open") return;
+    void refreshModels();
+    void refreshPulls();
+    void refreshCatalogue(words.value);
+  }, [connection.value]);
+  return (
+    <div class="part-body">
+      <div role="alert">{complaint.value && <p class="complaint">{complaint.value}</p>}</div>
+      <Pulls />
+      <section aria-labelledby="here">
+        <h2 id="here">On this machine</h2>
+        <ul class="cards">{models.value.map((model) => <Here key={model.id} of={model} />)}</ul>
+      </section>
+      <Catalogue />
+      <PullByName />
+    </div>
+  );
+}
+
+function Pulls() {
+  const shown = pulls.value.filter((one) => !isOver(one.state) || one.state === "failed" || Date.now() - one.begun_ms < 600_000);
+  if (!shown.length) return null;
+  return (
+    <section aria-labelledby="pulls">
+      <h2 id="pulls">Coming</h2>
+      {shown.map((one) => <PullLine key={one.id} of={one} />)}
+    </section>
+  );
+}
+
+function Here({ of }: { of: Model }) {
+  const facts = [
+    parameters(of.info.parameters ?? 0) && `${parameters(of.info.parameters ?? 0)} parameters`,
+    of.info.quantization && of.info.quantization !== "none" ? of.info.quantization : "",
+    of.info.context ? `reads ${count(of.info.context)} tokens` : "",
+    of.info.licence ?? "",
+  ].filter(Boolean);
+  return (
+    <li class="card">
+      <div class="card-head">
+        <h3>{nameOf(of)}</h3>
+        <span class={`state ${of.state}`}>{stateWords[of.state]}</span>
+        <span class="grow" />
+        <button type="button" class="quiet" onClick={() => void plan(of)}>Plan</button>
+        {of.ours && <button type="button" class="quiet" onClick={() => remove(of)}>Remove</button>}
+      </div>
+      <p>{of.use === "embedding" ? "For search" : of.default ? "Answers when nothing else is chosen" : "For chats"} · {bytes(of.size_bytes)} on the disk · needs {bytes(of.needs_bytes)} in memory</p>
+      {facts.length > 0 && <p class="aside">{facts.join(" · ")}</p>}
+    </li>
+  );
+}
+
+async function plan(of: Model): Promise<void> {
+  try {
+    const read = await get<Plan>(`/lares/v1/models/${of.id.split("/").map(encodeURIComponent).join("/")}/plan`);
+    ask({ title: `Loading ${nameOf(of)}`, body: <PlanText of={read} /> });
+  } catch (error) {
+    complaint.value = said(error);
+  }
+}
+
+function PlanText({ of }: { of: Plan }) {
+  const speed = (from: Predicted | null) => (from?.tokens_per_s ? `${rate(from.tokens_per_s)}${from.prompt_tokens_per_s ? `, reads ${rate(from.prompt_tokens_per_s)}` : ""}` : "not known yet");
+  return (
+    <>
+      <p>{of.fits ? `It fits: ${bytes(of.needs_bytes)} of the budget of ${bytes(of.budget_bytes)}.` : `It does not fit: it needs ${bytes(of.needs_bytes)}, and the budget is ${bytes(of.budget_bytes)}.`}</p>
+      <p>{of.would_evict.length ? `These would leave memory for it: ${of.would_evict.join(", ")}.` : "Nothing would have to leave memory for it."}</p>
+      <dl class="facts">
+        <div><dt>Weights</dt><dd>{bytes(of.weights_bytes)}</dd></div>
+        <div><dt>Conversations</dt><dd>{bytes(of.state_bytes)}</dd></div>
+        <div><dt>Computing</dt><dd>{bytes(of.compute_bytes)}</dd></div>
+        <div><dt>Speed, predicted</dt><dd>{speed(of.predicted)}</dd></div>
+        <div><dt>Speed, measured here</dt><dd>{speed(of.measured)}</dd></div>
+      </dl>
+    </>
+  );
+}
+
+function remove(of: Model): void {
+  ask({
+    title: `Remove ${nameOf(of)}?`,
+    body: <p>Its file of {bytes(of.size_bytes)} is deleted. Conversations with it stay, and go on with another model.</p>,
+    does: "Remove",
+    act: () => removeModel(of.id).catch((error) => void (complaint.value = said(error))),
+  });
+}
+
+function Catalogue() {
+  const entries = catalogue.value;
+  return (
+    <section aria-labelledby="catalogue">
+      <h2 id="catalogue">For this machine</h2>
+      <input type="search" class="search" placeholder="Search the catalogue" aria-label="Search the catalogue" value={words.value}
+        onInput={(event) => {
+          words.value = event.currentTarget.value;
+          clearTimeout(typed);
+          typed = window.setTimeout(() => void refreshCatalogue(words.value.trim()), 150);
+        }} />
+      {entries && !entries.length && <p class="aside" role="status">{words.value ? "Nothing in the catalogue is called that." : "The catalogue is empty."}</p>}
+      <ul class="cards">{entries?.map((entry) => <Entry key={entry.id} of={entry} />)}</ul>
+    </section>
+  );
+}
+
+function Entry({ of }: { of: CatalogueEntry }) {
+  const coming = pulls.value.find((one) => one.source === of.source && !isOver(one.state));
+  const speed = of.measured?.tokens_per_s ? `${rate(of.measured.tokens_per_s)}, measured here` : of.predicted?.tokens_per_s ? `about ${rate(of.predicted.tokens_per_s)} here` : "";
+  return (
+    <li class={of.fits ? "card" : "card dim"}>
+      <div class="card-head">
+        <h3>{of.title}</h3>
+        {of.recommended && <span class="state ready">suits this machine</span>}
+        <span class="grow" />
+        {of.have ? <span class="aside">here</span> : coming ? <span class="aside">coming</span> : (
+          <button type="button" class="plain-button" disabled={!of.fits} onClick={() => void pull(of.source).catch((error) => (complaint.value = said(error)))}>Get, {bytes(of.size_bytes)}</button>
+        )}
+      </div>
+      <p>{[`${parameters(of.parameters)} parameters`, of.quantization, `needs ${bytes(of.needs_bytes)}`, speed].filter(Boolean).join(" · ")}</p>
+      <p class="aside">{of.why} {of.licence}. {/^https:\/\//.test(of.read_at) && <a href={of.read_at} target="_blank" rel="noopener noreferrer">Where this was read</a>}</p>
+    </li>
+  );
+}
+
+function PullByName() {
+  return (
+    <section aria-labelledby="by-name">
+      <h2 id="by-name">Another one</h2>
+      <form class="line-form"
+        onSubmit={(event) => {
+          event.preventDefault();
+          const field = event.currentTarget.elements.namedItem("source") as HTMLInputElement;
+          if (!field.value.trim()) return;
+          complaint.value = "";
+          void pull(field.value.trim()).then(() => (field.value = ""), (error) => (complaint.value = said(error)));
+        }}>
+        <input name="source" aria-label="Where the model is" placeholder="hf:OWNER/REPO:Q4_K_M, ollama:NAME, https://… or /a/file.gguf" spellcheck={false} autocomplete="off" />
+        <button type="submit" class="plain-button">Get</button>
+      </form>
+      <p class="aside">Pulling is the one thing here that uses the network: a request to that host, and nothing else.</p>
+    </section>
+  );
+}
