@@ -9,34 +9,38 @@ import pathlib
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 
 USER = "resident"
-# With pivot_root and not chroot: the kernel gives no user namespaces to a process in a chroot, and a worker wants one.
 ENTER = r"""
 set -eu
-root=$1 user=$2; shift 2
+root=$1
 mount --make-rprivate /
 mount --bind "$root" "$root"
-cd "$root"
-mount -t proc proc proc
-mount --rbind /sys sys
-mount --rbind /dev dev
-mount -t tmpfs -o mode=1777 tmpfs tmp
-mount -t tmpfs -o mode=755 tmpfs run
+mount -t proc proc "$root/proc"
+mount --rbind /sys "$root/sys"
+mount --rbind /dev "$root/dev"
+mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
+mount -t tmpfs -o mode=755 tmpfs "$root/run"
 if [ "$LARES_TEST_NET" = none ]; then ip link set lo up; fi
-mkdir -p .outside
-pivot_root . .outside
-umount -l /.outside
-rmdir /.outside
-cd /
-home=/root
-if [ "$user" != root ]; then
-  home=/home/$user
-  set -- setpriv --reuid "$user" --regid "$user" --init-groups "$@"
-fi
-cd "$home"
-exec env -i HOME="$home" USER="$user" LANG=C.UTF-8 TERM=dumb PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
+exec "$LARES_TEST_PYTHON" -S -c "$LARES_TEST_PIVOT" "$@"
+"""
+# With pivot_root and not chroot: the kernel gives no user namespaces to a process in a chroot, and a worker wants one.
+PIVOT = r"""
+import ctypes, os, sys
+root, user, *command = sys.argv[1:]
+libc = ctypes.CDLL(None, use_errno=True)
+os.chdir(root)
+if libc.pivot_root(b".", b".") != 0 or libc.umount2(b".", 2) != 0:
+    raise OSError(ctypes.get_errno(), "entering " + root)
+home = "/root"
+if user != "root":
+    home = "/home/" + user
+    command = ["setpriv", "--reuid", user, "--regid", user, "--init-groups", *command]
+os.chdir(home)
+environment = {"HOME": home, "USER": user, "LANG": "C.UTF-8", "TERM": "dumb", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+os.execve("/usr/bin/env", ["env", *command], environment)  # nothing can be imported in there
 """
 
 
@@ -83,7 +87,8 @@ class Root:
         """The finished command: returncode, stdout with stderr in it."""
         unshare = ["unshare", "-m", "-p", *([] if net else ["-n"]), "--fork", "--kill-child"]
         return subprocess.run([*unshare, "bash", "-c", ENTER, "enter", str(self.folder), user, *map(str, command)],
-                              env={**os.environ, "LARES_TEST_NET": "all" if net else "none"}, text=True, errors="replace",
+                              env={**os.environ, "LARES_TEST_NET": "all" if net else "none", "LARES_TEST_PIVOT": PIVOT,
+                                   "LARES_TEST_PYTHON": sys.executable}, text=True, errors="replace",
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=limit_s)
 
     def must(self, *command, **more):

@@ -24,7 +24,7 @@ MODEL = MODELS / "smollm2-135m-instruct-q4_1.gguf"
 QUESTION = "What is the capital of France?"
 # What tells a person to use a clone, which a package has not.
 OF_A_CLONE = re.compile(r"\./lares\b|source folder|source tree|tools/bootstrap|this clone")
-OURS_LEFT = "find / -xdev -iname '*lares*' ! -path '/srv/*' ! -path '/home/*' ! -path '/proc/*' ! -path '/var/log/*' 2>/dev/null || true"
+OURS_LEFT = "find / -xdev -iname '*lares*' ! -path '/srv/*' ! -path '/home/*' ! -path '/root/*' ! -path '/proc/*' ! -path '/var/log/*' 2>/dev/null || true"
 DAEMONS = "for p in /proc/[0-9]*; do case $(readlink $p/exe) in */laresd*) echo $p;; esac; done"
 
 
@@ -56,7 +56,7 @@ class OnSuite:
         began = time.monotonic()
         text = self.root.shell(f"""
             {lares} models add {self.model}
-            {lares} '{QUESTION}'
+            {lares} --temperature 0 '{QUESTION}'
             {lares} status; {lares} why; {lares} doctor; {lares} ps
             {lares} stop""", user=user, net=False)
         print(f"{self.suite}: {lares} answered as {user}, everything in {time.monotonic() - began:.0f} s", flush=True)
@@ -102,7 +102,7 @@ class OnSuite:
         # the person's data stays, and a new installation finds it
         self.assertTrue((root.folder / "home" / USER / ".local/share/lares/models").is_dir())
         root.must("apt-get", "install", "-y", "--no-install-recommends", deb)
-        self.assertIn("Paris", root.must("lares", QUESTION, user=USER, net=False))
+        self.assertIn("Paris", root.must("lares", "--temperature", "0", QUESTION, user=USER, net=False))
         self.assertIn("removes models", root.must("lares", "uninstall", "--purge", "--yes", user=USER))
         self.assertEqual(root.shell(f"find /home/{USER} -iname '*lares*'"), "")
         root.must("apt-get", "purge", "-y", "lares")

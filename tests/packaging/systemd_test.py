@@ -47,7 +47,7 @@ step port-after port
 step status as lares status
 step started-by-status state lares.service
 step add as lares models add /srv/@MODEL@
-step answer as lares '@QUESTION@'
+step answer as lares --temperature 0 '@QUESTION@'
 step service state lares.service
 step type as systemctl --user show -p Type -p NotifyAccess -p NRestarts lares.service
 step running as lares status
@@ -57,10 +57,10 @@ step stop as lares stop
 for i in $(seq 50); do [ "$(state lares.service)" = inactive ] && break; sleep 0.1; done
 step stopped state lares.service
 step socket-stays state lares.socket
-step answer-again as lares '@QUESTION@'
+step answer-again as lares --temperature 0 '@QUESTION@'
 pid=$(as systemctl --user show -p MainPID --value lares.service)
 kill -KILL "$pid"
-step answer-after-a-kill as lares '@QUESTION@'
+step answer-after-a-kill as lares --temperature 0 '@QUESTION@'
 step upgrade-ends apt-get remove -y lares
 for i in $(seq 50); do [ "$(state lares.socket)" = active ] || break; sleep 0.1; done
 step port-removed port
