@@ -2,6 +2,19 @@
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
 find_package(spdlog REQUIRED)
+find_package(fmt REQUIRED)
+find_package(tomlplusplus REQUIRED)
+
+# These are compiled into the one file that is their door: the names of their shared libraries change from one Debian
+# to the next, and what is built on one is to run on several (docs/decisions/0012-packages.md).
+add_library(log_headers INTERFACE)
+target_include_directories(log_headers SYSTEM INTERFACE
+  $<TARGET_PROPERTY:spdlog::spdlog_header_only,INTERFACE_INCLUDE_DIRECTORIES>
+  $<TARGET_PROPERTY:fmt::fmt-header-only,INTERFACE_INCLUDE_DIRECTORIES>)
+target_compile_definitions(log_headers INTERFACE SPDLOG_FMT_EXTERNAL FMT_HEADER_ONLY=1)
+add_library(toml_headers INTERFACE)
+target_include_directories(toml_headers SYSTEM INTERFACE
+  $<TARGET_PROPERTY:tomlplusplus::tomlplusplus,INTERFACE_INCLUDE_DIRECTORIES>)
 
 add_library(json INTERFACE)
 if(NOT EXISTS ${LARES_LLAMA}/vendor/nlohmann/json.hpp)
@@ -29,7 +42,6 @@ target_link_libraries(sqlite3mc INTERFACE Threads::Threads)
 
 pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)
 pkg_check_modules(EDIT REQUIRED IMPORTED_TARGET libedit)
-find_package(tomlplusplus REQUIRED)
 find_package(CLI11 REQUIRED)
 
 # The engine: shared libraries that cmake/engine built; its CPU backends are loaded at run time.

@@ -26,6 +26,18 @@ lares_folder() {
   REPLY=$REPLY/lares
 }
 
+# lares_units: the folder where the user's systemd looks for units of what is installed for this user alone.
+lares_units() {
+  xdg_folder XDG_DATA_HOME .local/share || return 1
+  REPLY=$REPLY/systemd/user
+}
+
+# lares_exec_start PROGRAM: the line of a unit that starts it, whatever its path holds.
+lares_exec_start() {
+  REPLY=${1//\\/\\\\} REPLY=${REPLY//\"/\\\"} REPLY=${REPLY//%/%%} REPLY=${REPLY//\$/\$\$}
+  REPLY="ExecStart=\"$REPLY\""
+}
+
 # What Lares writes into these folders: FOLDER NAME SIGN. tools/uninstall --purge removes this and nothing else, so what
 # comes to be written there gets its line here (a real daemon is held to it in tests/bootstrap/bootstrap_test.py: Purging).
 #   NAME   a pattern; NAME.new-HEX and NAME.damaged-HEX are ours with it. One that ends in / is a folder with all in it.

@@ -141,6 +141,7 @@ struct HttpServer::Impl {
   void enter(Fd fd);
   bool make_room(const Caller& caller);
   void turn_away(Fd fd);
+  void close_doors();
   void begin_stop(milliseconds time);
   void ended();
   bool guessing();  // counts a wrong token; true when there were too many lately
@@ -801,13 +802,17 @@ bool HttpServer::Impl::guessing() {
   return false;
 }
 
-void HttpServer::Impl::begin_stop(milliseconds time) {
-  stopping = true;
-  listener.remove();
+void HttpServer::Impl::close_doors() {
   for (const auto& acceptor : acceptors) {
     error_code ignored;
     acceptor->close(ignored);  // NOLINT(bugprone-unused-return-value)
   }
+}
+
+void HttpServer::Impl::begin_stop(milliseconds time) {
+  stopping = true;
+  listener.remove();
+  close_doors();
   for (const auto& connection : connections) connection->wake();
   grace.expires_after(time);
   grace.async_wait([this](error_code) {
@@ -827,22 +832,24 @@ HttpServer::HttpServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {
 }
 
 Result<std::unique_ptr<HttpServer>> HttpServer::open(Config config, Service& service, Log& log) {
+  Handed handed = std::move(config.handed);
+  Fd handed_unix = std::move(handed.unix);
   auto impl = std::make_unique<Impl>(std::move(config), service, log);
   // The Unix socket comes last: who gets through to it finds a daemon that has all it needs.
   std::vector<Loopback> loopbacks;
-  const auto add = [&](uint16_t port) -> Result<> {
-    TRY_AS(Loopback made, listen_loopback(port));
+  const auto add = [&](uint16_t port, Handed there) -> Result<> {
+    TRY_AS(Loopback made, listen_loopback(port, std::move(there)));
     if (!made.six) log.info("no IPv6 on this computer", {{"port", made.port}});
     loopbacks.push_back(std::move(made));
     return Unit{};
   };
   if (impl->config.port) {
-    TRY(add(*impl->config.port));
+    TRY(add(*impl->config.port, std::move(handed)));
     impl->port = loopbacks.front().port;
   }
-  for (const uint16_t port : impl->config.more_ports) TRY(add(port));
+  for (const uint16_t port : impl->config.more_ports) TRY(add(port, {}));
   if (impl->config.on_port) TRY(impl->config.on_port(impl->port));
-  TRY_AS(impl->listener, listen_unix(impl->config.socket));
+  TRY_AS(impl->listener, listen_unix(impl->config.socket, std::move(handed_unix)));
   impl->listen(std::move(impl->listener.fd), AF_UNIX);
   for (Loopback& made : loopbacks) {
     impl->listen(std::move(made.four), AF_INET);
@@ -860,6 +867,10 @@ void HttpServer::stop(milliseconds grace) {
   assert(std::this_thread::get_id() != impl_->thread.get_id());
   asio::post(impl_->io, [impl = impl_.get(), grace] { impl->begin_stop(grace); });
   impl_->thread.join();
+}
+
+void HttpServer::accept_no_more() {
+  asio::post(impl_->io, [impl = impl_.get()] { impl->close_doors(); });
 }
 
 HttpServer::Figures HttpServer::figures() const {

@@ -30,6 +30,7 @@
 
 #include "api/door.h"
 #include "api/endpoint.h"
+#include "api/listen.h"
 #include "api/service.h"
 #include "base/log.h"
 #include "base/result.h"
@@ -44,7 +45,8 @@ class HttpServer {
     std::optional<uint16_t> port;  // of 127.0.0.1 and ::1; 0 chooses one; nothing: no TCP
     // Called with the port before any client gets through; an error of it is open()'s.
     std::function<Result<>(uint16_t port)> on_port{};
-    std::vector<uint16_t> more_ports{};           // as `port`, under the same rules (Ollama's)
+    std::vector<uint16_t> more_ports{};  // as `port`, under the same rules (Ollama's)
+    Handed handed{};  // of a service manager; these are listened on instead of opening others
     consent::Credentials* credentials = nullptr;  // outlives the server
     Limits limits{};
     std::vector<const Endpoint*> routes{};  // empty: all that are registered
@@ -66,6 +68,11 @@ class HttpServer {
   // effect. Not from the network thread.
   void stop(milliseconds grace = kGrace);
   static constexpr milliseconds kGrace{5'000};
+
+  // Takes no more connections; those that are open are served on. Who comes now waits in the
+  // sockets of a service manager, if it has handed them, for the next daemon, and is refused by the
+  // kernel otherwise. May be called from any thread.
+  void accept_no_more();
 
   struct Figures {
     uint64_t connections = 0;  // open now

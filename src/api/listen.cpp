@@ -1,5 +1,6 @@
 #include "api/listen.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/file.h>
@@ -8,7 +9,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <optional>
 
@@ -49,7 +52,20 @@ std::optional<pid_t> listener_of(const sockaddr_un& address) {
   return ::getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 ? who.pid : 0;
 }
 
+// A service manager that holds the socket for a daemon which does not run yet is no laresd.
+bool is_manager(pid_t pid) {
+  const auto name =
+      pid > 0 ? read_file(cat("/proc/", pid, "/comm"), KiB(1)) : Result<std::string>("");
+  return name && trimmed(*name) == "systemd";
+}
+
 Error already_served(const std::filesystem::path& path, pid_t pid) {
+  if (is_manager(pid))
+    return {Code::Busy,
+            cat("opening the socket '", path.string(),
+                "': lares.socket of systemd has it, and starts a daemon when somebody connects; "
+                "use that "
+                "one, or end both with: systemctl --user stop lares.socket lares.service")};
   return {Code::Busy, cat("opening the socket '", path.string(), "': another laresd",
                           pid > 0 ? cat(" (pid ", pid, ")") : std::string(),
                           " serves this home; use that one, or end it with `lares stop`")};
@@ -116,14 +132,101 @@ std::optional<LoopbackEnd> end_of(const sockaddr_storage& address) {
   return end;
 }
 
+// What a handed socket is bound to; `path` for a Unix socket.
+struct Bound {
+  int family = 0;
+  std::string shown;  // for an error
+  std::string path;
+  bool loopback = false;
+  uint16_t port = 0;
+};
+
+Bound bound_of(int fd) {
+  Bound bound;
+  sockaddr_storage address{};
+  socklen_t size = sizeof address;
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) return bound;
+  bound.family = address.ss_family;
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  if (address.ss_family == AF_UNIX) {
+    sockaddr_un named{};
+    std::memcpy(&named, &address, sizeof named);
+    // an abstract name begins with a zero and is never a path
+    const size_t length =
+        size > offsetof(sockaddr_un, sun_path) ? size - offsetof(sockaddr_un, sun_path) : 0;
+    bound.path.assign(named.sun_path, ::strnlen(named.sun_path, length));
+    bound.shown = cat("'", utf8_repaired(bound.path), "'");
+  } else if (address.ss_family == AF_INET) {
+    sockaddr_in four{};
+    std::memcpy(&four, &address, sizeof four);
+    bound.port = ntohs(four.sin_port);
+    bound.loopback = four.sin_addr.s_addr == htonl(INADDR_LOOPBACK);
+    bound.shown =
+        cat(::inet_ntop(AF_INET, &four.sin_addr, text.data(), text.size()), ":", bound.port);
+  } else if (address.ss_family == AF_INET6) {
+    sockaddr_in6 six{};
+    std::memcpy(&six, &address, sizeof six);
+    bound.port = ntohs(six.sin6_port);
+    bound.loopback = IN6_IS_ADDR_LOOPBACK(&six.sin6_addr) != 0;
+    bound.shown =
+        cat("[", ::inet_ntop(AF_INET6, &six.sin6_addr, text.data(), text.size()), "]:", bound.port);
+  }
+  return bound;
+}
+
+bool listens(int fd) {
+  int type = 0;
+  int accepts = 0;
+  socklen_t size = sizeof type;
+  if (::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_STREAM) return false;
+  size = sizeof accepts;
+  return ::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &accepts, &size) == 0 && accepts != 0;
+}
+
 }  // namespace
 
+Result<Handed> sort_handed(std::vector<Fd> sockets, const std::filesystem::path& path) {
+  Handed handed;
+  uint16_t port = 0;
+  for (size_t i = 0; i < sockets.size(); i++) {
+    Fd& fd = sockets[i];
+    const auto refused = [&](const std::string& why) {
+      return Error{Code::Invalid,
+                   cat("taking the sockets of the service manager: number ", i + 1, " of ",
+                       sockets.size(), " ", why, "; lares.socket has the three that it takes")};
+    };
+    if (!listens(fd.get())) return refused("is no stream socket that listens");
+    const Bound bound = bound_of(fd.get());
+    if (bound.family == AF_UNIX) {
+      if (bound.path != path.native())
+        return refused(cat("is ", bound.shown, ", and this home's is '", path.string(), "'"));
+      if (handed.unix) return refused(cat("is ", bound.shown, " a second time"));
+      handed.unix = std::move(fd);
+    } else {
+      if (!bound.loopback)
+        return refused(cat("listens on ", bound.shown,
+                           ", which others can reach; only 127.0.0.1 and [::1] are served"));
+      Fd& place = bound.family == AF_INET ? handed.four : handed.six;
+      if (place) return refused(cat("is ", bound.shown, ", and one of its kind came before it"));
+      if (port != 0 && bound.port != port)
+        return refused(cat("is ", bound.shown, ", and the other has the port ", port));
+      port = bound.port;
+      place = std::move(fd);
+    }
+  }
+  for (const Fd* fd : {&handed.unix, &handed.four, &handed.six}) {
+    if (*fd) (void)::fcntl(fd->get(), F_SETFL, ::fcntl(fd->get(), F_GETFL) | O_NONBLOCK);
+  }
+  return handed;
+}
+
 void UnixListener::remove() const {
+  if (inode == 0) return;
   struct stat info{};
   if (::lstat(path.c_str(), &info) == 0 && info.st_ino == inode) ::unlink(path.c_str());
 }
 
-Result<UnixListener> listen_unix(const std::filesystem::path& path) {
+Result<UnixListener> listen_unix(const std::filesystem::path& path, Fd handed) {
   const std::string doing = cat("opening the socket '", path.string(), "'");
   TRY_AS(const sockaddr_un address, address_of(path));
   const std::filesystem::path folder = path.parent_path();
@@ -139,6 +242,10 @@ Result<UnixListener> listen_unix(const std::filesystem::path& path) {
     return already_served(path, listener_of(address).value_or(0));
   }
 
+  if (handed) {
+    made.fd = std::move(handed);
+    return made;
+  }
   struct stat there{};
   if (::lstat(path.c_str(), &there) == 0) {
     if (!S_ISSOCK(there.st_mode))
@@ -164,8 +271,17 @@ Result<UnixListener> listen_unix(const std::filesystem::path& path) {
 
 // One port on both addresses. Chosen by the system, the second address may have it taken: then
 // another.
-Result<Loopback> listen_loopback(uint16_t port) {
+Result<Loopback> listen_loopback(uint16_t port, Handed handed) {
   constexpr int kTries = 20;
+  if (handed.four || handed.six) {
+    Loopback made{std::move(handed.four), std::move(handed.six), 0};
+    made.port = port_of(made.four ? made.four : made.six);
+    for (Fd* fd : {&made.four, &made.six}) {
+      if (*fd) continue;
+      TRY_AS(*fd, listen_on(fd == &made.six, made.port));
+    }
+    return made;
+  }
   for (int left = kTries;; left--) {
     Loopback made;
     TRY_AS(made.four, listen_on(false, port));

@@ -1,5 +1,6 @@
 #include "api/listen.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -102,6 +103,97 @@ TEST_F(ListenTest, OfManyThatStartAtOnceOneServes) {
   }
   EXPECT_EQ(won, 1);
   EXPECT_EQ(listen_unix(socket).error().code, Code::Busy);
+}
+
+// As a service manager opens them.
+struct HandedTest : ListenTest {
+  HandedTest() { fs::create_directories(socket.parent_path()); }
+  enum class Listening { Yes, No };
+  Fd unix_at(const fs::path& path, int type = SOCK_STREAM,
+             Listening listening = Listening::Yes) const {
+    Fd fd(::socket(AF_UNIX, type, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
+    EXPECT_EQ(::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    if (listening == Listening::Yes && type == SOCK_STREAM) {
+      EXPECT_EQ(::listen(fd.get(), 4), 0);
+    }
+    return fd;
+  }
+  static Fd four_at(uint32_t host, uint16_t port = 0) {
+    Fd fd(::socket(AF_INET, SOCK_STREAM, 0));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(host);
+    address.sin_port = htons(port);
+    EXPECT_EQ(::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    EXPECT_EQ(::listen(fd.get(), 4), 0);
+    return fd;
+  }
+  static uint16_t port_of(const Fd& fd) {
+    sockaddr_in address{};
+    socklen_t size = sizeof address;
+    ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size);
+    return ntohs(address.sin_port);
+  }
+  static std::vector<Fd> list(Fd one, Fd two = Fd()) {
+    std::vector<Fd> all;
+    all.push_back(std::move(one));
+    if (two) all.push_back(std::move(two));
+    return all;
+  }
+  std::string why(std::vector<Fd> sockets) const {
+    const auto sorted = sort_handed(std::move(sockets), socket);
+    return sorted ? "taken" : sorted.error().message;
+  }
+};
+
+TEST_F(HandedTest, SocketsAreTakenWithTheirPortAndStayWhenWeEnd) {
+  Fd four = four_at(INADDR_LOOPBACK);
+  const uint16_t port = port_of(four);
+  auto sorted = sort_handed(list(std::move(four), unix_at(socket)), socket);
+  ASSERT_TRUE(sorted) << sorted.error().message;
+  EXPECT_TRUE(sorted->unix && sorted->four && !sorted->six && sorted->any());
+  EXPECT_TRUE(::fcntl(sorted->unix.get(), F_GETFL) & O_NONBLOCK);
+  Fd unix_socket = std::move(sorted->unix);
+  const auto made = listen_unix(socket, std::move(unix_socket));
+  ASSERT_TRUE(made) << made.error().message;
+  made->remove();
+  EXPECT_TRUE(fs::exists(socket)) << "the name is the manager's";
+  const auto loopback = listen_loopback(1, *std::move(sorted));
+  ASSERT_TRUE(loopback) << loopback.error().message;
+  EXPECT_EQ(loopback->port, port);
+}
+
+TEST_F(HandedTest, NothingHandedIsNothing) {
+  const auto sorted = sort_handed({}, socket);
+  ASSERT_TRUE(sorted);
+  EXPECT_FALSE(sorted->any());
+}
+
+TEST_F(HandedTest, WhatOthersCouldReachIsRefusedByItsAddress) {
+  Fd open = four_at(INADDR_ANY);
+  const uint16_t port = port_of(open);
+  EXPECT_NE(why(list(std::move(open))).find(cat("0.0.0.0:", port)), std::string::npos);
+}
+
+TEST_F(HandedTest, AnotherPathIsRefusedWithBoth) {
+  const std::string said = why(list(unix_at(top / "other.sock")));
+  EXPECT_NE(said.find("other.sock"), std::string::npos) << said;
+  EXPECT_NE(said.find(socket.string()), std::string::npos) << said;
+}
+
+TEST_F(HandedTest, WhatIsNoListeningStreamIsRefused) {
+  EXPECT_NE(why(list(unix_at(socket, SOCK_DGRAM))).find("no stream socket"), std::string::npos);
+  EXPECT_NE(why(list(unix_at(top / "quiet.sock", SOCK_STREAM, Listening::No))).find("that listens"),
+            std::string::npos);
+  EXPECT_NE(why(list(Fd(::open("/dev/null", O_RDONLY)))).find("number 1 of 1"), std::string::npos);
+}
+
+TEST_F(HandedTest, TwoOfAKindAreRefused) {
+  EXPECT_NE(why(list(four_at(INADDR_LOOPBACK), four_at(INADDR_LOOPBACK))).find("came before it"),
+            std::string::npos);
 }
 
 TEST_F(ListenTest, ALinkOrAFileOfThatNameIsLeftAlone) {

@@ -228,6 +228,8 @@ Error DaemonClient::stuck_or(Error error) const {
 }
 
 bool DaemonClient::running() {
+  // where a service manager listens, connecting would start one
+  if (!holder_of(home_) && !holder_of_folder(home_.run)) return false;
   const auto client = connect();
   return static_cast<bool>(client);
 }

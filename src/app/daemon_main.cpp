@@ -18,8 +18,11 @@
 #include <thread>
 
 #include "api/http.h"
+#include "api/page_files.h"
+#include "app/activation.h"
 #include "app/conversations.h"
 #include "app/core.h"
+#include "app/daemon_options.h"
 #include "app/doctor.h"
 #include "app/home.h"
 #include "app/machine.h"
@@ -50,26 +53,22 @@ struct Arguments {
 };
 
 void print_help() {
+  std::string options;
+  for (const DaemonOption& option : kDaemonOptions) {
+    std::string written(option.written);
+    written.resize(std::max<size_t>(written.size() + 1, 19), ' ');
+    options += cat("  ", written, option.says, "\n");
+  }
   std::printf(
       "laresd: the daemon of Lares. `lares` starts it when it is needed.\n"
       "\n"
       "  laresd [--port N] [--SETTING=VALUE ...]\n"
-      "\n"
-      "  --port N        the same as --api.port=N; 0 chooses a free one and writes it to the file "
-      "'port'\n"
-      "  --log-level L   the same as --log.level=L\n"
-      "  --self-test     examines this machine as `lares doctor` does, prints it and ends;\n"
-      "                  --self-test=json: for programs\n"
-      "  --foreground    stays in the foreground, as it always does\n"
-      "  --engine=fake   answers without any model, for tests; --fake=models=N lists N of them,\n"
-      "                  --fake=OPTION[=VALUE] goes to their workers\n"
-      "  --help, --version\n"
-      "\n"
+      "\n%s\n"
       "Settings, here or in lares.toml:\n%s\n"
       "Examples:\n"
       "  laresd --port 0\n"
       "  laresd --memory.budget=2GiB --log.level=debug\n",
-      settings_help().c_str());
+      options.c_str(), settings_help().c_str());
 }
 
 Result<Arguments> read_arguments(int count, char** given) {
@@ -313,7 +312,10 @@ Result<> self_test(const Arguments& arguments) {
 }
 
 Result<> serve(const Arguments& arguments, Signals& signals) {
+  TRY_AS(Activation activation, take_activation());
   TRY_AS(const Home home, open_home());
+  TRY_AS(api::Handed handed, api::sort_handed(std::move(activation.sockets), home.socket()));
+  const bool activated = handed.any();
   TRY_AS(Settings settings, all_settings(home, arguments));
   Log log("laresd", level_named(settings.log_level));
   TRY_AS(const Fd run_lock, lock_folder(home.run, home));
@@ -352,8 +354,14 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
   options.models_default = settings.models_default;
   options.models_preload = settings.models_preload;
 
+  const auto tell = [&](std::string_view state) {
+    if (auto told = tell_manager(activation.notify, state); !told)
+      log.warn("the service manager was not told",
+               {{"state", state}, {"why", told.error().message}});
+  };
   const std::filesystem::path port_file = home.run / "port";
   std::error_code unheard;
+  api::HttpServer* door = nullptr;
   bool stopping = false;
   std::function<void()> stop;  // set below; on the loop
   Core::Surroundings surroundings;
@@ -375,7 +383,7 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
     };
   }
   surroundings.stop = [&] { stop(); };
-  surroundings.status["page"] = false;
+  surroundings.status["page"] = !api::page_files().empty();
   std::string address;  // set below, before anybody can ask
   surroundings.more = pairing_questions(*credentials, [&] { return address; });
 
@@ -388,9 +396,14 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
   stop = [&] {
     if (std::exchange(stopping, true)) return;
     log.info("ending");
+    tell("STOPPING=1");
     // who comes from now on is not to be told that we end, but waits for the lock and starts the
-    // next
-    std::filesystem::remove(home.socket(), unheard);
+    // next; a service manager, whose socket it is, does that itself
+    if (activated) {
+      if (door) door->accept_no_more();
+    } else {
+      std::filesystem::remove(home.socket(), unheard);
+    }
     std::filesystem::remove(port_file, unheard);
     core.shut_down([&] { conversations.settle([&] { loop.stop(); }); });
     loop.after(kEndMax, [&] { loop.stop(); });
@@ -411,8 +424,13 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
   TRY_AS(auto server, api::HttpServer::open({.socket = home.socket(),
                                              .port = static_cast<uint16_t>(settings.api_port),
                                              .on_port = tell_port,
+                                             .handed = std::move(handed),
                                              .credentials = credentials.get()},
                                             conversations, log));
+  door = server.get();
+  if (activated && settings.api_port != 0 && server->port() != settings.api_port)
+    log.warn("the service manager's port is served, not the one that is set",
+             {{"port", server->port()}, {"set", settings.api_port}});
   // After the door, whose port may be taken, and before all that can wait: the first worker should
   // start as soon as it can.
   if (arguments.fake) {
@@ -435,6 +453,7 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
   signals.start([&](int) { loop.post_end([&] { stop(); }); });
 
   log.info("serving", {{"port", server->port()}, {"version", LARES_VERSION}});
+  tell("READY=1");
   loop.run();
 
   server->stop(kFlushMax);

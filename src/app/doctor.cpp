@@ -224,10 +224,15 @@ void sandbox(Report& report, const Programs& programs) {
   report.line("sandbox", all, cat(denied, " of ", escapes.size(), " ways out denied"));
 }
 
-void models(Report& report, const DoctorFacts& facts) {
+void models(Report& report, const DoctorFacts& facts, const Programs& programs) {
   if (facts.models.empty())
-    report.line("models", false, "there is none",
-                "`lares models add FILE`, or ./lares in the source folder");
+    report.line(
+        "models", false, "there is none",
+        programs.clone.empty()
+            ? std::string(
+                  "`lares models add FILE`; `lares models find` lists those of other programs")
+            : cat("`lares models add FILE`, or '", (programs.clone / "lares").string(),
+                  "' \"hi\", which fetches a small one"));
   for (const inventory::Model& model : facts.models) {
     const std::string check = cat("model ", model.id);
     const auto file = inventory::Models::open_file(model);
@@ -252,7 +257,7 @@ Json examine(const DoctorFacts& facts, const Home& home, const Programs& program
   receipts(report, facts);
   folders(report, home);
   damaged(report, home);
-  models(report, facts);
+  models(report, facts, programs);
   compute(report, facts, home, programs);
   sandbox(report, programs);
   if (!facts.address.empty())

@@ -114,8 +114,10 @@ bool process_suspended(int64_t pid) {
   return state == 'T' || state == 't';
 }
 
-std::optional<Holder> holder_of(const Home& home) {
-  const auto text = read_file(Home::lock(home.data), KiB(8));
+std::optional<Holder> holder_of(const Home& home) { return holder_of_folder(home.data); }
+
+std::optional<Holder> holder_of_folder(const fs::path& folder) {
+  const auto text = read_file(Home::lock(folder), KiB(8));
   if (!text) return std::nullopt;
   Holder holder = holder_from(*text);
   // the socket of one that is gone may be another folder's by now
@@ -135,11 +137,20 @@ fs::path clone_of(const fs::path& folder) {
 
 Programs programs() {
   std::error_code failed;
-  const fs::path self = fs::read_symlink("/proc/self/exe", failed);
-  const fs::path beside = self.parent_path();
+  return programs_of(fs::read_symlink("/proc/self/exe", failed));
+}
+
+Programs programs_of(const fs::path& self) {
+  std::error_code failed;
+  fs::path beside = self.parent_path();
+  // a package has `lares` in PREFIX/bin, all others in PREFIX/libexec/lares, the engine in
+  // PREFIX/lib/lares
+  if (const fs::path others = (beside / "../libexec/lares").lexically_normal();
+      !fs::exists(beside / "laresd", failed) && fs::exists(others / "laresd", failed))
+    beside = others;
   Programs found{beside / "laresd", beside / "lares-worker", beside, clone_of(beside)};
   for (const fs::path& folder :
-       {beside, beside / "../lib/lares", beside / "../lib", fs::path(LARES_ENGINE_FOLDER)}) {
+       {beside, beside / "../../lib/lares", fs::path(LARES_ENGINE_FOLDER)}) {
     if (folder.empty() || !fs::exists(folder / "libggml-base.so", failed)) continue;
     found.variants = folder.lexically_normal();
     break;

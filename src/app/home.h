@@ -50,6 +50,8 @@ bool process_suspended(int64_t pid);
 // The daemon that has the data folder; nullopt when none that runs has it. Its socket is only a
 // place to try: Client::connect() still refuses the socket of another user.
 std::optional<Holder> holder_of(const Home& home);
+// The same of another folder, as the run folder.
+std::optional<Holder> holder_of_folder(const std::filesystem::path& folder);
 
 // Where this program's own files are: the folder of /proc/self/exe, for laresd beside lares, and
 // the engine's CPU variants.
@@ -60,6 +62,9 @@ struct Programs {
   std::filesystem::path clone;     // the source folder that these were built in; empty: it is gone
 };
 Programs programs();
+// The same for a program at the path `self`: in one folder with the others (a build, `lares
+// install`), or in the bin/, libexec/lares/ and lib/lares/ of a package.
+Programs programs_of(const std::filesystem::path& self);
 // Becomes another program, `words[0]` by its path; returns only when that could not be started.
 Error become(std::vector<std::string> words);
 // For programs in `folder`: of CLONE/build/PRESET/bin the clone, of an installation the one that

@@ -153,6 +153,37 @@ TEST(Process, ThatIsSuspendedIsTold) {
   EXPECT_FALSE(process_suspended(child));
 }
 
+TEST(Programs, OfAPackageAreFoundFromEachOfThem) {
+  std::string base = testing::TempDir() + "package-XXXXXX";
+  ASSERT_TRUE(::mkdtemp(base.data()));
+  const std::filesystem::path root = base;
+  for (const char* file : {"bin/lares", "libexec/lares/laresd", "libexec/lares/lares-worker",
+                           "lib/lares/libggml-base.so"}) {
+    std::filesystem::create_directories((root / file).parent_path());
+    ASSERT_TRUE(write_file(root / file, ""));
+  }
+  for (const char* self : {"bin/lares", "libexec/lares/laresd", "libexec/lares/lares-worker"}) {
+    const Programs found = programs_of(root / self);
+    EXPECT_EQ(found.daemon, root / "libexec/lares/laresd") << self;
+    EXPECT_EQ(found.worker, root / "libexec/lares/lares-worker") << self;
+    EXPECT_EQ(found.variants, root / "lib/lares") << self;
+    EXPECT_EQ(found.clone, "") << self;
+  }
+  std::filesystem::remove_all(root);
+}
+
+TEST(Programs, InOneFolderAreFoundThere) {
+  std::string base = testing::TempDir() + "flat-XXXXXX";
+  ASSERT_TRUE(::mkdtemp(base.data()));
+  const std::filesystem::path root = base;
+  for (const char* file : {"lares", "laresd", "lares-worker", "libggml-base.so"})
+    ASSERT_TRUE(write_file(root / file, ""));
+  const Programs found = programs_of(root / "lares");
+  EXPECT_EQ(found.daemon, root / "laresd");
+  EXPECT_EQ(found.variants, root);
+  std::filesystem::remove_all(root);
+}
+
 struct HolderTest : testing::Test {
   HolderTest() {
     base = testing::TempDir() + "holder-XXXXXX";
@@ -203,6 +234,21 @@ TEST_F(HolderTest, AnswersAClientWhoseOwnSocketHasNobody) {
   ASSERT_EQ(::listen(listener.get(), 4), 0);
   EXPECT_FALSE(DaemonClient(home, "/bin/false").running());
   write(to_text({::getpid(), elsewhere}));
+  EXPECT_TRUE(DaemonClient(home, "/bin/false").running());
+}
+
+// A service manager listens for a daemon that does not run yet; connecting would start it.
+TEST_F(HolderTest, WhoIsNotThereIsNotConnectedTo) {
+  std::filesystem::create_directories(home.run);
+  const Fd listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  home.socket().string().copy(address.sun_path, sizeof address.sun_path - 1);
+  ASSERT_EQ(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(::listen(listener.get(), 4), 0);
+  EXPECT_FALSE(DaemonClient(home, "/bin/false").running());
+  EXPECT_LT(::accept(listener.get(), nullptr, nullptr), 0) << "somebody has connected";
+  ASSERT_TRUE(write_file(Home::lock(home.run), to_text({::getpid(), home.socket()})));
   EXPECT_TRUE(DaemonClient(home, "/bin/false").running());
 }
 

@@ -60,6 +60,8 @@ Result<> set(Settings& settings, std::string_view name, std::string_view text,
 
 // [{name, value, unit, default, source, says}], for `lares config`.
 Json to_json(const Settings& settings);
+// What a setting takes, in words: "0 to 65535", "true or false", "size, as "4 GiB"".
+std::string takes(const Setting& setting);
 // The whole of docs/configuration.md.
 std::string settings_page();
 // The table as --help shows it.

@@ -36,6 +36,7 @@ set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 foreach(name lares laresd lares-worker)
   add_executable(${name} src/${name}.c src/slow.c)
 endforeach()
+add_custom_target(programs DEPENDS lares laresd lares-worker)
 """
 ENGINE_CMAKE = """
 cmake_minimum_required(VERSION 3.25)
@@ -602,6 +603,7 @@ install(PROGRAMS tools/uninstall tools/folders.sh DESTINATION tools)
         clone = self.clone()
         for name in ("install", "uninstall"):
             shutil.copy2(ROOT / "tools" / name, clone.root / "tools")
+        shutil.copytree(ROOT / "packaging" / "systemd", clone.root / "packaging" / "systemd")
         with open(clone.root / "CMakeLists.txt", "a") as f:
             f.write(self.LIBRARY_RULES)
         return clone
@@ -662,6 +664,44 @@ install(PROGRAMS tools/uninstall tools/folders.sh DESTINATION tools)
         self.assertEqual(done.returncode, 4, done.stderr)
         self.assertIn(str(other), done.stderr)
         self.assertEqual(other.read_text(), "another program\n")
+
+    def test_units_are_written_only_when_asked_for_and_go_with_the_rest(self):
+        clone = self.built()
+        units = clone.home / ".local" / "share" / "systemd" / "user"
+        done = clone.lares("install")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertFalse(units.exists())
+        done = clone.lares("install", "--units")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("systemctl --user daemon-reload && systemctl --user enable --now lares.socket", done.stderr)
+        text = (units / "lares.service").read_text()
+        self.assertIn(f'\nExecStart="{clone.home}/.local/libexec/lares/laresd"\n', text)
+        self.assertNotIn("@", text)
+        self.assertEqual((units / "lares.socket").read_text(), (ROOT / "packaging" / "systemd" / "lares.socket").read_text())
+        self.assertFalse((clone.home / ".config" / "systemd").exists(), "nothing enables them")
+        done = self.uninstall(clone)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertFalse((units.parent).exists())
+        self.assertEqual(self.files(clone.home / ".local"), [f"share/lares/models/{MODEL}"])
+
+    def test_units_name_a_daemon_whatever_its_path_holds(self):
+        clone = self.built()
+        prefix = clone.home / 'a "b" 100% $HOME'
+        done = clone.lares("install", "--prefix", str(prefix), "--units")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        text = (clone.home / ".local" / "share" / "systemd" / "user" / "lares.service").read_text()
+        self.assertIn(f'\nExecStart="{clone.home}/a \\"b\\" 100%% $$HOME/libexec/lares/laresd"\n', text)
+
+    def test_units_of_another_laresd_stay(self):
+        clone = self.built()
+        units = clone.home / ".local" / "share" / "systemd" / "user"
+        units.mkdir(parents=True)
+        (units / "lares.service").write_text("[Service]\nExecStart=/opt/laresd\n")
+        done = clone.lares("install", "--units")
+        self.assertEqual(done.returncode, 4, done.stderr)
+        self.assertIn(str(units / "lares.service"), done.stderr)
+        self.assertEqual(self.uninstall(clone).returncode, 0)
+        self.assertEqual((units / "lares.service").read_text(), "[Service]\nExecStart=/opt/laresd\n")
 
     def test_purge_asks_and_without_a_terminal_refuses(self):
         clone = self.built()
@@ -935,7 +975,7 @@ class Words(Case):
     def test_an_unknown_preset_lists_the_presets(self):
         done = self.clone().bootstrap("configure", "fastest")
         self.assertEqual(done.returncode, 2)
-        self.assertIn("dev, fast, release, tsan and clang", done.stderr)
+        self.assertIn("dev, fast, release, package, tsan and clang", done.stderr)
 
     def test_an_unknown_variant_lists_the_variants(self):
         done = self.clone().bootstrap("variants", "zen9")

@@ -1,13 +1,9 @@
-// GET /, /health and /openapi.json: what anybody may know. They say that Lares answers and nothing
+// GET /health and /openapi.json: what anybody may know. They say that Lares answers and nothing
 // of what it holds.
 #include "api/endpoint.h"
 
 namespace lares::api {
 namespace {
-
-void root(const Request& /*request*/, std::shared_ptr<Responder> responder, Service& /*service*/) {
-  responder->whole(200, "text/plain; charset=utf-8", "Lares is running\n");
-}
 
 void health(const Request& /*request*/, std::shared_ptr<Responder> responder,
             Service& /*service*/) {
@@ -19,12 +15,6 @@ void describe(const Request& /*request*/, std::shared_ptr<Responder> responder,
   answer_json(*responder, openapi());
 }
 
-const Endpoint kRoot{
-    .name = "GET /",
-    .right = consent::Right::None,
-    .summary = "Says in words that Lares is running.",
-    .run = root,
-};
 const Endpoint kHealth{
     .name = "GET /health",
     .right = consent::Right::None,
@@ -39,7 +29,6 @@ const Endpoint kDescribe{
     .answer = "Description",
     .run = describe,
 };
-const Registered<Endpoint> kRootRegistered{kRoot};
 const Registered<Endpoint> kHealthRegistered{kHealth};
 const Registered<Endpoint> kDescribeRegistered{kDescribe};
 

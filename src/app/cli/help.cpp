@@ -18,19 +18,6 @@ std::string shown_name(const Verb& verb) {
   return verb.name == "ask" ? "lares" : cat("lares ", verb.name);
 }
 
-std::string usage(const Verb& verb) {
-  std::string line = shown_name(verb);
-  if (!verb.options.empty()) line += " [OPTIONS]";
-  for (const Word& word : verb.words) {
-    switch (word.count) {
-      case Word::Count::One: line += cat(" ", word.name); break;
-      case Word::Count::Maybe: line += cat(" [", word.name, "]"); break;
-      case Word::Count::Many: line += cat(" [", word.name, "...]"); break;
-    }
-  }
-  return line;
-}
-
 std::string left_of(const Option& option) {
   std::string text = option.letter == '\0' ? "    " : cat("-", std::string(1, option.letter), ", ");
   text += option.name;
@@ -76,6 +63,21 @@ std::vector<std::string> second_words(std::span<const Verb* const> verbs, std::s
     if (verb->listed && parts.size() == 2 && parts[0] == first) words.push_back(parts[1]);
   }
   return words;
+}
+
+std::string_view exit_statuses() { return kExits; }
+
+std::string usage(const Verb& verb) {
+  std::string line = shown_name(verb);
+  if (!verb.options.empty()) line += " [OPTIONS]";
+  for (const Word& word : verb.words) {
+    switch (word.count) {
+      case Word::Count::One: line += cat(" ", word.name); break;
+      case Word::Count::Maybe: line += cat(" [", word.name, "]"); break;
+      case Word::Count::Many: line += cat(" [", word.name, "...]"); break;
+    }
+  }
+  return line;
 }
 
 std::string overall_help(std::span<const Verb* const> verbs) {

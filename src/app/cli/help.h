@@ -19,6 +19,10 @@ std::string overall_help(std::span<const Verb* const> verbs);
 std::string verb_help(const Verb& verb);
 // docs/commands.md.
 std::string commands_page(std::span<const Verb* const> verbs);
+// How a verb is written: "lares models add [OPTIONS] FILE".
+std::string usage(const Verb& verb);
+// What each exit status says, in one line.
+std::string_view exit_statuses();
 // A script for "bash", "zsh" or "fish"; Invalid for another shell, with the nearest.
 Result<std::string> completion_script(std::string_view shell, std::span<const Verb* const> verbs);
 

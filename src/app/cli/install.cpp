@@ -41,14 +41,19 @@ Result<int> hand_over(const std::string& name, const std::vector<std::string>& o
 
 constexpr Option kInstallOptions[] = {
     {"--prefix", '\0', "DIR", "where to, instead of ~/.local", "file"},
+    {"--units", '\0', "",
+     "units for your systemd too, so that the first connection starts the daemon; not enabled"},
 };
 constexpr Example kInstallExamples[] = {
     {"lares install",
      "Copies the programs into ~/.local, so that `lares` is found from everywhere."},
+    {"lares install --units",
+     "The same with lares.socket and lares.service, and says how they are enabled."},
 };
 Result<int> run_install(Context& /*context*/, const Arguments& arguments) {
   std::vector<std::string> options;
   if (arguments.has("--prefix")) options = {"--prefix", arguments.value("--prefix")};
+  if (arguments.has("--units")) options.emplace_back("--units");
   return hand_over("install", options);
 }
 constexpr Verb kInstall{
