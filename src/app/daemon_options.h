@@ -15,7 +15,9 @@ inline constexpr DaemonOption kDaemonOptions[] = {
     {"--port N", "the same as --api.port=N; 0 chooses a free one and writes it to the file 'port'"},
     {"--log-level L", "the same as --log.level=L"},
     {"--SETTING=VALUE", "any setting of lares.toml, for this run"},
-    {"--self-test", "examines this machine as `lares doctor` does, prints it and ends; --self-test=json: for programs"},
+    {"--self-test",
+     "examines this machine as `lares doctor` does, prints it and ends; --self-test=json: for "
+     "programs"},
     {"--foreground", "stays in the foreground, as it always does"},
     {"--engine=fake",
      "answers without any model, for tests; --fake=models=N lists N of them, --fake=OPTION[=VALUE] "

@@ -34,10 +34,9 @@ void send(const PageFile& file, const Request& request, Responder& responder) {
       {"Content-Security-Policy", std::string(kPolicy)},
       {"Cross-Origin-Opener-Policy", "same-origin"},
       {"ETag", std::string(file.etag)},
-      {"Vary", "Accept-Encoding"},
+      {"Vary", "Accept, Accept-Encoding"},
       // names under /assets/ change with their content
-      {"Cache-Control",
-       file.path == "/" ? "no-cache" : "private, max-age=31536000, immutable"}};
+      {"Cache-Control", file.path == "/" ? "no-cache" : "private, max-age=31536000, immutable"}};
   if (header(request, "if-none-match") == file.etag)
     return responder.whole(304, std::string(file.content_type), "", std::move(headers));
   const bool compressed = !file.gzip.empty() && accepts(header(request, "accept-encoding"), "gzip");
@@ -47,25 +46,24 @@ void send(const PageFile& file, const Request& request, Responder& responder) {
 }
 
 void root(const Request& request, std::shared_ptr<Responder> responder, Service& /*service*/) {
-  const PageFile* const file = page_file("/");
+  // programs look here whether somebody answers
+  const PageFile* const file =
+      accepts(header(request, "accept"), "text/html") ? page_file("/") : nullptr;
   if (file) return send(*file, request, *responder);
-  responder->whole(200, "text/plain; charset=utf-8",
-                   "Lares is running. This laresd was built without the page; `lares ui` says how "
-                   "it is had.\n");
+  responder->whole(200, "text/plain; charset=utf-8", "Lares is running\n", {{"Vary", "Accept"}});
 }
 
 void asset(const Request& request, std::shared_ptr<Responder> responder, Service& /*service*/) {
   const PageFile* const file = page_file(request.path);
   if (file) return send(*file, request, *responder);
-  responder->error({Code::NotFound,
-                    cat("looking for '", utf8_repaired(request.path.substr(0, 80)),
-                        "': the page has no such file; load the page anew")});
+  responder->error({Code::NotFound, cat("looking for '", utf8_repaired(request.path.substr(0, 80)),
+                                        "': the page has no such file; load the page anew")});
 }
 
 const Endpoint kRoot{
     .name = "GET /",
     .right = consent::Right::None,
-    .summary = "The page; says in words that Lares is running where there is none.",
+    .summary = "The page for a browser; for others, says in words that Lares is running.",
     .run = root,
 };
 const Endpoint kAsset{
