@@ -123,7 +123,7 @@ describe("chat", () => {
     await say(page, "and now?");
     await page.waitForSelector(".summary", { timeout: 20_000 });
     await page.waitForFunction(() => !document.querySelector(".coming"));
-    assert.match(await text(page, ".summary summary"), /messages above are given to the model in short/);
+    assert.match(await text(page, ".summary summary"), /oldest \d+ messages are given to the model in short/);
     const last = fake.asked.at(-1).messages;
     assert.match(last[0].content, /They spoke of bread/);
     assert.equal(last.at(-1).content, "and now?");

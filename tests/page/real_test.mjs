@@ -75,12 +75,12 @@ test("a daemon that is killed in mid-answer and started again is found, with the
   const { page, context } = await open(browser, address);
   await page.waitForSelector(".model-name");
   await say(page, "count: 400");
-  await page.waitForFunction(() => (document.querySelector(".coming .text")?.textContent.length ?? 0) > 60);
+  await page.waitForFunction(() => (document.querySelector(".coming .text")?.textContent.length ?? 0) > 200);
   await house.end("SIGKILL");
   await page.waitForSelector(".dot.away");
   await house.start("--fake=tokens-per-s=200");
-  await page.waitForSelector(".ended.broke", { timeout: 30_000 });
-  assert.match(await last(page), /^1 2 3/);
+  await page.waitForSelector(".ended", { timeout: 30_000 });
+  assert.match(await last(page), /^1 2 3 [\d ]+/);
   await page.locator(".ended .word").click();
   await page.waitForFunction(() => document.querySelectorAll(".answered:not(.coming)").length === 2, undefined, { timeout: 30_000 });
   await context.close();
@@ -89,15 +89,16 @@ test("a daemon that is killed in mid-answer and started again is found, with the
 test("a full context is summarised in sight", { skip, timeout: 90_000 }, async () => {
   const begun = await house.ask("POST", "/lares/v1/conversations", { title: "Long" });
   let parent = null;
-  for (let i = 0; i < 30; i++) parent = (await house.ask("POST", `/lares/v1/conversations/${begun.id}/messages`, { parent, role: i % 2 ? "assistant" : "user", content: `turn ${i} ${"bread ".repeat(100)}` })).id;
+  for (let i = 0; i < 30; i++) parent = (await house.ask("POST", `/lares/v1/conversations/${begun.id}/messages`, { parent, role: i % 2 ? "assistant" : "user", content: `turn ${i} ${"bread ".repeat(350)}` })).id;
   const { page, context } = await open(browser, address, { path: `/#/c/${begun.id}` });
   await page.waitForFunction(() => document.querySelectorAll(".answered").length === 15);
   await say(page, "repeat: and then?");
   await page.waitForSelector(".summary", { timeout: 40_000 });
   await page.waitForFunction(() => !document.querySelector(".coming"), undefined, { timeout: 40_000 });
-  assert.match(await page.locator(".summary summary").innerText(), /given to the model in short/);
+  assert.match(await page.locator(".summary summary").textContent(), /given to the model in short/);
   const kept = await house.ask("GET", `/lares/v1/conversations/${begun.id}`);
-  assert.equal(kept.messages.filter((one) => one.role === "summary").length, 1);
+  assert.ok(kept.messages.some((one) => one.role === "summary"));
+  assert.equal(kept.messages.at(-1).role, "assistant");
   await context.close();
 });
 

@@ -32,6 +32,8 @@ export const path = computed(() => branch(messages.value, head.value));
 
 /** Tokens that the conversation's model reads at most, prompt and answer together. */
 const kContextUnknown = 4_096;
+/** Shares of it that a summary is planned with, each tried when the one before was refused. */
+const kContextShares = [1, 0.5, 0.25, 0.12] as const;
 const kUnsaved = "unsaved:"; // ids of parts of answers that the daemon does not have
 const kTitleMax = 60;
 const kSettleTries = 12;
@@ -210,17 +212,25 @@ export async function answerTo(parent: string): Promise<void> {
   }
 }
 
+// Refused for its length, the branch is summarised and asked again; how many characters a token has differs by language and model, so
+// what is still refused is planned with less.
 async function answerOrCompact(conversation: string, coming: Live, stop: AbortSignal): Promise<void> {
-  try {
-    await answerOnce(conversation, coming, stop);
-  } catch (error) {
-    if (!(error instanceof ApiError && error.code === "context_length_exceeded") || stop.aborted) throw error;
-    const summary = await compact(conversation, coming.parent, coming.phase, stop);
-    if (!summary) throw error;
-    coming.parent = summary.id;
-    coming.phase.value = "waiting";
-    await answerOnce(conversation, coming, stop);
+  let refusal: unknown;
+  for (const share of [0, ...kContextShares]) {
+    try {
+      if (share > 0) {
+        const summary = await compact(conversation, coming.parent, coming.phase, stop, share);
+        if (!summary) break;
+        coming.parent = summary.id;
+        coming.phase.value = "waiting";
+      }
+      return await answerOnce(conversation, coming, stop);
+    } catch (error) {
+      if (!(error instanceof ApiError && error.code === "context_length_exceeded") || stop.aborted) throw error;
+      refusal = error;
+    }
   }
+  throw refusal;
 }
 
 async function answerOnce(conversation: string, coming: Live, stop: AbortSignal): Promise<void> {
@@ -372,8 +382,8 @@ export async function retitle(text: string): Promise<void> {
 // ---- compaction
 
 /** Has the model summarise the older turns of the branch that ends with `parent`; the summary becomes its end. Null when nothing can go. */
-async function compact(conversation: string, parent: string, phase: Live["phase"], stop: AbortSignal): Promise<Message | null> {
-  const plan = planCompaction(branch(messages.value, parent), model.value?.info.context ?? kContextUnknown);
+async function compact(conversation: string, parent: string, phase: Live["phase"], stop: AbortSignal, share: number): Promise<Message | null> {
+  const plan = planCompaction(branch(messages.value, parent), (model.value?.info.context ?? kContextUnknown) * share);
   if (!plan) return null;
   phase.value = "summarising";
   let summary = "";
@@ -406,7 +416,7 @@ export async function compactNow(): Promise<void> {
   const coming: Live = { parent: head.value, text: signal(""), phase: signal<Live["phase"]["value"]>("summarising"), model: "", began: Date.now() };
   live.value = coming;
   try {
-    if (!(await compact(conversation, head.value, coming.phase, stop.signal))) complaint.value = "there is nothing older to summarise: the last turns stay as they are";
+    if (!(await compact(conversation, head.value, coming.phase, stop.signal, kContextShares[0]))) complaint.value = "there is nothing older to summarise: the last turns stay as they are";
   } catch (error) {
     if (!stop.signal.aborted) complaint.value = said(error);
   } finally {

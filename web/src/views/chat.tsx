@@ -55,7 +55,8 @@ export function Chat() {
 function Branch({ drew }: { drew: () => void }) {
   const path = chat.path.value;
   const { summary, covered } = turns(path);
-  const last = covered.at(-1)?.id;
+  // shown where it was made, beside the answer that needed the room
+  const made = summary ? path.slice(0, path.indexOf(summary)).findLast((message) => message.role !== "summary")?.id : undefined;
   const talk = path.filter((message) => message.role === "user" || message.role === "assistant");
   const column = useRef<HTMLDivElement>(null);
   useEffect(() => {
@@ -70,7 +71,7 @@ function Branch({ drew }: { drew: () => void }) {
       {talk.map((message) => (
         <div key={message.id} class="turn">
           <Message of={message} />
-          {summary && message.id === last && <Summary of={summary} messages={covered.length} />}
+          {summary && message.id === made && <Summary of={summary} messages={covered.length} />}
         </div>
       ))}
       <Coming drew={drew} />
@@ -82,7 +83,7 @@ function Branch({ drew }: { drew: () => void }) {
 function Summary({ of, messages }: { of: Said; messages: number }) {
   return (
     <details class="summary">
-      <summary>The {plural(messages, "message")} above are given to the model in short, so that there is room</summary>
+      <summary>To make room, the oldest {plural(messages, "message")} are given to the model in short</summary>
       <Markdown text={textOf(of.content)} />
       <button type="button" class="plain-button" disabled={chat.live.value !== null} onClick={() => void chat.undoCompaction(of)}>Undo</button>
     </details>
