@@ -1,6 +1,6 @@
 # `cmake --install`: one flat folder, because each program looks for the others beside itself and the worker's
 # loader for the engine in $ORIGIN. tools/install puts it at PREFIX/libexec/lares and links it into PREFIX/bin.
-foreach(program lares laresd lares-worker)
+foreach(program lares laresd lares-worker lares-egress-program)
   if(TARGET ${program})
     set_target_properties(${program} PROPERTIES INSTALL_RPATH $ORIGIN)
     install(TARGETS ${program} RUNTIME DESTINATION .)

@@ -21,6 +21,8 @@ target_compile_definitions(boost_headers INTERFACE BOOST_ASIO_NO_DEPRECATED BOOS
 
 pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)
 pkg_check_modules(EDIT REQUIRED IMPORTED_TARGET libedit)
+pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl>=7.85)
+pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET openssl>=3)
 find_package(tomlplusplus REQUIRED)
 find_package(CLI11 REQUIRED)
 

@@ -14,7 +14,7 @@ from screen import IO, Bar, Stop, last_output, say
 ENGINE_BYTES = 250 << 20  # objects and libraries of the engine with two variants, measured 170 MiB
 VARIANT_BYTES = 8 << 20
 PRESET_BYTES = {"release": 120 << 20, "dev": 1500 << 20, "fast": 600 << 20, "tsan": 1500 << 20, "clang": 1500 << 20}
-PROGRAMS = ("lares", "laresd", "lares-worker")
+PROGRAMS = ("lares", "laresd", "lares-worker", "bin/lares-egress")  # targets of ninja
 UNSETTLED_S = 120  # longer than the kernel keeps written data in memory
 
 
