@@ -93,6 +93,9 @@ class Service {
   //   models.add  {file, name?}      the new one (inspected in a worker first)
   //   models.rm   {name}             {}
   //   models.find {}                 [{program, name, file, size_bytes}]
+  //   pulls.add {source, name?, sha256?}   a pull: {id, source, model, state, bytes_done, ...}
+  //   pulls.list {}              all of them, oldest first
+  //   pulls.show {id}, pulls.stop {id}, pulls.cancel {id}    one of them
   //   ps {}                          [{model, state, memory_bytes, requests, ...}]
   //   why {id?}                      a receipt, or the newest
   //   receipts {limit}               the newest receipts, newest first

@@ -130,7 +130,8 @@ Programs programs() {
   std::error_code failed;
   const fs::path self = fs::read_symlink("/proc/self/exe", failed);
   const fs::path beside = self.parent_path();
-  Programs found{beside / "laresd", beside / "lares-worker", beside, clone_of(beside)};
+  Programs found{beside / "laresd", beside / "lares-worker", beside / "lares-egress", beside,
+                 clone_of(beside)};
   for (const fs::path& folder :
        {beside, beside / "../lib/lares", beside / "../lib", fs::path(LARES_ENGINE_FOLDER)}) {
     if (folder.empty() || !fs::exists(folder / "libggml-base.so", failed)) continue;
