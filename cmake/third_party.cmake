@@ -42,6 +42,8 @@ target_link_libraries(sqlite3mc INTERFACE Threads::Threads)
 
 pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)
 pkg_check_modules(EDIT REQUIRED IMPORTED_TARGET libedit)
+pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl>=7.85)
+pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET openssl>=3)
 find_package(CLI11 REQUIRED)
 
 # The engine: shared libraries that cmake/engine built; its CPU backends are loaded at run time.

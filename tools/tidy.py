@@ -26,16 +26,17 @@ ROOMS = {
     "engine": ["base", "wire"],
     "train": ["base", "wire", "engine"],
     "host": ["base", "wire"],
+    "egress": ["base", "wire"],
     "sched": ["base", "inventory"],
     "route": ["base", "store", "consent", "inventory", "sched"],
     "index": ["base", "store", "consent"],
     "agent": ["base", "store", "consent", "route", "index"],
     "api": ["base", "consent", "inventory", "route", "index", "agent"],
-    "app": ["base", "wire", "store", "consent", "inventory", "engine", "train", "host", "sched", "route", "index",
-            "agent", "api"],
+    "app": ["base", "wire", "store", "consent", "inventory", "engine", "train", "host", "egress", "sched", "route",
+            "index", "agent", "api"],
 }
-# Rooms that only lares-worker links; in app only files of the worker may know them.
-WORKER_ROOMS = ("engine", "train")
+# Rooms that only one program links; in app only files with its word in their name may know them.
+PROGRAM_ROOMS = {"engine": "worker", "train": "worker", "egress": "egress"}
 
 # One door for each library: the files of src/ that may include its headers.
 DOORS = [
@@ -44,6 +45,8 @@ DOORS = [
     (r"boost/", ["api/http*.cpp", "api/client*.cpp", "api/beast.cpp"]),
     (r"seccomp\.h", ["host/sandbox.cpp"]),
     (r"sqlite3\w*\.h", ["store/sqlite.cpp"]),
+    (r"curl/", ["egress/http.cpp", "egress/url.cpp"]),
+    (r"openssl/", ["egress/http.cpp", "egress/sha256.cpp"]),
     (r"toml\+\+/|toml\.hpp", ["app/settings.cpp"]),
     (r"CLI/", ["app/cli/*"]),
     (r"(histedit|editline/readline)\.h", ["app/cli/*"]),
@@ -209,8 +212,9 @@ def rooms(tree):
                 yield name, number, f"{room}/ may include {may}; not {other}/"
             elif f"src/{target}" not in tree.files:
                 yield name, number, f'"{target}" does not exist'
-            elif room == "app" and other in WORKER_ROOMS and "worker" not in name and not name.endswith("_test.cpp"):
-                yield name, number, f"{other}/ is linked into lares-worker only; in app only its files include it"
+            elif (room == "app" and other in PROGRAM_ROOMS and PROGRAM_ROOMS[other] not in name
+                  and not name.endswith("_test.cpp")):
+                yield name, number, f"{other}/ is linked into lares-{PROGRAM_ROOMS[other]} only; in app only its files include it"
 
 
 def room_targets(tree):

@@ -99,6 +99,9 @@ class Service {
   //   models.find {}                 [{program, name, file, size_bytes}]
   //   catalogue {query, measure}    [{id, title, ..., fits, predicted, recommended, why}]
   //   plan {name}                    {model, needs_bytes, fits, would_evict, predicted, measured}
+  //   pulls.add {source, name?, sha256?}   a pull: {id, source, model, state, bytes_done, ...}
+  //   pulls.list {}              all of them, oldest first
+  //   pulls.show {id}, pulls.stop {id}, pulls.cancel {id}    one of them
   //   ps {}                          [{model, state, memory_bytes, requests, ...}]
   //   why {id?}                      a receipt, or the newest
   //   receipts {limit}               the newest receipts, newest first

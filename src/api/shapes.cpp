@@ -296,8 +296,25 @@ Json status() {
                  {"resident", whole("models in memory")},
                  {"requests", whole("being answered")},
                  {"waiting", whole()},
+                 {"pulls", whole("models on the way")},
                  {"memory_bytes", whole("reserved")},
                  {"memory_budget_bytes", whole()}});
+}
+
+Json pull() {
+  return object({{"id", text()},
+                 {"source", text("where it comes from, in one spelling")},
+                 {"model", text("the id that it becomes; empty until that is known")},
+                 {"state", one_of({"resolving", "reserving", "fetching", "verifying", "inspecting",
+                                   "done", "failed", "cancelled", "waiting"})},
+                 {"bytes_done", whole()},
+                 {"bytes_total", whole("0 until that is known")},
+                 {"bytes_per_s", whole("over the last seconds")},
+                 {"eta_s", whole("seconds until it is fetched")},
+                 {"begun_ms", whole("Unix milliseconds")},
+                 {"error", object({{"message", text("what is in the way, and what to do")},
+                                   {"code", text("of the table of codes")}})}},
+                {"eta_s", "error"});
 }
 
 Json in_memory() {
@@ -380,6 +397,8 @@ Json shapes() {
                                       {"size_bytes", whole()}}))},
       {"Plan", plan()},
       {"Catalogue", list_of(catalogue_entry())},
+      {"Pull", pull()},
+      {"Pulls", list_of(shape("Pull"))},
       {"InMemory", list_of(in_memory())},
       {"Receipt", receipt()},
       {"Receipts", list_of(shape("Receipt"))},

@@ -81,7 +81,8 @@ Core::Core(Loop& loop, Log& log, inventory::Models models, route::Receipts recei
       receipts_(std::move(receipts)),
       options_(std::move(options)),
       surroundings_(std::move(surroundings)),
-      residents_(loop, log, models_, std::move(spawn), options_.residents, *this),
+      residents_(loop, log, models_, spawn, options_.residents, *this),
+      spawn_(std::move(spawn)),
       begun_(loop.clock().now()) {}
 
 Core::~Core() = default;
@@ -481,6 +482,13 @@ void Core::frame(const ModelId& model, wire::Frame frame) {
     case wire::Type::Embed:
     case wire::Type::Cancel:
     case wire::Type::Beat:
+    case wire::Type::Resolve:
+    case wire::Type::Found:
+    case wire::Type::Fetch:
+    case wire::Type::Fetched:
+    case wire::Type::Pulled:
+    case wire::Type::Hash:
+    case wire::Type::Hashed:
     case wire::Type::Shutdown: break;
   }
   broken({Code::Corrupt, cat("a message of type ", frame.type, " in an answer")});
@@ -540,6 +548,12 @@ void Core::set_engine(Result<EngineChoice> engine) {
 
 void Core::set_address(std::string address) {
   surroundings_.status["address"] = std::move(address);
+}
+
+void Core::set_pulls(Background& disk, Pulls::Options options) {
+  pulls_ = std::make_unique<Pulls>(loop_, log_, disk, spawn_, std::move(options),
+                                   static_cast<Pulls::Owner&>(*this));
+  pulls_->resume();
 }
 
 void Core::preload() {
@@ -610,6 +624,7 @@ void Core::shut_down(std::function<void()> done) {
     if (part.limit) loop_.cancel(part.limit);
   }
   parts_.clear();
+  if (pulls_) pulls_->stop_all();
   receipts_.flush();
   residents_.stop_all(std::move(done));
 }

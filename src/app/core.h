@@ -24,6 +24,7 @@
 #include "api/service.h"
 #include "app/background.h"
 #include "app/machine.h"
+#include "app/pulls.h"
 #include "app/residents.h"
 #include "inventory/speed.h"
 #include "route/receipts.h"
@@ -45,9 +46,10 @@ struct DoctorFacts {
   std::string fetcher{};                         // as how_to_mend() takes it
   bool choose_engine = false;                    // where no daemon has done it
   std::string variant_set{};                     // engine.variant, for that
+  size_t pulls = 0;                              // that run
 };
 
-class Core final : public api::Service, Residents::Owner {
+class Core final : public api::Service, Residents::Owner, Pulls::Owner {
  public:
   static constexpr milliseconds kDrainAfter{
       2'000};  // a model that waits for room lets others begin
@@ -92,6 +94,8 @@ class Core final : public api::Service, Residents::Owner {
   void set_engine(Result<EngineChoice> engine);
   // Where the door listens, for "status": known only once it is open.
   void set_address(std::string address);
+  // From where models may be pulled; without it that is Unsupported. `disk` must outlive this.
+  void set_pulls(Background& disk, Pulls::Options options);
   // Ends all work with Cancelled and all workers; `done` is called when nothing is left.
   void shut_down(std::function<void()> done);
 
@@ -131,6 +135,12 @@ class Core final : public api::Service, Residents::Owner {
   void frame(const ModelId& model, wire::Frame frame) override;
   void changed() override { schedule_pump(); }
 
+  // Pulls::Owner
+  void inspect_pulled(Fd file, const std::string& name, Pulls::Inspected done) override;
+  Result<Json> add_pulled(const std::filesystem::path& file, const std::string& id,
+                          Json info) override;
+  bool has_model(const std::string& id) const override;
+
   void on_delta(Doing& doing, unsigned choice, wire::Delta delta);
   void on_done(api::WorkId id, Doing& doing, unsigned choice, wire::Done done);
   void preload();
@@ -144,6 +154,11 @@ class Core final : public api::Service, Residents::Owner {
   void models_add(const Json& arguments, const api::Reply& reply);
   void models_rm(const Json& arguments, const api::Reply& reply);
   void models_find(const Json& arguments, const api::Reply& reply);
+  void pulls_add(const Json& arguments, const api::Reply& reply);
+  void pulls_list(const Json& arguments, const api::Reply& reply);
+  void pulls_show(const Json& arguments, const api::Reply& reply);
+  void pulls_cancel(const Json& arguments, const api::Reply& reply);
+  void pulls_stop(const Json& arguments, const api::Reply& reply);
   void ps(const Json& arguments, const api::Reply& reply);
   void why(const Json& arguments, const api::Reply& reply);
   void receipts(const Json& arguments, const api::Reply& reply);
@@ -174,6 +189,8 @@ class Core final : public api::Service, Residents::Owner {
   const Options options_;
   Surroundings surroundings_;
   Residents residents_;
+  const Residents::Spawn spawn_;
+  std::unique_ptr<Pulls> pulls_;  // nullptr: not set
   sched::Queue queue_;
   std::atomic<api::WorkId> next_work_{1};
   uint64_t next_wire_id_ = 1;

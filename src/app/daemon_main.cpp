@@ -213,6 +213,30 @@ EngineChoice fake_engine(const Programs& programs, const Arguments& arguments) {
   return choice;
 }
 
+std::vector<std::string> words_of(const std::string& text) {
+  std::vector<std::string> words;
+  for (std::string& word : split(text, ' ')) {
+    if (!word.empty()) words.push_back(std::move(word));
+  }
+  return words;
+}
+
+Pulls::Options pull_options(const Settings& settings, const Home& home, const Programs& programs) {
+  Pulls::Options options;
+  options.models = home.models();
+  options.program = programs.egress;
+  if (!settings.models_hub_url.empty()) options.hub_url = settings.models_hub_url;
+  if (!settings.models_registry_url.empty()) options.registry_url = settings.models_registry_url;
+  options.hosts = words_of(settings.models_hosts);
+  options.name_servers = words_of(settings.models_name_servers);
+  options.authorities_file = settings.models_authorities_file;
+  options.hub_token_file = settings.models_hub_token_file;
+  options.private_addresses = settings.models_private_addresses;
+  options.plain_http = settings.models_plain_http;
+  options.stall_s = settings.models_stall_s;
+  return options;
+}
+
 // Files that stand for the fake engine's models. Never among real ones.
 Result<> list_fakes(const Home& home, unsigned count) {
   std::error_code ignored;
@@ -336,9 +360,10 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
   const Programs parts = programs();
   const SystemClock clock;
   Loop loop(clock);
-  Background slow;  // questions, probes
-  Background disk;  // receipts, in their order
-  Background kept;  // conversations
+  Background slow;   // questions, probes
+  Background disk;   // receipts, in their order
+  Background kept;   // conversations
+  Background pulls;  // what pulls do with the disk: large, and nobody's answer waits for it
   TRY_AS(
       route::Receipts receipts,
       route::Receipts::open(home.data, [&](Task task) { return disk.post(std::move(task)); }, log));
@@ -415,6 +440,7 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
   };
   const EndFirst slow_ends_first{slow};
   const EndFirst kept_ends_first{kept};
+  const EndFirst pulls_end_first{pulls};
 
   const auto tell_port = [&](uint16_t port) {
     address = cat("http://127.0.0.1:", port);
@@ -431,6 +457,7 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
   if (activated && settings.api_port != 0 && server->port() != settings.api_port)
     log.warn("the service manager's port is served, not the one that is set",
              {{"port", server->port()}, {"set", settings.api_port}});
+  core.set_pulls(pulls, pull_options(settings, home, parts));
   // After the door, whose port may be taken, and before all that can wait: the first worker should
   // start as soon as it can.
   if (arguments.fake) {

@@ -7,9 +7,13 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
+#include <set>
+#include <string>
 #include <system_error>
 
 #include "app/variants.h"
+#include "base/file.h"
 #include "base/text.h"
 #include "consent/tokens.h"
 #include "host/probe.h"
@@ -224,6 +228,40 @@ void sandbox(Report& report, const Programs& programs) {
   report.line("sandbox", all, cat(denied, " of ", escapes.size(), " ways out denied"));
 }
 
+// The inodes of this process's own sockets.
+std::set<std::string> own_sockets() {
+  std::set<std::string> inodes;
+  std::error_code failed;
+  for (const auto& entry : fs::directory_iterator("/proc/self/fd", failed)) {
+    std::error_code gone;
+    const std::string link = fs::read_symlink(entry.path(), gone).string();
+    if (!gone && link.starts_with("socket:[")) inodes.insert(link.substr(8, link.size() - 9));
+  }
+  return inodes;
+}
+
+// Looks at this daemon's own sockets, as the kernel lists them; what it starts cannot have any, for
+// the sandbox has no call for them, but for lares-egress.
+void network(Report& report, const DoctorFacts& facts, const Programs& programs) {
+  size_t outward = 0;
+  const std::set<std::string> own = own_sockets();
+  for (const char* table : {"tcp", "tcp6", "udp", "udp6"}) {
+    const auto text = read_file(cat("/proc/self/net/", table), MiB(32));
+    if (text) outward += outward_sockets(*text, own);
+  }
+  report.line("network", outward == 0,
+              outward > 0 ? cat("the daemon has ", outward, " connections to elsewhere")
+                          : cat("the daemon speaks to nobody outside; ",
+                                facts.pulls == 0 ? "nothing is pulled, so no program of ours does"
+                                                 : cat("lares-egress does, for ", facts.pulls,
+                                                       facts.pulls == 1 ? " pull" : " pulls")),
+              outward > 0 ? "report this with the output of `lares doctor --json`" : "");
+  std::error_code failed;
+  if (!fs::exists(programs.egress, failed))
+    report.line("pulls", false, cat("'", programs.egress.string(), "' is not there"),
+                "install Lares again, or build it, to pull models");
+}
+
 void models(Report& report, const DoctorFacts& facts, const Programs& programs) {
   if (facts.models.empty())
     report.line(
@@ -251,6 +289,27 @@ void models(Report& report, const DoctorFacts& facts, const Programs& programs) 
 
 }  // namespace
 
+size_t outward_sockets(std::string_view table, const std::set<std::string>& inodes) {
+  size_t outward = 0;
+  for (const std::string& line : split(table, '\n')) {
+    std::vector<std::string> columns;
+    for (std::string& column : split(line, ' ')) {
+      if (!column.empty()) columns.push_back(std::move(column));
+    }
+    constexpr size_t kRemote = 2;
+    constexpr size_t kInode = 9;
+    if (columns.size() <= kInode || !inodes.contains(columns[kInode])) continue;
+    const std::string address = columns[kRemote].substr(0, columns[kRemote].find(':'));
+    const bool four_local = address.size() == 8 && address.ends_with("7F");
+    const bool six_local =
+        address == "00000000000000000000000001000000" ||
+        (address.starts_with("0000000000000000FFFF0000") && address.ends_with("7F"));
+    const bool nowhere = address.find_first_not_of('0') == std::string::npos;
+    outward += !four_local && !six_local && !nowhere;
+  }
+  return outward;
+}
+
 Json examine(const DoctorFacts& facts, const Home& home, const Programs& programs) {
   Report report;
   machine(report, facts, home);
@@ -260,6 +319,7 @@ Json examine(const DoctorFacts& facts, const Home& home, const Programs& program
   models(report, facts, programs);
   compute(report, facts, home, programs);
   sandbox(report, programs);
+  network(report, facts, programs);
   if (!facts.address.empty())
     report.line("clients", nullptr,
                 cat("programs of yours reach this daemon with base_url=", facts.address,

@@ -148,7 +148,8 @@ Programs programs_of(const fs::path& self) {
   if (const fs::path others = (beside / "../libexec/lares").lexically_normal();
       !fs::exists(beside / "laresd", failed) && fs::exists(others / "laresd", failed))
     beside = others;
-  Programs found{beside / "laresd", beside / "lares-worker", beside, clone_of(beside)};
+  Programs found{beside / "laresd", beside / "lares-worker", beside / "lares-egress", beside,
+                 clone_of(beside)};
   for (const fs::path& folder :
        {beside, beside / "../../lib/lares", fs::path(LARES_ENGINE_FOLDER)}) {
     if (folder.empty() || !fs::exists(folder / "libggml-base.so", failed)) continue;

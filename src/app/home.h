@@ -58,6 +58,7 @@ std::optional<Holder> holder_of_folder(const std::filesystem::path& folder);
 struct Programs {
   std::filesystem::path daemon;
   std::filesystem::path worker;
+  std::filesystem::path egress;
   std::filesystem::path variants;  // folder of libggml-cpu-*.so
   std::filesystem::path clone;     // the source folder that these were built in; empty: it is gone
 };

@@ -1,5 +1,6 @@
 // Core's answers to the questions of /lares/v1 (api/service.h lists them). One function for each.
 
+#include <algorithm>
 #include <array>
 
 #include "app/core.h"
@@ -41,6 +42,11 @@ Core::Answer Core::answer_named(std::string_view question) {
       Row{"models.find", &Core::models_find},
       Row{"catalogue", &Core::catalogue},
       Row{"plan", &Core::plan},
+      Row{"pulls.add", &Core::pulls_add},
+      Row{"pulls.list", &Core::pulls_list},
+      Row{"pulls.show", &Core::pulls_show},
+      Row{"pulls.cancel", &Core::pulls_cancel},
+      Row{"pulls.stop", &Core::pulls_stop},
       Row{"ps", &Core::ps},
       Row{"why", &Core::why},
       Row{"receipts", &Core::receipts},
@@ -173,6 +179,7 @@ void Core::models_rm(const Json& arguments, const api::Reply& reply) {
   if (auto stopped = residents_.stop(id); !stopped)  // only one that loads would not stop
     return reply(std::move(stopped).error().within(doing));
   residents_.forget(id);
+  if (pulls_) pulls_->forget_model(id);
   log_.info("model removed", {{"model", id}});
   schedule_pump();  // whoever waited for it hears of it
   reply(Json::object());
@@ -191,6 +198,51 @@ void Core::models_find(const Json&, const api::Reply& reply) {
         return all;
       },
       reply);
+}
+
+namespace {
+
+Error no_pulls() {
+  return {Code::Unsupported, "this daemon pulls no models; is lares-egress installed?"};
+}
+
+}  // namespace
+
+void Core::inspect_pulled(Fd file, const std::string& name, Pulls::Inspected done) {
+  residents_.inspect(std::move(file), name, inventory::Use::Chat, std::move(done));
+}
+
+Result<Json> Core::add_pulled(const std::filesystem::path& file, const std::string& id, Json info) {
+  TRY_AS(const inventory::Model* model, models_.add(file, id, std::move(info)));
+  schedule_pump();
+  return shown(*model);
+}
+
+bool Core::has_model(const std::string& id) const {
+  const auto& all = models_.all();
+  return std::any_of(all.begin(), all.end(), [&](const auto& model) { return model.id == id; });
+}
+
+void Core::pulls_add(const Json& arguments, const api::Reply& reply) {
+  if (!pulls_) return reply(no_pulls());
+  reply(pulls_->add(text_in(arguments, "source"), text_in(arguments, "name"),
+                    text_in(arguments, "sha256")));
+}
+
+void Core::pulls_list(const Json&, const api::Reply& reply) {
+  reply(pulls_ ? pulls_->list() : Json::array());
+}
+
+void Core::pulls_show(const Json& arguments, const api::Reply& reply) {
+  reply(pulls_ ? pulls_->show(text_in(arguments, "id")) : no_pulls());
+}
+
+void Core::pulls_cancel(const Json& arguments, const api::Reply& reply) {
+  reply(pulls_ ? pulls_->cancel(text_in(arguments, "id")) : no_pulls());
+}
+
+void Core::pulls_stop(const Json& arguments, const api::Reply& reply) {
+  reply(pulls_ ? pulls_->stop(text_in(arguments, "id")) : no_pulls());
 }
 
 void Core::ps(const Json&, const api::Reply& reply) {
@@ -235,7 +287,8 @@ void Core::doctor(const Json&, const api::Reply& reply) {
                     residents_.residency().budget(),
                     residents_.residency().used(),
                     surroundings_.status.value("address", ""),
-                    receipts_.written()};
+                    receipts_.written(),
+                    pulls_ ? pulls_->running() : 0};
   for (const ModelId& id : residents_.present())
     facts.workers.emplace_back(id, residents_.seen(id).hello);
   for (const inventory::Model& model : models_.all()) {
@@ -258,6 +311,7 @@ void Core::status(const Json&, const api::Reply& reply) {
   answer["memory_bytes"] = residents_.residency().used().n;
   answer["memory_budget_bytes"] = residents_.residency().budget().n;
   const auto& engine = residents_.engine();
+  answer["pulls"] = pulls_ ? pulls_->running() : 0;
   answer["engine"] = !engine   ? "being chosen"
                      : *engine ? (*engine)->variant
                                : engine->error().message;

@@ -26,6 +26,15 @@ struct Settings {
   uint32_t models_sequences = 8;
   uint32_t models_threads = 0;
   uint32_t models_batch = 512;
+  std::string models_hosts;
+  std::string models_hub_url;
+  std::string models_registry_url;
+  std::string models_hub_token_file;
+  std::string models_authorities_file;
+  std::string models_name_servers;
+  bool models_private_addresses = false;
+  bool models_plain_http = false;
+  uint32_t models_stall_s = 30;
   std::string engine_variant;
   uint32_t api_port = 5273;
   std::string log_level = "info";

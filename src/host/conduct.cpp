@@ -5,7 +5,10 @@
 namespace lares::host {
 namespace {
 
-bool opens(wire::Type type) { return type == wire::Type::Generate || type == wire::Type::Embed; }
+bool opens(wire::Type type) {
+  return type == wire::Type::Generate || type == wire::Type::Embed || type == wire::Type::Resolve ||
+         type == wire::Type::Hash;
+}
 
 }  // namespace
 
@@ -56,7 +59,8 @@ std::optional<std::string> Conduct::too_much(const wire::Frame& frame, SteadyTim
     return cat("sent more than ", Bytes{kBytesPerSecondMax}, " in a second");
   if (type == wire::Type::Beat && ++beats_ > kBeatsPerSecondMax)
     return cat("sent more than ", kBeatsPerSecondMax, " beats in a second");
-  if (type == wire::Type::Progress && ++progress_ > kProgressPerSecondMax)
+  if ((type == wire::Type::Progress || type == wire::Type::Fetched) &&
+      ++progress_ > kProgressPerSecondMax)
     return cat("sent more than ", kProgressPerSecondMax, " reports of progress in a second");
   return std::nullopt;
 }
@@ -90,7 +94,11 @@ Result<Conduct::Meaning> Conduct::hears(const wire::Frame& frame, SteadyTime now
     case wire::Type::Started:
     case wire::Type::Delta:
     case wire::Type::Done:
-    case wire::Type::Failed: {
+    case wire::Type::Failed:
+    case wire::Type::Found:
+    case wire::Type::Fetched:
+    case wire::Type::Pulled:
+    case wire::Type::Hashed: {
       const auto found = open_.find(frame.id);
       if (found == open_.end())
         return wrong(cat("sent ", kind, " for id ", frame.id, ", which is not open"));
@@ -98,8 +106,10 @@ Result<Conduct::Meaning> Conduct::hears(const wire::Frame& frame, SteadyTime now
       request.bytes += frame.payload.size();
       if (request.bytes > kAnswerBytesMax)
         return wrong(cat("sent more than ", Bytes{kAnswerBytesMax}, " for one request"));
-      if (type == wire::Type::Started) {
-        if (request.started) return wrong(cat("sent Started for id ", frame.id, " twice"));
+      if (type == wire::Type::Fetched) return Meaning::Answer;
+      if (type == wire::Type::Started || type == wire::Type::Found) {
+        const char* name = type == wire::Type::Started ? "Started" : "Found";
+        if (request.started) return wrong(cat("sent ", name, " for id ", frame.id, " twice"));
         request.started = true;
       } else if (type == wire::Type::Delta) {
         if (++request.deltas > request.deltas_max)
@@ -123,7 +133,10 @@ Result<Conduct::Meaning> Conduct::hears(const wire::Frame& frame, SteadyTime now
     case wire::Type::Generate:
     case wire::Type::Embed:
     case wire::Type::Cancel:
-    case wire::Type::Shutdown: break;
+    case wire::Type::Shutdown:
+    case wire::Type::Resolve:
+    case wire::Type::Fetch:
+    case wire::Type::Hash: break;
   }
   return wrong(cat("sent ", kind, ", which no worker sends"));
 }

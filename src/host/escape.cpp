@@ -13,6 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
@@ -235,7 +236,7 @@ void the_kernel(Attempts& tried) {
 
 }  // namespace
 
-std::vector<Escape> try_to_escape() {
+std::vector<Escape> try_to_escape(Reach reach) {
   Attempts tried;
   files(tried);
   the_model(tried);
@@ -243,7 +244,22 @@ std::vector<Escape> try_to_escape() {
   processes(tried);
   own_rules(tried);
   the_kernel(tried);
-  return tried.take();
+  std::vector<Escape> escapes = tried.take();
+  if (reach == Reach::Internet) {
+    // what it is there for; it has no socket that would lead to the daemon's or to another
+    // program's
+    static constexpr std::string_view kAllowed[] = {"a TCP socket",
+                                                    "a TCP socket over IPv6",
+                                                    "a UDP socket",
+                                                    "pass a descriptor",
+                                                    "take a descriptor",
+                                                    "cut the model file short",
+                                                    "connect to the daemon's socket"};
+    std::erase_if(escapes, [](const Escape& escape) {
+      return std::find(std::begin(kAllowed), std::end(kAllowed), escape.name) != std::end(kAllowed);
+    });
+  }
+  return escapes;
 }
 
 }  // namespace lares::host

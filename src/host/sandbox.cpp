@@ -1,16 +1,20 @@
 #include "host/sandbox.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/ucontext.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <memory>
 
 #include "base/text.h"
@@ -41,6 +45,12 @@ constexpr const char* kAllowed[] = {
     "getrandom", "sysinfo", "uname", "getrusage", "times", "getrlimit",
 };
 // clang-format on
+
+// Besides, for whoever downloads: talking to the internet, and making durable what was written.
+constexpr const char* kAllowedInternet[] = {
+    "connect",    "sendto",      "sendmsg",     "recvfrom", "recvmsg",   "shutdown", "getsockopt",
+    "setsockopt", "getsockname", "getpeername", "pwrite64", "fdatasync", "fsync",    "ftruncate",
+};
 
 // Known calls that say EPERM. What is in neither list says ENOSYS, so that a libc newer than this
 // list takes the older call that it knows how to make instead.
@@ -160,7 +170,21 @@ class Filter {
   int error_ = 0;
 };
 
-Result<> load_seccomp() {
+// TCP and UDP, over IPv4 and IPv6, and nothing else that a socket can be: no raw ones, no MPTCP.
+void allow_internet_sockets(Filter& filter) {
+  constexpr uint64_t kKind = 0xF;  // of the type: its flags stand above
+  for (const int family : {AF_INET, AF_INET6}) {
+    for (const auto& [type, protocol] :
+         {std::pair{SOCK_STREAM, IPPROTO_TCP}, std::pair{SOCK_DGRAM, IPPROTO_UDP}}) {
+      for (const int number : {0, static_cast<int>(protocol)})
+        filter.allow("socket", {SCMP_A0(SCMP_CMP_EQ, static_cast<uint64_t>(family)),
+                                SCMP_A1(SCMP_CMP_MASKED_EQ, kKind, static_cast<uint64_t>(type)),
+                                SCMP_A2(SCMP_CMP_EQ, static_cast<uint64_t>(number))});
+    }
+  }
+}
+
+Result<> load_seccomp(Reach reach) {
   const std::string doing = "entering the sandbox: seccomp";
   struct sigaction trap{};
   trap.sa_sigaction = on_forbidden_call;
@@ -179,8 +203,18 @@ Result<> load_seccomp() {
   // Kernels before 5.16 slow a filtered process down against Spectre 4; there is one principal's
   // data in here and nothing to protect from itself.
   filter.prefer(SCMP_FLTATR_CTL_SSB, 1);
+  const bool internet = reach == Reach::Internet;
   for (const char* name : kAllowed) filter.allow(name);
-  for (const char* name : kDenied) filter.deny(name);
+  if (internet) {
+    for (const char* name : kAllowedInternet) filter.allow(name);
+  }
+  for (const char* name : kDenied) {
+    const bool allowed =
+        internet && std::any_of(std::begin(kAllowedInternet), std::end(kAllowedInternet),
+                                [&](const char* one) { return !std::strcmp(one, name); });
+    if (!allowed && !(internet && !std::strcmp(name, "socket"))) filter.deny(name);
+  }
+  if (internet) allow_internet_sockets(filter);
 
   const uint64_t own = static_cast<uint64_t>(::getpid());
   filter.add(SCMP_ACT_TRAP, "newfstatat");
@@ -190,9 +224,13 @@ Result<> load_seccomp() {
     filter.deny(name, {SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, PROT_EXEC)});
   }
   // threads, not processes. clone3 hides its flags from a filter: ENOSYS makes libc take clone
-  filter.allow("clone", {SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD | kCloneNew | CLONE_PTRACE,
-                                 CLONE_THREAD)});
-  filter.deny("clone", {SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0)});
+  if (internet) {
+    filter.deny("clone");  // not even threads
+  } else {
+    filter.allow("clone", {SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD | kCloneNew | CLONE_PTRACE,
+                                   CLONE_THREAD)});
+    filter.deny("clone", {SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0)});
+  }
   filter.allow("tgkill", {SCMP_A0(SCMP_CMP_EQ, own)});
   filter.deny("tgkill", {SCMP_A0(SCMP_CMP_NE, own)});
   for (const uint64_t self : {uint64_t{0}, own}) {
@@ -205,6 +243,8 @@ Result<> load_seccomp() {
     filter.allow("prctl", {SCMP_A0(SCMP_CMP_EQ, static_cast<uint64_t>(option))});
   for (const int command : {F_GETFD, F_SETFD, F_GETFL, F_DUPFD, F_DUPFD_CLOEXEC})
     filter.allow("fcntl", {SCMP_A1(SCMP_CMP_EQ, static_cast<uint64_t>(command))});
+  if (internet)
+    filter.allow("fcntl", {SCMP_A1(SCMP_CMP_EQ, F_SETFL)});  // sockets that do not block
 #ifdef __SANITIZE_ADDRESS__
   // UBSan, which is built in together with it, asks by a pipe whether memory may be read
   for (const char* name : {"pipe", "pipe2"}) filter.allow(name);
@@ -233,7 +273,7 @@ constexpr size_t kThreadsExpected = 1;
 
 }  // namespace
 
-Result<SandboxReport> enter_sandbox(int highest_fd) {
+Result<SandboxReport> enter_sandbox(int highest_fd, Reach reach) {
   SandboxReport report;
   if (const size_t threads = threads_running(); threads > kThreadsExpected)
     return Error{Code::Unsupported, cat("entering the sandbox: ", threads,
@@ -244,10 +284,10 @@ Result<SandboxReport> enter_sandbox(int highest_fd) {
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
     return Error{Code::Unsupported, cat("entering the sandbox: no_new_privs: ", error_name(errno))};
   report.layers.emplace_back("no new privileges");
-  limit_resources(report, highest_fd);
-  leave_namespaces(report);
+  limit_resources(report, highest_fd, reach);
+  leave_namespaces(report, reach);
   drop_capabilities(report);
-  restrict_by_landlock(report);
+  restrict_by_landlock(report, reach);
   // after the namespaces: a process that cannot be dumped may not write its own uid_map
   if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0) {
     report.layers.emplace_back("not dumpable");
@@ -256,7 +296,7 @@ Result<SandboxReport> enter_sandbox(int highest_fd) {
   }
   // a change of credentials forgets it
   if (death_signal != 0) ::prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0);
-  TRY(load_seccomp());
+  TRY(load_seccomp(reach));
   report.layers.insert(report.layers.begin(), "seccomp");
   return report;
 }

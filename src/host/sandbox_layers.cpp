@@ -112,7 +112,7 @@ size_t threads_running() {
   return count;
 }
 
-void leave_namespaces(SandboxReport& report) {
+void leave_namespaces(SandboxReport& report, Reach reach) {
   const uid_t uid = ::geteuid();
   const gid_t gid = ::getegid();
   std::string entered;
@@ -136,6 +136,7 @@ void leave_namespaces(SandboxReport& report) {
   for (const Kind& kind :
        {Kind{CLONE_NEWNET, "net"}, Kind{CLONE_NEWIPC, "ipc"}, Kind{CLONE_NEWUTS, "uts"},
         Kind{CLONE_NEWCGROUP, "cgroup"}, Kind{CLONE_NEWNS, "mnt"}}) {
+    if (kind.flag == CLONE_NEWNET && reach == Reach::Internet) continue;
     if (::unshare(kind.flag) == 0) {
       entered += cat(" ", kind.name);
       mounts = mounts || kind.flag == CLONE_NEWNS;
@@ -170,14 +171,14 @@ void drop_capabilities(SandboxReport& report) {
   }
 }
 
-void limit_resources(SandboxReport& report, int highest) {
+void limit_resources(SandboxReport& report, int highest, Reach reach) {
   bool held = true;
   const auto limit = [&](auto what, rlim_t most) {
     const rlimit value{most, most};
     held = ::setrlimit(what, &value) == 0 && held;
   };
   limit(RLIMIT_CORE, 0);
-  limit(RLIMIT_FSIZE, 0);
+  if (reach == Reach::Nothing) limit(RLIMIT_FSIZE, 0);
   limit(RLIMIT_MSGQUEUE, 0);
   limit(RLIMIT_MEMLOCK, 0);
   limit(RLIMIT_NOFILE, kDescriptorsMax);
@@ -192,7 +193,7 @@ void limit_resources(SandboxReport& report, int highest) {
   for (int fd = highest + 1; fd < static_cast<int>(kDescriptorsMax) * 16; fd++) ::close(fd);
 }
 
-void restrict_by_landlock(SandboxReport& report) {
+void restrict_by_landlock(SandboxReport& report, Reach reach) {
   const long abi = ::syscall(kLandlockCreateRuleset, nullptr, 0, kLandlockVersion);
   if (abi < 0) {
     const int reason = errno;
@@ -205,7 +206,9 @@ void restrict_by_landlock(SandboxReport& report) {
   LandlockRuleset rules{.handled_access_fs = landlock_file_rights(abi)};
   size_t size = kSizeAbi1;
   if (abi >= 4) {
-    rules.handled_access_net = 3;  // bind, connect TCP
+    constexpr uint64_t kBindTcp = 1;
+    constexpr uint64_t kConnectTcp = 2;
+    rules.handled_access_net = reach == Reach::Internet ? kBindTcp : kBindTcp | kConnectTcp;
     size = kSizeAbi4;
   }
   if (abi >= 6) {

@@ -9,17 +9,20 @@
 namespace lares::host {
 
 // New user, network, IPC, UTS, cgroup and mount namespaces, and an empty read-only root. Where user
-// namespaces are refused, real root still gets the others.
-void leave_namespaces(SandboxReport& report);
+// namespaces are refused, real root still gets the others. Whoever reaches the internet keeps the
+// network's.
+void leave_namespaces(SandboxReport& report, Reach reach);
 
 // No capability in any set, for ever.
 void drop_capabilities(SandboxReport& report);
 
-// Nothing may be written to a file, no core, few descriptors, none above `highest`.
-void limit_resources(SandboxReport& report, int highest);
+// Nothing may be written to a file (but by whoever downloads one), no core, few descriptors, none
+// above `highest`.
+void limit_resources(SandboxReport& report, int highest, Reach reach);
 
-// Every right of the kernel's Landlock ABI handled, none granted.
-void restrict_by_landlock(SandboxReport& report);
+// Every right of the kernel's Landlock ABI handled, none granted; connecting is left out of it for
+// whoever reaches the internet.
+void restrict_by_landlock(SandboxReport& report, Reach reach);
 
 // Threads of this process; 0 where /proc is not there to say.
 size_t threads_running();

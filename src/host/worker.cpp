@@ -610,6 +610,7 @@ class WorkerProcess final : public Worker {
 // The other ends of a worker's descriptors.
 struct ChildEnds {
   Fd null, log, control, model;
+  std::vector<Fd> more;
 };
 
 Result<ChildEnds> open_ends(Shared& shared, Fd model, const std::string& doing) {
@@ -640,6 +641,7 @@ Result<std::unique_ptr<Worker>> Worker::spawn(WorkerSpec spec, Loop& loop, Log& 
   auto ends = open_ends(*shared, std::move(spec.model), doing);
   if (!ends) return Error{Code::Io, std::move(ends).error().message};
   ChildEnds child = *std::move(ends);
+  child.more = std::move(spec.more);
 
   ProcessSpec program{.program = std::move(spec.program),
                       .arguments = std::move(spec.arguments),
@@ -649,6 +651,9 @@ Result<std::unique_ptr<Worker>> Worker::spawn(WorkerSpec spec, Loop& loop, Log& 
                                  {child.control.get(), wire::kControlFd}},
                       .environment = child_environment()};
   if (child.model) program.handed.emplace_back(child.model.get(), wire::kModelFd);
+  assert(child.model || child.more.empty());
+  for (size_t i = 0; i < child.more.size(); i++)
+    program.handed.emplace_back(child.more[i].get(), wire::kModelFd + 1 + static_cast<int>(i));
 
   std::latch started(1);
   std::optional<Error> refused;

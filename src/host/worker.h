@@ -35,6 +35,7 @@ struct WorkerSpec {
   std::vector<std::string> arguments;  // "--engine=llama", "--variant=/...so", "--name=..."
   Fd model;                            // handed over as wire::kModelFd; may be empty
   std::string name;                    // for logs and errors
+  std::vector<Fd> more = {};           // handed over as the numbers above; only with a model
 };
 
 // What a worker said or what became of it.

@@ -41,6 +41,14 @@ enum class Type : uint8_t {
   Failed = 13,
   Beat = 14,
   Shutdown = 15,
+  // between laresd and lares-egress: wire/pull.h
+  Resolve = 32,
+  Found = 33,
+  Fetch = 34,
+  Fetched = 35,
+  Pulled = 36,
+  Hash = 37,
+  Hashed = 38,
 };
 
 inline constexpr std::chrono::milliseconds kBeatEvery{250};

@@ -1,5 +1,6 @@
 #include "base/fuzz.h"
 #include "wire/message.h"
+#include "wire/pull.h"
 
 namespace wire = lares::wire;
 
@@ -35,4 +36,10 @@ FUZZ(messages) {
   through<wire::Failed>(frame);
   through<wire::Beat>(frame);
   through<wire::Progress>(frame);
+  through<wire::Resolve>(frame);
+  through<wire::Found>(frame);
+  through<wire::Fetch>(frame);
+  through<wire::Fetched>(frame);
+  through<wire::Pulled>(frame);
+  through<wire::Hashed>(frame);
 }

@@ -33,7 +33,7 @@ ROOT_CMAKE = """
 cmake_minimum_required(VERSION 3.25)
 project(small LANGUAGES C)
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
-foreach(name lares laresd lares-worker)
+foreach(name lares laresd lares-worker lares-egress)
   add_executable(${name} src/${name}.c src/slow.c)
 endforeach()
 add_custom_target(programs DEPENDS lares laresd lares-worker)
@@ -129,7 +129,7 @@ class Clone:
         shutil.copy2(ROOT / "VERSION", self.root)
         (self.root / "src" / "inventory").mkdir()
         shutil.copy2(ROOT / "src" / "inventory" / "cpu_variants.inc", self.root / "src" / "inventory")
-        for name in ("lares", "laresd", "lares-worker"):
+        for name in ("lares", "laresd", "lares-worker", "lares-egress"):
             (self.root / "src" / f"{name}.c").write_text(PROGRAM_C)
         (self.root / "src" / "slow.c").write_text("int slow;\n")
         (self.root / "CMakeLists.txt").write_text(ROOT_CMAKE)
@@ -594,7 +594,7 @@ class Installing(Case):
     """install and uninstall, over the programs of the small clone."""
 
     LIBRARY_RULES = """
-install(TARGETS lares laresd lares-worker RUNTIME DESTINATION .)
+install(TARGETS lares laresd lares-worker lares-egress RUNTIME DESTINATION .)
 install(DIRECTORY ${LARES_ENGINE}/lib/ DESTINATION . FILES_MATCHING PATTERN "*.so*")
 install(PROGRAMS tools/uninstall tools/folders.sh DESTINATION tools)
 """

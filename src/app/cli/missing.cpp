@@ -11,9 +11,9 @@ struct Missing {
   std::string_view instead;
 };
 
-constexpr std::string_view kNoDownloads =
-    "nothing is downloaded by name yet; get a model's .gguf file and use it with `lares models add "
-    "FILE`; `lares models find` lists what other programs keep on this disk";
+constexpr std::string_view kPull =
+    "`lares models pull SOURCE` fetches one, as hf:OWNER/REPO:QUANTIZATION or ollama:NAME; `lares "
+    "models find` lists what other programs keep on this disk";
 constexpr std::string_view kLog =
     "the daemon's log is ~/.cache/lares/laresd.log, or cache/laresd.log in $LARES_HOME; `lares "
     "serve` runs the daemon with its log on the terminal";
@@ -24,7 +24,7 @@ constexpr Missing kMissing[] = {
     {"add", 1, "`lares models add FILE` uses a model file where it lies"},
     {"cloud", 1, "there is no cloud yet; nothing leaves this computer"},
     {"delete", 1, kRemove},
-    {"download", 1, kNoDownloads},
+    {"download", 1, kPull},
     {"find", 0, "`lares models find` lists what other programs keep on this disk"},
     {"list", 0, kList},
     {"load", 1, "a model is loaded when it is asked: lares -m MODEL \"...\""},
@@ -34,7 +34,7 @@ constexpr Missing kMissing[] = {
     {"plan", 1,
      "nothing is planned ahead yet; `lares models show NAME` says what a model needs, and `lares "
      "why` where an answer ran"},
-    {"pull", 1, kNoDownloads},
+    {"pull", 1, kPull},
     {"push", 1, "nothing is uploaded; nothing leaves this computer"},
     {"remove", 1, kRemove},
     {"restart", 0, "`lares stop`, then `lares start`"},
@@ -42,7 +42,7 @@ constexpr Missing kMissing[] = {
     {"run", 1,
      "a model that is here is asked with: lares -m MODEL \"...\", and `lares chat -m MODEL` begins "
      "a conversation; `lares models add FILE` brings one in"},
-    {"search", 1, kNoDownloads},
+    {"search", 1, kPull},
     {"server", 1, "`lares start` begins the daemon, and `lares serve` runs it in the foreground"},
     {"show", 1, "`lares models show NAME` says all about a model"},
     {"unload", 1, "idle models make room by themselves; `lares stop` ends all of them"},

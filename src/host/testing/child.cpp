@@ -354,11 +354,11 @@ int sandbox_only() {
 // One layer below seccomp, alone: what does a path still give?
 int one_layer() {
   host::SandboxReport report;
-  if (option("layer") == "namespaces") host::leave_namespaces(report);
+  if (option("layer") == "namespaces") host::leave_namespaces(report, host::Reach::Nothing);
   if (option("layer") == "capabilities") host::drop_capabilities(report);
   if (option("layer") == "landlock") {
     ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    host::restrict_by_landlock(report);
+    host::restrict_by_landlock(report, host::Reach::Nothing);
   }
   const auto tried = [](long answer) {
     return answer >= 0 ? std::string("it worked") : host::error_name(errno);

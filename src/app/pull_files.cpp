@@ -1,0 +1,127 @@
+#include "app/pull_files.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+
+#include "base/text.h"
+#include "inventory/models.h"
+
+namespace lares::app {
+
+namespace fs = std::filesystem;
+
+std::string boot_id() {
+  auto text = read_file("/proc/sys/kernel/random/boot_id", KiB(1));
+  return text ? std::string(trimmed(*text)) : "";
+}
+
+Result<Fd> open_part(const fs::path& file, int flags) {
+  Fd fd(::open(file.c_str(), flags | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!fd) return system_error(cat("opening '", file.string(), "'"), errno);
+  return fd;
+}
+
+Result<Unit> reserve(const fs::path& file, uint64_t size, const std::string& what) {
+  TRY_AS(const Fd fd, open_part(file, O_RDWR));
+  struct stat info{};
+  struct statvfs disk{};
+  if (::fstat(fd.get(), &info) != 0 || ::fstatvfs(fd.get(), &disk) != 0)
+    return system_error(cat("making room for ", what), errno);
+  const auto held = static_cast<uint64_t>(info.st_blocks) * 512;
+  const uint64_t missing = size > held ? size - held : 0;
+  const uint64_t free = static_cast<uint64_t>(disk.f_bavail) * disk.f_frsize;
+  const auto no_room = [&] {
+    return Error{Code::NoRoom, cat("making room for ", what, ": it needs ",
+                                   Bytes{missing + kDiskSpare.n}, " more on the disk, and ",
+                                   Bytes{free}, " are free; make room, and pull it again")};
+  };
+  // what lies in it already needs nothing more, not even the spare room
+  if (missing > 0 && missing + kDiskSpare.n > free) return no_room();
+  if (static_cast<uint64_t>(info.st_size) > size && ::ftruncate(fd.get(), 0) != 0)
+    return system_error(cat("making room for ", what), errno);
+  if (::fallocate(fd.get(), 0, 0, static_cast<off_t>(size)) == 0) return Unit{};
+  if (errno == ENOSPC || errno == EDQUOT) return no_room();
+  if (errno != EOPNOTSUPP && errno != ENOSYS)
+    return system_error(cat("making room for ", what), errno);
+  // a file system that reserves nothing: then at least it has its size
+  if (::ftruncate(fd.get(), static_cast<off_t>(size)) != 0)
+    return system_error(cat("making room for ", what), errno);
+  return Unit{};
+}
+
+Result<PullOpened> open_pull(const fs::path& folder, const std::string& authorities,
+                             const std::string& token_file) {
+  TRY(make_private_folder(folder));
+  PullOpened opened;
+  TRY_AS(opened.part, open_part(folder / kPullPart, O_RDWR | O_CREAT));
+  TRY_AS(opened.journal, open_part(folder / kPullJournal, O_RDWR | O_CREAT));
+  if (!authorities.empty()) {
+    auto pem = read_file(authorities, MiB(4));
+    if (!pem) return std::move(pem).error().within("models.authorities_file");
+    opened.authorities = *std::move(pem);
+  }
+  if (!token_file.empty()) {
+    auto token = read_file(token_file, KiB(16));
+    if (!token) return std::move(token).error().within("models.hub_token_file");
+    opened.token = trimmed(*token);
+  } else if (const char* token = std::getenv("HF_TOKEN")) {
+    opened.token = trimmed(token);
+  }
+  return opened;
+}
+
+Result<Fd> open_pulled(const fs::path& file) {
+  TRY_AS(Fd fd, open_part(file, O_RDONLY));
+  char first[512] = {};
+  const ssize_t got = ::pread(fd.get(), first, sizeof first, 0);
+  if (got < 0) return system_error(cat("reading '", file.string(), "'"), errno);
+  const std::string kind = inventory::file_kind(std::string_view(first, static_cast<size_t>(got)));
+  if (kind != "GGUF")
+    return Error{Code::Invalid,
+                 cat("what came is ", kind, ", not a GGUF model; name another source")};
+  return fd;
+}
+
+Result<Unit> move_pulled(const fs::path& from, const fs::path& file,
+                         const std::vector<std::pair<fs::path, std::string>>& texts) {
+  std::error_code failed;
+  if (fs::exists(file, failed))
+    return Error{Code::Invalid,
+                 cat("'", file.string(), "' is there already; give another name with --name")};
+  for (const auto& [path, text] : texts) TRY(write_file(path, text));
+  const std::string doing = cat("moving the model to '", file.string(), "'");
+  if (::rename(from.c_str(), file.c_str()) != 0) return system_error(doing, errno);
+  const Fd folder(::open(file.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder || ::fsync(folder.get()) != 0) return system_error(doing, errno);
+  return Unit{};
+}
+
+void remove_folder(const fs::path& folder) {
+  std::error_code ignored;
+  fs::remove_all(folder, ignored);
+}
+
+Result<fs::path> model_on_disk(const fs::path& path) {
+  std::error_code failed;
+  if (!fs::is_directory(path, failed)) return path;
+  std::vector<fs::path> found;
+  for (const auto& entry : fs::directory_iterator(path, failed)) {
+    if (lower(entry.path().extension().string()) == ".gguf") found.push_back(entry.path());
+  }
+  if (found.size() == 1) return found.front();
+  if (found.empty())
+    return Error{Code::NotFound, cat("'", path.string(), "' holds no .gguf file"), "source"};
+  std::sort(found.begin(), found.end());
+  return Error{Code::Invalid,
+               cat("'", path.string(), "' holds ", found.size(), " .gguf files; name one, as '",
+                   found.front().string(), "'"),
+               "source"};
+}
+
+}  // namespace lares::app

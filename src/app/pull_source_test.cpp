@@ -1,0 +1,42 @@
+#include "app/pull_source.h"
+
+#include <gtest/gtest.h>
+
+#include "base/text.h"
+
+namespace lares::app {
+namespace {
+
+std::string read(std::string_view written) {
+  const auto source = pull_source_from(written);
+  return source ? source->text() : cat(row(source.error().code).name);
+}
+
+TEST(PullSource, ReadsEachKindInOneSpelling) {
+  EXPECT_EQ(read("hf:o/r"), "hf:o/r");
+  EXPECT_EQ(read("hf:o/r:Q4_K_M"), "hf:o/r:Q4_K_M");
+  EXPECT_EQ(read("hf:o/r:sub/m-q8.gguf"), "hf:o/r:sub/m-q8.gguf");
+  EXPECT_EQ(read("hf.co/o/r:Q8_0"), "hf:o/r:Q8_0");
+  EXPECT_EQ(read("https://huggingface.co/o/r"), "hf:o/r");
+  EXPECT_EQ(read("https://huggingface.co/o/r/tree/main"), "hf:o/r");
+  EXPECT_EQ(read("https://huggingface.co/o/r/resolve/main/m.gguf?download=true"), "hf:o/r:m.gguf");
+  EXPECT_EQ(read("https://huggingface.co/o/r/resolve/0123abc/m.gguf"),
+            "https://huggingface.co/o/r/resolve/0123abc/m.gguf");
+  EXPECT_EQ(read("ollama:llama3.2"), "ollama:llama3.2:latest");
+  EXPECT_EQ(read("ollama:llama3.2:1b"), "ollama:llama3.2:1b");
+  EXPECT_EQ(read("ollama:me/mine:v1"), "ollama:me/mine:v1");
+  EXPECT_EQ(read(" https://x.org/m.gguf "), "https://x.org/m.gguf");
+  EXPECT_EQ(read("/models/m.gguf"), "/models/m.gguf");
+}
+
+TEST(PullSource, RefusesWhatNamesNoModel) {
+  for (const char* bad :
+       {"", "llama3", "hf:o", "hf:o/r/x", "hf:../x", "hf:o/..", "hf:o/r:../../x",
+        "hf:o/r:", "hf:o/r:a//b", "ollama:", "ollama:a/b/c", "ollama:..", "ollama:a:b/c",
+        "ollama:a?x", "ollama:a b", "ftp://x/", "file:///etc/passwd", "hf:o/r\n", "https://x\ny"})
+    EXPECT_EQ(read(bad), "invalid") << bad;
+  EXPECT_EQ(read(std::string(3'000, 'a')), "invalid");
+}
+
+}  // namespace
+}  // namespace lares::app
