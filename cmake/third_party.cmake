@@ -6,7 +6,7 @@ find_package(fmt REQUIRED)
 find_package(tomlplusplus REQUIRED)
 
 # These are compiled into the one file that is their door: the names of their shared libraries change from one Debian
-# to the next, and what is built on one is to run on several (docs/decisions/0012-packages.md).
+# to the next, and what is built on one is to run on several (docs/decisions/0013-packages.md).
 add_library(log_headers INTERFACE)
 target_include_directories(log_headers SYSTEM INTERFACE
   $<TARGET_PROPERTY:spdlog::spdlog_header_only,INTERFACE_INCLUDE_DIRECTORIES>
