@@ -48,6 +48,7 @@ lares_written='
 config lares.toml ^
 config token ^lares-[0-9a-f]
 config key -
+config credentials.json ^\[
 share version ^lares-data [0-9]
 share lock ^[0-9]+[[:space:]]/.*/api[.]sock
 share receipts.log ^LARESLOG
