@@ -81,7 +81,11 @@ class Root:
         for name in ("/etc/ssl/certs/ca-certificates.crt", "/etc/resolv.conf", "/etc/hosts"):
             if os.path.exists(name):
                 shutil.copy(name, f"{self.folder}{name}")
-        self.must("useradd", "-m", "-s", "/bin/bash", USER)
+        try:
+            self.must("useradd", "-m", "-s", "/bin/bash", USER)
+        except AssertionError:
+            self.close()
+            raise
 
     def run(self, *command, user="root", net=True, limit_s=900):
         """The finished command: returncode, stdout with stderr in it."""
