@@ -137,7 +137,7 @@ TEST(Gguf, MoreLayersThanTheEngineBearsAreRefused) {
   GgufFile file;
   file.text("general.architecture", "llama");
   file.u32("llama.block_count", UINT32_MAX);
-  EXPECT_SAYS(file.bytes(), "'llama.block_count' is 4294967295; at most 512");
+  EXPECT_SAYS(file.bytes(), "'llama.block_count' is 4294967295; 1 to 512");
 }
 
 TEST(Gguf, TensorsThatCannotBeAreNamed) {
