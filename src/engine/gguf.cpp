@@ -324,6 +324,11 @@ class Reader {
   Result<> check_keys() {
     if (head_.text("general.architecture").empty())
       return damaged("it has no key 'general.architecture'");
+    const std::string layers =
+        cat(head_.text("general.architecture").substr(0, 80), ".block_count");
+    if (const uint64_t count = head_.count(layers, 1); count == 0 || count > kLayersMax)
+      return damaged(
+          cat("key '", shown(layers), "' is ", count, "; 1 to ", kLayersMax, " layers are read"));
     alignment_ = head_.count("general.alignment", kDefaultAlignment);
     if (!std::has_single_bit(alignment_) || alignment_ > kAlignmentMax)
       return damaged(cat("key 'general.alignment' is ", alignment_, ", not a power of two up to ",

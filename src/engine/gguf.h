@@ -33,6 +33,7 @@ inline constexpr Bytes kStringMax = MiB(16);
 inline constexpr uint64_t kElementsMax = 16'777'216;  // of one array
 inline constexpr Bytes kHeadMax = MiB(512);           // all before the weights
 inline constexpr uint64_t kAlignmentMax = 65'536;
+inline constexpr uint64_t kLayersMax = 512;  // the engine's own limit, at which it would end itself
 // What is kept; what is longer is read over.
 inline constexpr Bytes kKeptStringMax = KiB(256);
 inline constexpr uint64_t kKeptElementsMax = 1'024;

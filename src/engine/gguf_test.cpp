@@ -133,6 +133,13 @@ TEST(Gguf, KeysBeyondTheirLimitsAreNamed) {
   EXPECT_SAYS(file.bytes(), "'general.alignment' is 48");
 }
 
+TEST(Gguf, MoreLayersThanTheEngineBearsAreRefused) {
+  GgufFile file;
+  file.text("general.architecture", "llama");
+  file.u32("llama.block_count", UINT32_MAX);
+  EXPECT_SAYS(file.bytes(), "'llama.block_count' is 4294967295; 1 to 512");
+}
+
 TEST(Gguf, TensorsThatCannotBeAreNamed) {
   GgufFile file = small();
   file.tensor("blk.1.x.weight", 12, {64, 64});  // Q4_K packs 256 at a time

@@ -81,7 +81,8 @@ TEST(Catalogue, ThereIsOneForEverySizeOfMachine) {
 
 TEST(Catalogue, AnEntryWithoutAFieldIsRefusedByName) {
   EXPECT_EQ(error_of(entry()), "read");
-  for (const auto& [field, value] : entry().items()) {
+  const Json whole = entry();
+  for (const auto& [field, value] : whole.items()) {
     Json lacking = entry();
     lacking.erase(field);
     EXPECT_NE(error_of(lacking).find(cat("'", field, "'")), std::string::npos) << error_of(lacking);

@@ -8,16 +8,15 @@
 namespace lares::inventory {
 namespace {
 
-// Steps of the graph in one layer: seven products, two norms with their scales, two turns of
-// positions, two copies into the state, attention, an activation, two sums. As graphs of llama.cpp
-// have them.
-constexpr double kStepsOfALayer = 19;
+// Steps of the graph in one layer: seven products, two norms, two turns of positions, two copies
+// into the state, attention, an activation, two sums. As graphs of llama.cpp have them.
+constexpr double kStepsOfALayer = 17;
 constexpr double kStepsBeside = 8;
 // What the steps between the products do to each token of a prompt, in each layer: so many times
 // the values of its width, and of its wide middle. Found by comparing with models that were
 // measured.
-constexpr double kPassesOfWidth = 12;
-constexpr double kPassesOfMiddle = 4;
+constexpr double kPassesOfWidth = 18;
+constexpr double kPassesOfMiddle = 6;
 
 double number(const Json& object, const char* name) {
   const auto found = object.find(name);
