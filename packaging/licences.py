@@ -45,7 +45,7 @@ def owner(path):
 
 def unlisted(files, libraries, parts, places):
     """Lines that say what is compiled in or linked and belongs to no component, and whose component is no longer used."""
-    said, used = [], set()
+    said, used = [], {part["name"] for part in parts if part.get("bundled")}  # in the page: no compiler reads it
     for path in sorted(files):
         part = compiled_by(path, parts, places)
         if part is not None:
