@@ -14,7 +14,7 @@ using testing::FakeWorker;
 
 const std::string kSha(64, 'a');
 
-class Pulling : public ::testing::Test, Pulls::Owner {
+class Pulling : public ::testing::Test, public Pulls::Owner {
  protected:
   Pulling() : loop(clock), pulls(make()) {}
   ~Pulling() override { disk.end(); }

@@ -287,8 +287,8 @@ void Core::doctor(const Json&, const api::Reply& reply) {
                     residents_.residency().budget(),
                     residents_.residency().used(),
                     surroundings_.status.value("address", ""),
-                    receipts_.written(),
-                    pulls_ ? pulls_->running() : 0};
+                    receipts_.written()};
+  if (pulls_) facts.pulls = pulls_->running();
   for (const ModelId& id : residents_.present())
     facts.workers.emplace_back(id, residents_.seen(id).hello);
   for (const inventory::Model& model : models_.all()) {
