@@ -36,7 +36,7 @@ set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 foreach(name lares laresd lares-worker lares-egress)
   add_executable(${name} src/${name}.c src/slow.c)
 endforeach()
-add_custom_target(programs DEPENDS lares laresd lares-worker)
+add_custom_target(programs DEPENDS lares laresd lares-worker lares-egress)
 """
 ENGINE_CMAKE = """
 cmake_minimum_required(VERSION 3.25)

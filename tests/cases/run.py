@@ -19,7 +19,7 @@ A case file:
     ====                                     optional: another exchange follows
 
 In a body "<<N>>" stands for N letters x, for what is too long to write down. What differs from run to run is
-written as <id>, <n>, <why>, <state>, <home>, <port> and <version>. Every reply is also held against what
+written as <id>, <n>, <why>, <state>, <built>, <home>, <port> and <version>. Every reply is also held against what
 /openapi.json says of it (shapes.py). Standard library only.
 """
 
@@ -132,6 +132,8 @@ class Mask:
             return ["<why>"]
         if isinstance(value, list):
             return [self.value(item) for item in value]
+        if key == "page" and isinstance(value, bool):
+            return "<built>"  # with the page or without it
         if key in ("state", "value") and value in STATES:
             return "<state>"
         if isinstance(value, float) and not VARYING.match(key):

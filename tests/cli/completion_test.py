@@ -71,7 +71,7 @@ class Bash(unittest.TestCase):
             self.assertIn("--temperature", self.completed(*words, "--"), words)
         self.assertEqual(self.completed("bench", "--rounds", "3", "--j"), ["--json"])
         self.assertEqual(self.completed("uninstall", "--prefix", "/x", "--p"), ["--prefix", "--purge"])
-        self.assertEqual(self.completed("chat", "-m", "models", "--js"), [])
+        self.assertEqual(self.completed("chat", "-m", "models", "--nam"), [])
 
     def test_verbs_and_their_second_words(self):
         self.assertIn("models", self.completed("mo"))

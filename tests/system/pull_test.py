@@ -496,7 +496,7 @@ class Hostile(WithRegistries):
 
 
 class SmallDisk(WithRegistries):
-    """A disk of 96 MiB, in mount namespaces of its own."""
+    """A disk of 128 MiB, in mount namespaces of its own."""
 
     @classmethod
     def setUpClass(cls):
@@ -510,7 +510,7 @@ class SmallDisk(WithRegistries):
         models = home / "share" / "models"
         models.mkdir(parents=True, mode=0o700)
         os.chmod(home / "share", 0o700)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m,mode=700", "none", models], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128m,mode=700", "none", models], check=True)
         return super().start(keep_home=home, **more)
 
     def test_a_full_disk_is_told_with_both_numbers_and_passes(self):

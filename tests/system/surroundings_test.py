@@ -290,7 +290,7 @@ class Case(unittest.TestCase):
         here.mkdir()
         there.mkdir()
         place(built / "lares", here / "lares")
-        for name in ("laresd", "lares-worker"):
+        for name in ("laresd", "lares-worker", "lares-egress"):
             place(built / name, there / name)
         libraries = engine_libraries(built / "lares-worker")
         if libraries and wanted.get("uid"):
