@@ -31,9 +31,6 @@ constexpr Missing kMissing[] = {
     {"log", 0, kLog},
     {"logs", 0, kLog},
     {"ls", 0, kList},
-    {"plan", 1,
-     "nothing is planned ahead yet; `lares models show NAME` says what a model needs, and `lares "
-     "why` where an answer ran"},
     {"pull", 1, kPull},
     {"push", 1, "nothing is uploaded; nothing leaves this computer"},
     {"remove", 1, kRemove},
@@ -42,7 +39,9 @@ constexpr Missing kMissing[] = {
     {"run", 1,
      "a model that is here is asked with: lares -m MODEL \"...\", and `lares chat -m MODEL` begins "
      "a conversation; `lares models add FILE` brings one in"},
-    {"search", 1, kPull},
+    {"search", 1,
+     "`lares models search` ranks models for this machine, and `lares models pull SOURCE` fetches "
+     "one"},
     {"server", 1, "`lares start` begins the daemon, and `lares serve` runs it in the foreground"},
     {"show", 1, "`lares models show NAME` says all about a model"},
     {"unload", 1, "idle models make room by themselves; `lares stop` ends all of them"},

@@ -521,7 +521,8 @@ TEST_F(VerbsTest, HelpForMoreThanAVerbNamesTheVerb) {
   EXPECT_EQ(said({"help", "chat", "foo"}),
             "lares: there is no verb 'chat foo', but there is 'chat': lares help chat\n");
   EXPECT_EQ(said({"help", "models", "foo"}),
-            "lares: there is no verb 'models foo'; `lares models` has add, find, list, rm, show\n");
+            "lares: there is no verb 'models foo'; `lares models` has add, find, list, pull, rm, "
+            "search, show\n");
   EXPECT_EQ(said({"help", "modells", "list"}),
             "lares: there is no verb 'modells list'; did you mean 'models list'?\n");
   EXPECT_EQ(said({"help", "xyzzy"}),
