@@ -74,6 +74,15 @@ TEST(Settings, BrokenTomlNamesTheLine) {
   EXPECT_FALSE(refused(std::string(100'000, '[')).empty());
 }
 
+TEST(Settings, LettersOfEveryBlockAreText) {
+  for (const char* letter : {"\u00e9", "\u03a9", "\u0416", "\u0e01", "\u1e9e", "\u20ac", "\u3042",
+                             "\u4e2d", "\uac00", "\uff41", "\U0001f600"}) {
+    const std::string value = refused(cat("log.level = \"", letter, "\" # ", letter, "\n"));
+    EXPECT_NE(value.find(cat("log.level is '", letter, "'")), std::string::npos) << value;
+    EXPECT_EQ(refused(cat("# ", letter, "\n", letter, " = 1\n")).substr(0, 13), "lares.toml:2:");
+  }
+}
+
 TEST(Settings, SizesHaveUnits) {
   EXPECT_EQ(*parse_bytes("512MiB"), MiB(512));
   EXPECT_EQ(*parse_bytes(" 1.5 gib "), MiB(1536));
