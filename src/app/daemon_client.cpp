@@ -156,7 +156,7 @@ std::string path_escaped(std::string_view text) {
 DaemonClient::DaemonClient(Home home, std::filesystem::path program)
     : home_(std::move(home)), program_(std::move(program)) {}
 
-Result<api::Client> DaemonClient::connect(api::ClientLimits limits) const {
+Result<api::Client> DaemonClient::connect(const api::ClientLimits& limits) const {
   auto client = api::Client::connect(home_.socket(), limits);
   if (client || !is_offline(client.error())) return client;
   const auto holder = holder_of(home_);

@@ -85,7 +85,7 @@ class DaemonClient final : public Daemon {
  private:
   // To the daemon of this home: at our own socket, else where the one that has the folder says that
   // it listens. Offline: nobody is at either.
-  Result<api::Client> connect(api::ClientLimits limits = {}) const;
+  Result<api::Client> connect(const api::ClientLimits& limits = {}) const;
   Result<> start();
   Result<Answer> exchange(std::string_view method, std::string_view path, std::string_view body,
                           const OnBytes& on_bytes);

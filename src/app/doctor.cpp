@@ -140,6 +140,11 @@ void damaged(Report& report, const Home& home) {
   }
 }
 
+bool has_kind(const std::vector<inventory::Device>& devices, std::string_view kind) {
+  return std::any_of(devices.begin(), devices.end(),
+                     [&](const inventory::Device& device) { return device.kind == kind; });
+}
+
 void compute(Report& report, const DoctorFacts& facts, const Home& home, const Programs& programs) {
   Log silent = Log::silent();
   std::optional<Result<EngineChoice>> engine = facts.engine;
@@ -184,11 +189,8 @@ void compute(Report& report, const DoctorFacts& facts, const Home& home, const P
     report.line(cat(device.kind == "cpu-feature" ? "CPU feature " : "", device.name), nullptr,
                 device.used ? "used" : cat("not used, because ", device.why));
   }
-  for (const auto& [kind, name] : {std::pair("gpu", "GPU"), std::pair("npu", "NPU")}) {
-    if (std::none_of(devices.begin(), devices.end(),
-                     [&](const inventory::Device& device) { return device.kind == kind; }))
-      report.line(name, nullptr, "none found");
-  }
+  if (!has_kind(devices, "gpu")) report.line("GPU", nullptr, "none found");
+  if (!has_kind(devices, "npu")) report.line("NPU", nullptr, "none found");
 }
 
 void sandbox(Report& report, const Programs& programs) {

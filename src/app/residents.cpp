@@ -107,12 +107,13 @@ std::string Residents::quarantine_of(const Resident& resident) const {
 }
 
 Result<> Residents::quarantine_over(const inventory::Model& model, Resident& resident) {
-  if (const std::string why = quarantine_of(resident); !why.empty())
+  if (const std::string why = quarantine_of(resident); !why.empty()) {
     return Error{Code::WorkerDied,
                  cat("model '", model.id, "': ", why,
                      "; choose another model, or retry then, or at once after `lares stop`; if it "
                      "goes on so, ",
                      how_to_mend(model, options_.fetcher))};
+  }
   if (resident.quarantined_until) resident.deaths.clear();
   resident.quarantined_until.reset();
   return Unit{};

@@ -166,11 +166,12 @@ Result<Receipts> Receipts::open(const std::filesystem::path& folder, Background 
            receipts.receipts_.pop_front();
            records.pop_front();
          }));
-  if (!opened.set_aside.empty())
+  if (!opened.set_aside.empty()) {
     log.error(
         "receipts.log could not be read whole and was set aside under another name beside it; what "
         "could be read goes on",
         {{"set_aside", opened.set_aside.filename().string()}, {"receipts", records.size()}});
+  }
   receipts.file_ = std::make_shared<File>(path, std::move(opened.log), std::move(records), log);
   return receipts;
 }

@@ -19,11 +19,12 @@ Result<int> run(Context& context, const Arguments& arguments) {
   TRY(ask(context.daemon, "DELETE", path));
   const std::string id = text_of(model, "id");
   const bool file_too = flag_of(model, "ours");
-  if (arguments.has("--json"))
+  if (arguments.has("--json")) {
     return print_json(context, {{"id", id},
                                 {"file", member_of(model, "file")},
                                 {"size_bytes", member_of(model, "size_bytes")},
                                 {"file_deleted", file_too}});
+  }
   const std::string told =
       file_too ? cat("removed ", id, " and its file (", size_of(model, "size_bytes"), ")")
                : cat("forgot ", id, "; its file stays: ", text_of(model, "file"));
