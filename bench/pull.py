@@ -41,7 +41,7 @@ def main():  # the daemon is killed as a crash would: by SIGKILL, at a moment th
     make_file(file, size)
     there = Registries(folder)
     there.add_hub("bench/large", [("large.gguf", file)])
-    there.behave["pause_s"] = 0.002
+    there.behave["pause_s"] = 0.02  # so that there is a middle in which to be killed
     settings = there.settings()
     house = harness.House(arguments=["--engine=fake"], settings=settings)
     pull = house.owner("/lares/v1/pulls", "POST", {"source": "hf:bench/large"})
@@ -50,7 +50,7 @@ def main():  # the daemon is killed as a crash would: by SIGKILL, at a moment th
     try:
         done = 0
         while kills < options.kills:
-            wanted = done + int(size / (options.kills + 2) * goal.uniform(0.5, 1.3))
+            wanted = done + int(size / (options.kills + 2) * goal.uniform(0.3, 0.9))
             while (look := house.owner(path))["state"] != "done" and look["bytes_done"] < wanted:
                 if look["state"] == "failed":
                     raise SystemExit(f"it ended: {look}")

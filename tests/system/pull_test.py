@@ -254,7 +254,7 @@ class OnTheWay(WithRegistries):
         self.assert_pulled(self.end(pull), content)
 
     def test_a_file_that_changes_meanwhile_is_begun_again(self):
-        old, new = model(20 * MiB, 12), model(20 * MiB, 13)
+        old, new = model(60 * MiB, 12), model(60 * MiB, 13)  # more chunks than connections
         self.there.contents["/changing.gguf"] = old
         self.there.behave["pause_s"] = 0.02
         pull = self.begin(f"https://site.test:{self.there.port}/changing.gguf")
