@@ -63,6 +63,7 @@ share models/.smollm2-135m-instruct-q4_1.gguf.part ^
 share models/.all-minilm-l6-v2.gguf.part ^
 cache laresd.log ^
 cache laresd.log.old ^
+cache machine.json ^[{]
 cache variants.json ^[{]"chosen":"[^"]*","key":
 cache variant-*.json ^[{]"chosen":"[^"]*","key":
 cache build/ ^Signature: 8a477f597d28d172789f06886806bc55.*Lares
