@@ -430,7 +430,7 @@ Result<> Models::remove(const std::string& id) {
       std::find_if(models_.begin(), models_.end(), [&](const Model& m) { return m.id == id; });
   if (found == models_.end()) return Error{Code::NotFound, cat("no model '", id, "'"), "model"};
   const std::string doing = cat("removing '", id, "'");
-  const Model model = *found;
+  const Model& model = *found;
   std::vector<Model> next = models_;
   std::erase_if(next, [&](const Model& m) { return m.id == id; });
   auto saved = save(next);
