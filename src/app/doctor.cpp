@@ -265,7 +265,7 @@ void network(Report& report, const DoctorFacts& facts, const Programs& programs)
 }
 
 void models(Report& report, const DoctorFacts& facts, const Programs& programs) {
-  if (facts.models.empty())
+  if (facts.models.empty()) {
     report.line(
         "models", false, "there is none",
         programs.clone.empty()
@@ -273,6 +273,7 @@ void models(Report& report, const DoctorFacts& facts, const Programs& programs) 
                   "`lares models add FILE`; `lares models find` lists those of other programs")
             : cat("`lares models add FILE`, or '", (programs.clone / "lares").string(),
                   "' \"hi\", which fetches a small one"));
+  }
   for (const inventory::Model& model : facts.models) {
     const std::string check = cat("model ", model.id);
     const auto file = inventory::Models::open_file(model);
