@@ -88,7 +88,8 @@ Batcher::Batcher(Model& model, Pulse& pulse, const Clock& clock, Out out, Seeds 
       out_(std::move(out)),
       seeds_(std::move(seeds)),
       slots_(model.facts().sequences, model.facts().cells),
-      parked_(Bytes{model.facts().parked_bytes}) {}
+      parked_(Bytes{model.facts().parked_bytes}),
+      park_tried_(slots_.count()) {}
 
 Batcher::~Batcher() = default;
 
@@ -394,12 +395,16 @@ void Batcher::leave_all_cells() {
 }
 
 // Copies one conversation that rests out of the cells, in which it stays until they are needed.
-// False: none is left.
+// Once for each rest: where not all have room, each copy drops another's, and that would go round
+// for ever. False: none is left.
 bool Batcher::park_one() {
   for (size_t s = 0; s < slots_.count(); s++) {
     const auto sequence = static_cast<Sequence>(s);
     const auto& slot = slots_[sequence];
-    if (slot.busy || slot.tokens.size() < kParkMin || parked_.holds(slot.tokens)) continue;
+    if (slot.busy || slot.tokens.size() < kParkMin || park_tried_[s] == slot.used ||
+        parked_.holds(slot.tokens))
+      continue;
+    park_tried_[s] = slot.used;
     const size_t size = model_.state_size(sequence);
     if (size == 0 || size > parked_.limit().n) continue;
     Block state(size);

@@ -124,8 +124,9 @@ class Batcher {
   const Seeds seeds_;
   Slots slots_;
   Parked parked_;
-  Requests waiting_;    // first come, first served
-  Requests computing_;  // in the order of admission
+  std::vector<uint64_t> park_tried_;  // of each sequence: Slot::used when that was done
+  Requests waiting_;                  // first come, first served
+  Requests computing_;                // in the order of admission
   std::deque<std::unique_ptr<EmbedJob>> embeds_;
   double prompt_tokens_per_ms_ = 0;  // as measured; 0: not yet
   std::vector<Row> rows_;            // of the step, kept for its memory

@@ -405,6 +405,17 @@ TEST(Batcher, WhatRestsLeavesTheCellsAndWhatWasUsedLongestAgoIsForgotten) {
   EXPECT_LE(reused(11, 'b'), 1U);
 }
 
+TEST(Batcher, RestComesThoughNotAllThatRestsCanBeParked) {
+  Talk talk(Options{{"parked", "1000"}}, small(1024, 8));  // for two of these six
+  for (uint64_t id = 1; id <= 6; id++)
+    talk.complete(id, letters(100, static_cast<char>('a' + id)), {{"max_tokens", 1}});
+  ASSERT_TRUE(talk.run(1000));
+  // nor does it keep a request from beginning that wants the cells empty
+  talk.complete(7, "repeat: hello", {{"seed", 7}});
+  ASSERT_TRUE(talk.run(1000));
+  EXPECT_EQ(talk[7].text, "hello");
+}
+
 TEST(Batcher, AParkedConversationWithoutRoomLeavesWhatTheCellsHoldToBuildUpon) {
   Talk talk({}, small(256, 4));
   talk.complete(1, letters(150), {{"max_tokens", 1}});

@@ -14,7 +14,8 @@
 //
 // Options: --load-ms, --tokens-per-s, --prompt-tokens-per-s, --size (of memory that it says it has;
 // "300MiB"),
-// --context-train, --window, --no-template, --pooling, --nan-after=N (logits are no numbers then),
+// --context-train, --window, --parked (bytes for conversations that rest), --no-template,
+// --pooling, --nan-after=N (logits are no numbers then),
 // --break-after=N (decoding gives an error then).
 #include <algorithm>
 #include <array>
@@ -37,6 +38,7 @@ struct Settings {
   uint64_t load_ms = 0;
   uint64_t tokens_per_s = 0;  // 0: as fast as it goes
   uint64_t prompt_tokens_per_s = 0;
+  uint64_t parked_bytes = 0;  // 0: for twice its cells
   uint64_t size_bytes = MiB(1).n;
   uint64_t context_train = 8192;
   uint64_t window = 0;
@@ -136,7 +138,8 @@ class FakeModel final : public Model {
     f.generates = !load.embeddings;
     for (const auto word : kWords) f.piece_max = std::max(f.piece_max, word.size());
     f.memory_bytes = settings.size_bytes;
-    f.parked_bytes = static_cast<uint64_t>(f.cells) * sizeof(Token) * 2;
+    f.parked_bytes = settings.parked_bytes > 0 ? settings.parked_bytes
+                                               : static_cast<uint64_t>(f.cells) * sizeof(Token) * 2;
     f.info = {{"architecture", "fake"},
               {"name", load.name.empty() ? "fake" : load.name},
               {"parameters", 0},
@@ -522,6 +525,7 @@ Result<std::string> prepare(Options& options) {
   TRY(take(options, "size", settings.size_bytes));
   TRY(take(options, "context-train", settings.context_train));
   TRY(take(options, "window", settings.window));
+  TRY(take(options, "parked", settings.parked_bytes));
   TRY(take(options, "nan-after", settings.nan_after));
   TRY(take(options, "break-after", settings.break_after));
   settings.has_template = options.erase("no-template") == 0;
