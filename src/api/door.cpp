@@ -632,6 +632,7 @@ std::variant<Admitted, Refusal> admit(Head head, const Caller& caller, const Rou
   request.path_parameters = std::move(found.parameters);
   request.query = *std::move(query);
   request.who = std::move(who);
+  request.port = caller.port;
   for (auto& [name, value] : head.fields) {
     if (std::find(kSecret.begin(), kSecret.end(), name) != kSecret.end()) continue;
     auto [place, added] = request.headers.emplace(name, value);

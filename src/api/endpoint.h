@@ -6,6 +6,7 @@
 // or later (from any thread, through the responder's own posting), exactly once.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -28,6 +29,13 @@ struct Request {
   std::map<std::string, std::string> headers;  // names in lower case
   std::string body;                            // whole, at most the limit
   consent::Principal who;
+  uint16_t port = 0;  // ours, that it came to; 0: the Unix socket
+
+  // A field of the head by its name in lower case; "" when it is not there.
+  std::string header(const std::string& field) const {
+    const auto found = headers.find(field);
+    return found == headers.end() ? std::string() : found->second;
+  }
 };
 
 enum class ErrorShape { OpenAi, Ollama };  // {"error": {...}} or {"error": "text"}

@@ -1,7 +1,9 @@
 // Orders: what the routes of /lares/v1 have in common. Network thread.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "api/endpoint.h"
@@ -19,5 +21,10 @@ bool says_json(const Request& request, Responder& responder);
 // and the limit.
 Result<std::string> string_field(const Json& body, const char* name, size_t bytes_max,
                                  bool required);
+
+// A whole number of a request's query, nullopt when it is not there. Invalid names the field, the
+// value and the limits.
+Result<std::optional<int64_t>> number_query(const Request& request, const char* name, int64_t least,
+                                            int64_t most);
 
 }  // namespace lares::api

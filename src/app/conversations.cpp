@@ -88,9 +88,7 @@ KeptConversations::KeptConversations(api::Service& inner, Loop& loop, Log& log, 
 
 KeptConversations::~KeptConversations() = default;
 
-int64_t KeptConversations::now_ms() const {
-  return std::chrono::duration_cast<milliseconds>(loop_.clock().wall().time_since_epoch()).count();
-}
+int64_t KeptConversations::now_ms() const { return unix_ms(loop_.clock().wall()); }
 
 bool KeptConversations::in_background(Task task) { return disk_.post(std::move(task)); }
 

@@ -176,8 +176,7 @@ void Core::accept(api::WorkId id, std::unique_ptr<Doing> owned) {
   doing.receipt.id = "r-" + random_hex(8);
   doing.receipt.endpoint = doing.work.endpoint;
   doing.receipt.principal = doing.work.who.id;
-  doing.receipt.started_unix_ms =
-      std::chrono::duration_cast<milliseconds>(doing.arrived_wall.time_since_epoch()).count();
+  doing.receipt.started_unix_ms = unix_ms(doing.arrived_wall);
   if (stopping_)
     return finish(id, Error{Code::Offline, "the daemon is stopping; ask again when it is back"});
   if (doing.refused) return finish(id, *std::move(doing.refused));

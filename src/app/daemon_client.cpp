@@ -108,8 +108,8 @@ Error ended(int status, const std::string& last) {
 
 bool is_offline(const Error& error) { return error.code == Code::Offline; }
 
-// Questions about the daemon itself: where none is, they are not to start one.
-bool needs_one(std::string_view path) { return path == "/lares/v1/stop"; }
+// Where none runs, it is not to be started for that.
+bool ends_the_daemon(std::string_view path) { return path == "/lares/v1/stop"; }
 
 // Nothing is lost when it is asked twice.
 bool may_repeat(std::string_view method, std::string_view path) {
@@ -177,7 +177,7 @@ Result<Daemon::Answer> DaemonClient::request(std::string_view method, std::strin
     const bool refused =
         answer && answer->status >= 400 && is_offline(error_of(answer->status, answer->body));
     const bool closed = !answer && is_offline(answer.error()) && may_repeat(method, path);
-    if (heard || interrupted_ || round == kRoundsMax || needs_one(path)) return answer;
+    if (heard || interrupted_ || round == kRoundsMax || ends_the_daemon(path)) return answer;
     // only where the daemon is about to end; it takes its socket away before it says so
     if (!(refused || closed) || running()) return answer;
   }
@@ -189,7 +189,7 @@ Result<Daemon::Answer> DaemonClient::exchange(std::string_view method, std::stri
   limits.idle = kSilentMax;
   limits.wait_on = [this] { return answers(); };
   auto client = connect(limits);
-  if (!client && is_offline(client.error()) && !needs_one(path)) {
+  if (!client && is_offline(client.error()) && !ends_the_daemon(path)) {
     starting_ = true;
     auto started = start();
     starting_ = false;

@@ -346,12 +346,8 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
   TRY_AS(const Fd data_lock, lock_folder(home.data, home));
   TRY(store::check_data_format(home.data));
   if (arguments.fake) TRY(list_fakes(home, arguments.fake_models));
-  const auto unix_ms = [] {
-    return std::chrono::duration_cast<milliseconds>(
-               std::chrono::system_clock::now().time_since_epoch())
-        .count();
-  };
-  TRY_AS(const auto credentials, consent::Credentials::open(home.config, unix_ms));
+  TRY_AS(const auto credentials,
+         consent::Credentials::open(home.config, [] { return unix_ms(SystemClock().wall()); }));
   if (!credentials->set_aside().empty())
     log.error("credentials.json could not be read and was set aside; pair apps and pages again",
               {{"file", credentials->set_aside().string()}});

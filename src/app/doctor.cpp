@@ -26,7 +26,6 @@ namespace fs = std::filesystem;
 
 constexpr Bytes kDiskLow = GiB(1);
 constexpr size_t kEscapesLeast = 20;
-constexpr std::string_view kSetAside = ".damaged-";
 constexpr std::string_view kElsewhere =
     "set LARES_HOME to a folder that you can write to, or have this one made so";
 
@@ -119,7 +118,7 @@ void damaged(Report& report, const Home& home) {
     std::error_code failed;
     for (const auto& entry : fs::directory_iterator(folder, failed)) {
       const std::string name = entry.path().filename().string();
-      if (name.find(kSetAside) != std::string::npos &&
+      if (name.find(kDamaged) != std::string::npos &&
           !name.ends_with("-wal"))  // it goes with its database
         found.push_back(entry.path());
     }
@@ -127,7 +126,7 @@ void damaged(Report& report, const Home& home) {
   std::sort(found.begin(), found.end());
   for (const fs::path& file : found) {
     const std::string name = file.filename().string();
-    const std::string was = name.substr(0, name.find(kSetAside));
+    const std::string was = name.substr(0, name.find(kDamaged));
     report.line(
         cat("damaged ", was), false,
         cat("could not be read and was set aside as '", file.string(), "'"),

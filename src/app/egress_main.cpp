@@ -35,15 +35,9 @@ int complain(const Error& error, int status) {
 int complain(const Error& error) { return complain(error, row(error.code).exit_status); }
 
 int try_to_escape() {
-  auto entered = host::enter_sandbox(wire::kJournalFd, Reach::Internet);
-  if (!entered) return complain(entered.error());
-  Json escapes = Json::array();
-  for (const auto& escape : host::try_to_escape(Reach::Internet))
-    escapes.push_back(
-        {{"name", escape.name}, {"denied", escape.denied}, {"detail", escape.detail}});
-  const Json report = {
-      {"layers", entered->layers}, {"missing", entered->missing}, {"escapes", escapes}};
-  std::printf("%s\n", dump(report).c_str());
+  const auto report = host::escape_report(wire::kJournalFd, Reach::Internet);
+  if (!report) return complain(report.error());
+  std::printf("%s\n", dump(*report).c_str());
   return 0;
 }
 

@@ -20,12 +20,6 @@ bool flag_in(const Json& object, const char* name) {
 
 }  // namespace
 
-bool is_sha256(std::string_view text) {
-  return text.size() == 64 && std::all_of(text.begin(), text.end(), [](char c) {
-           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-         });
-}
-
 std::string_view name(Pulls::State state) {
   switch (state) {
     case Pulls::State::Resolving: return "resolving";
@@ -142,7 +136,7 @@ Result<Json> Pulls::add(const std::string& written, const std::string& wanted_na
                  cat("'", utf8_repaired(wanted_name.substr(0, 80)),
                      "' is no name for a model; use a-z, 0-9, '.', '_', ':' and '-'"),
                  "name"};
-  if (!sha256.empty() && !is_sha256(sha256))
+  if (!sha256.empty() && !wire::is_sha256(sha256))
     return Error{Code::Invalid, "sha256 takes 64 hexadecimal digits in lower case", "sha256"};
   if (source.kind == PullSource::Kind::Disk) {
     TRY_AS(const fs::path file, model_on_disk(source.name));
@@ -172,8 +166,7 @@ Result<Json> Pulls::add(const std::string& written, const std::string& wanted_na
   pull.wanted_name = wanted_name;
   pull.model = wanted_name;
   pull.sha256 = sha256;
-  pull.begun_ms =
-      std::chrono::duration_cast<milliseconds>(loop_.clock().wall().time_since_epoch()).count();
+  pull.begun_ms = unix_ms(loop_.clock().wall());
   pulls_.emplace(pull.id, std::move(made));
   log_.info("pull begun", {{"pull", pull.id}});
   pull.state = State::Waiting;

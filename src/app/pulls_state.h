@@ -17,9 +17,6 @@ inline uint64_t count_in_order(const Json& object, const char* name) {
   return found != object.end() && found->is_number_unsigned() ? found->get<uint64_t>() : 0;
 }
 
-// True for 64 hexadecimal digits in lower case.
-bool is_sha256(std::string_view text);
-
 // After a model's id, beside its file.
 inline constexpr std::string_view kBesides = ".pulled.json";
 // Which texts may lie beside a model, under which names.

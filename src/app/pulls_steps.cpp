@@ -160,7 +160,7 @@ void Pulls::on_frame(Pull& pull, const wire::Frame& frame) {
 
 void Pulls::on_found(Pull& pull, wire::Found found) {
   const std::string what = cat("'", pull.source.text(), "'");
-  if (!found.sha256.empty() && !is_sha256(found.sha256))
+  if (!found.sha256.empty() && !wire::is_sha256(found.sha256))
     return fail(pull, Error{Code::Corrupt, cat("pulling ", what, ": its digest is none")});
   if (found.size_bytes == 0 || found.size_bytes > kSizeMax)
     return fail(
@@ -255,7 +255,7 @@ void Pulls::verify(Pull& pull) {
 void Pulls::on_hashed(Pull& pull, const wire::Hashed& hashed) {
   end_worker(pull);
   const std::string& wanted = pull.found.sha256.empty() ? pull.sha256 : pull.found.sha256;
-  if (hashed.size_bytes != pull.total || !is_sha256(hashed.sha256) ||
+  if (hashed.size_bytes != pull.total || !wire::is_sha256(hashed.sha256) ||
       (!wanted.empty() && hashed.sha256 != wanted)) {
     // nothing tells which part of it is wrong, so all of it is
     const fs::path folder = folder_of(pull);

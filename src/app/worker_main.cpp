@@ -84,16 +84,9 @@ int measure(const Backend& backend, const std::string& file, const std::string& 
 }
 
 int try_to_escape() {
-  auto entered = host::enter_sandbox();
-  if (!entered) return complain(entered.error(), row(entered.error().code).exit_status);
-  Json escapes = Json::array();
-  for (const auto& escape : host::try_to_escape()) {
-    escapes.push_back(
-        {{"name", escape.name}, {"denied", escape.denied}, {"detail", escape.detail}});
-  }
-  const Json report = {
-      {"layers", entered->layers}, {"missing", entered->missing}, {"escapes", escapes}};
-  std::printf("%s\n", dump(report).c_str());
+  const auto report = host::escape_report();
+  if (!report) return complain(report.error(), row(report.error().code).exit_status);
+  std::printf("%s\n", dump(*report).c_str());
   return 0;
 }
 

@@ -41,6 +41,11 @@ class FakeClock final : public Clock {
   WallTime wall_{std::chrono::seconds(1'700'000'000)};
 };
 
+// Milliseconds since 1970, as records and answers have it.
+inline int64_t unix_ms(WallTime time) {
+  return std::chrono::duration_cast<milliseconds>(time.time_since_epoch()).count();
+}
+
 // Whole milliseconds from one moment to another, never negative.
 inline int64_t ms_between(SteadyTime from, SteadyTime to) {
   return std::max<int64_t>(0, std::chrono::duration_cast<milliseconds>(to - from).count());

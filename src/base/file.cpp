@@ -42,10 +42,7 @@ Error system_error(std::string_view doing, int errno_value) {
   return {code, cat(doing, ": ", strerror_r(errno_value, buffer.data(), buffer.size()))};
 }
 
-Result<std::string> read_file(const std::filesystem::path& path, Bytes max) {
-  const std::string doing = cat("reading '", path.string(), "'");
-  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) return system_error(doing, errno);
+Result<std::string> read_whole(const Fd& fd, Bytes max, std::string_view doing) {
   std::string content;
   std::array<char, 65536> block{};
   for (;;) {
@@ -58,6 +55,17 @@ Result<std::string> read_file(const std::filesystem::path& path, Bytes max) {
       return Error{Code::Invalid,
                    cat(doing, ": larger than ", max, ", the most that we read whole")};
   }
+}
+
+Result<std::string> read_file(const std::filesystem::path& path, Bytes max) {
+  const std::string doing = cat("reading '", path.string(), "'");
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return system_error(doing, errno);
+  return read_whole(fd, max, doing);
+}
+
+std::filesystem::path damaged_name(const std::filesystem::path& file) {
+  return cat(file.string(), kDamaged, random_hex(4));
 }
 
 namespace {

@@ -36,6 +36,14 @@ Error system_error(std::string_view doing, int errno_value);
 
 Result<std::string> read_file(const std::filesystem::path& path, Bytes max = MiB(16));
 
+// All that comes from an open descriptor, from where it stands; Invalid when that is over `max`.
+// `doing` begins the errors.
+Result<std::string> read_whole(const Fd& fd, Bytes max, std::string_view doing);
+
+// The name under which a file that cannot be read is set aside: "models.json.damaged-1f2e3d4c".
+inline constexpr std::string_view kDamaged = ".damaged-";
+std::filesystem::path damaged_name(const std::filesystem::path& file);
+
 // Replaces `path` as a whole or not at all: temporary file beside it, fsync, rename, fsync of the
 // folder. The file gets `mode`.
 Result<> write_file(const std::filesystem::path& path, std::string_view content,

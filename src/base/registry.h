@@ -7,6 +7,7 @@
 #include <cassert>
 #include <cstddef>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace lares {
@@ -40,6 +41,22 @@ class Registered {
   const T& item_;
   Registered* next_;
   inline static constinit Registered* head_ = nullptr;
+};
+
+// The same for a table of them, which must live as long:
+//   const RegisteredTable kRegistered(kEndpoints);
+template <class T, size_t N>
+class RegisteredTable {
+ public:
+  explicit RegisteredTable(const T (&items)[N])
+      : RegisteredTable(items, std::make_index_sequence<N>()) {}
+
+ private:
+  template <size_t... I>
+  RegisteredTable(const T (&items)[N], std::index_sequence<I...>)
+      : registered_{Registered<T>(items[I])...} {}
+
+  const Registered<T> registered_[N];
 };
 
 }  // namespace lares

@@ -52,6 +52,10 @@ std::string utf8_repaired(std::string_view bytes);
 std::vector<std::string> split(std::string_view text, char separator);
 std::string_view trimmed(std::string_view text);
 std::string lower(std::string_view ascii);
+// True for exactly `digits` hexadecimal digits in lower case: how random_hex() and digests are
+// written.
+bool is_lower_hex(std::string_view text, size_t digits);
+
 bool equal_in_constant_time(std::string_view a, std::string_view b);
 
 }  // namespace lares

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "consent/secret_file.h"
 
 namespace lares::consent {
 namespace {
@@ -37,7 +38,7 @@ Result<std::unique_ptr<Credentials>> Credentials::open(const std::filesystem::pa
   const MutexLock lock(made->mutex_);
   if (auto read = made->read(); !read && read.error().code == Code::Corrupt) {
     made->rows_.clear();
-    made->set_aside_ = file(folder).string() + ".damaged-" + random_hex(4);
+    made->set_aside_ = damaged_name(file(folder));
     std::error_code failed;
     std::filesystem::rename(file(folder), made->set_aside_, failed);
     if (failed)

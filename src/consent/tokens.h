@@ -13,7 +13,6 @@
 #include <string_view>
 
 #include "base/result.h"
-#include "base/units.h"
 #include "consent/principal.h"
 
 namespace lares::consent {
@@ -54,12 +53,6 @@ class Tokens {
 
 // A new one, from the kernel's generator.
 std::string new_token();
-
-// Reads a small file that holds secrets: never through a link, never one that somebody else could
-// have written or read (Denied, with what to do: `remedy`, "remove it, and …"). NotFound: there is
-// none.
-Result<std::string> read_secret_file(const std::filesystem::path& file, Bytes max,
-                                     std::string_view what, std::string_view remedy);
 
 // Whether it claims to be a token of ours: such a one is right or refused, never taken for a
 // placeholder.

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "wire/pull.h"
+
 namespace lares::egress {
 namespace {
 
@@ -74,9 +76,9 @@ TEST(Sha256, IsTheOneOfTheStandard) {
   EXPECT_EQ(hash.so_far(), sha256("a"));
   hash.add("bc");
   EXPECT_EQ(hash.so_far(), sha256("abc"));
-  EXPECT_TRUE(is_sha256(to_hex(sha256(""))));
-  EXPECT_FALSE(is_sha256("abc"));
-  EXPECT_FALSE(is_sha256(std::string(64, 'G')));
+  EXPECT_TRUE(wire::is_sha256(to_hex(sha256(""))));
+  EXPECT_FALSE(wire::is_sha256("abc"));
+  EXPECT_FALSE(wire::is_sha256(std::string(64, 'G')));
 }
 
 }  // namespace

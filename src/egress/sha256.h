@@ -31,7 +31,5 @@ class Sha256 {
 
 Digest sha256(std::string_view bytes);
 std::string to_hex(const Digest& digest);
-// True for 64 hexadecimal digits in lower case.
-bool is_sha256(std::string_view text);
 
 }  // namespace lares::egress

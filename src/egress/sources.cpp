@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "egress/journal.h"
+#include "wire/pull.h"
 
 namespace lares::egress {
 namespace {
@@ -38,7 +39,7 @@ std::optional<uint64_t> size_in(const Json& object, const char* name) {
 // "sha256:..." or the digits alone.
 std::string digest_from(std::string text) {
   if (text.starts_with("sha256:")) text.erase(0, 7);
-  return is_sha256(text) ? text : "";
+  return wire::is_sha256(text) ? text : "";
 }
 
 bool is_plain_path(std::string_view name) {

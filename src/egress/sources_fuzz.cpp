@@ -1,6 +1,7 @@
 #include "base/fuzz.h"
 #include "egress/journal.h"
 #include "egress/sources.h"
+#include "wire/pull.h"
 
 using namespace lares::egress;
 
@@ -15,7 +16,7 @@ FUZZ(hub_model) {
            file->name.find('/') == std::string::npos ||
            file->name.find("/../") == std::string::npos);
     assert(file->size <= kFileSizeMax);
-    assert(file->sha256.empty() || is_sha256(file->sha256));
+    assert(file->sha256.empty() || lares::wire::is_sha256(file->sha256));
   }
 }
 
@@ -23,7 +24,7 @@ FUZZ(registry_manifest) {
   const auto layers = read_manifest(bytes);
   if (layers) {
     for (const Layer& layer : *layers) {
-      assert(is_sha256(layer.digest));
+      assert(lares::wire::is_sha256(layer.digest));
       assert(layer.size <= kFileSizeMax);
     }
   }

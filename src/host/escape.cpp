@@ -236,6 +236,18 @@ void the_kernel(Attempts& tried) {
 
 }  // namespace
 
+Json to_json(const Escape& escape) {
+  return {{"name", escape.name}, {"denied", escape.denied}, {"detail", escape.detail}};
+}
+
+Result<Json> escape_report(int highest_fd, Reach reach) {
+  TRY_AS(const SandboxReport entered, enter_sandbox(highest_fd, reach));
+  Json escapes = Json::array();
+  for (const Escape& escape : try_to_escape(reach)) escapes.push_back(to_json(escape));
+  return Json{
+      {"layers", entered.layers}, {"missing", entered.missing}, {"escapes", std::move(escapes)}};
+}
+
 std::vector<Escape> try_to_escape(Reach reach) {
   Attempts tried;
   files(tried);

@@ -38,8 +38,12 @@ struct Escape {
   bool denied = false;
   std::string detail;  // "EACCES", or what it could do
 };
+Json to_json(const Escape& escape);
 // Tries each of at least 20 ways out and says what happened. Only in a process that is thrown away.
 // What `reach` allows is not tried.
 std::vector<Escape> try_to_escape(Reach reach = Reach::Nothing);
+
+// Enters and tries: {layers, missing, escapes: [{name, denied, detail}]}. For `--escape-probes`.
+Result<Json> escape_report(int highest_fd = wire::kModelFd, Reach reach = Reach::Nothing);
 
 }  // namespace lares::host

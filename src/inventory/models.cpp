@@ -254,7 +254,7 @@ Result<Models> Models::open(const fs::path& folder, Log& log) {
   auto models = look(folder, log);
   if (models || models.error().code != Code::Corrupt) return models;
   const fs::path file = folder / kListFile;
-  const fs::path aside = file.string() + ".damaged-" + random_hex(4);
+  const fs::path aside = damaged_name(file);
   std::error_code failed;
   fs::rename(file, aside, failed);
   if (failed) return models;

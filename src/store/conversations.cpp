@@ -117,7 +117,7 @@ std::string shown(std::string_view id) { return utf8_repaired(id.substr(0, 40));
 
 // Moves the file and its log out of the way, under a name that says why.
 Result<fs::path> set_aside(const fs::path& file) {
-  const fs::path aside = file.string() + ".damaged-" + random_hex(4);
+  const fs::path aside = damaged_name(file);
   std::error_code failed;
   for (const char* end : {"-wal", "-shm", ""}) {
     if (!fs::exists(file.string() + end, failed)) continue;

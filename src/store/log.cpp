@@ -152,7 +152,7 @@ Result<DurableLog::Opened> DurableLog::open(const std::filesystem::path& file,
     log.chain_ = found.chain;
     opened.cut_bytes = found.torn ? content.size() - found.good : 0;
     if (found.damaged) {
-      opened.set_aside = file.string() + ".damaged-" + random_hex(4);
+      opened.set_aside = damaged_name(file);
       TRY(write_file(opened.set_aside, content));
     }
     content.resize(found.good);
@@ -162,7 +162,7 @@ Result<DurableLog::Opened> DurableLog::open(const std::filesystem::path& file,
       return system_error(doing, errno);
   } else {
     if (!header_torn) {  // something of another kind is in our place
-      opened.set_aside = file.string() + ".damaged-" + random_hex(4);
+      opened.set_aside = damaged_name(file);
       TRY(write_file(opened.set_aside, content));
     }
     content = file_header();

@@ -15,8 +15,10 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "base/text.h"
 #include "wire/message.h"
 
 namespace lares::wire {
@@ -40,6 +42,9 @@ struct Resolve {
 };
 
 inline constexpr size_t kTextsMax = 8;
+
+// As digests stand in these messages.
+inline bool is_sha256(std::string_view text) { return is_lower_hex(text, 64); }
 
 struct Found {
   std::string name;  // what the model is called there, a file's name or "name:tag"

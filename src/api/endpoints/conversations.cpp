@@ -2,7 +2,6 @@
 // command line, the owner's token and the page say is the owner's; an app sees what it said
 // itself, and no other caller does.
 #include <array>
-#include <charconv>
 #include <utility>
 
 #include "api/endpoint.h"
@@ -69,20 +68,6 @@ Result<> text_field(const Json& body, const char* name, size_t least, size_t mos
   if (count < least || count > most)
     return wrong(name, cat("a string of ", count, " characters"), must);
   arguments[name] = *found;
-  return Unit{};
-}
-
-Result<> number_query(const Request& request, const char* name, int64_t least, int64_t most,
-                      Json& arguments) {
-  const auto found = request.query.find(name);
-  if (found == request.query.end()) return Unit{};
-  const std::string& text = found->second;
-  int64_t number = 0;
-  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (problem != std::errc() || end != text.data() + text.size() || number < least || number > most)
-    return wrong(name, cat("'", utf8_repaired(text.substr(0, 24)), "'"),
-                 cat("an integer from ", least, " to ", most));
-  arguments[name] = number;
   return Unit{};
 }
 
@@ -153,9 +138,10 @@ Json begin(const Request& request) {
 
 Result<Json> list_arguments(const Request& request) {
   Json arguments = begin(request);
-  TRY(number_query(request, "limit", 1, kListedMax, arguments));
-  TRY(number_query(request, "before", 0, kMomentMax, arguments));
-  if (!arguments.contains("limit")) arguments["limit"] = kListedDefault;
+  TRY_AS(const auto limit, number_query(request, "limit", 1, kListedMax));
+  TRY_AS(const auto before, number_query(request, "before", 0, kMomentMax));
+  arguments["limit"] = limit.value_or(kListedDefault);
+  if (before) arguments["before"] = *before;
   if (const auto query = request.query.find("query"); query != request.query.end()) {
     if (query->second.size() > kQueryMax)
       return wrong("query", cat("a text of ", query->second.size(), " bytes"),
@@ -264,13 +250,7 @@ const Endpoint kEndpoints[] = {
 };
 // clang-format on
 
-template <class Indices>
-struct Each;
-template <size_t... I>
-struct Each<std::index_sequence<I...>> {
-  Registered<Endpoint> items[sizeof...(I)] = {Registered<Endpoint>(kEndpoints[I])...};
-};
-const Each<std::make_index_sequence<std::size(kEndpoints)>> kRegistered;
+const RegisteredTable kRegistered(kEndpoints);
 
 }  // namespace
 }  // namespace lares::api

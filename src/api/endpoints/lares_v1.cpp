@@ -1,7 +1,6 @@
 // /lares/v1: our own questions and orders, each one of Service::ask's, answered with its JSON as it
 // is. An app may see which models there are; what concerns other programs' requests, the machine or
 // the daemon itself is the owner's.
-#include <charconv>
 #include <utility>
 
 #include "api/endpoint.h"
@@ -59,19 +58,10 @@ void remove(const Request& request, std::shared_ptr<Responder> responder, Servic
 }
 
 void receipts(const Request& request, std::shared_ptr<Responder> responder, Service& service) {
-  unsigned limit = kReceiptsShown;
-  if (const auto found = request.query.find("limit"); found != request.query.end()) {
-    const std::string& text = found->second;
-    const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), limit);
-    if (problem != std::errc() || end != text.data() + text.size() || limit < 1 ||
-        limit > kReceiptsShownMax) {
-      return responder->error({Code::Invalid,
-                               cat("reading the request: 'limit' is '", text.substr(0, 16),
-                                   "', but must be an integer from 1 to ", kReceiptsShownMax),
-                               "limit"});
-    }
-  }
-  service.ask("receipts", {{"limit", limit}}, answer_with(std::move(responder)));
+  const auto limit = number_query(request, "limit", 1, kReceiptsShownMax);
+  if (!limit) return responder->error(limit.error());
+  service.ask("receipts", {{"limit", static_cast<unsigned>(limit->value_or(kReceiptsShown))}},
+              answer_with(std::move(responder)));
 }
 
 void why(const Request& request, std::shared_ptr<Responder> responder, Service& service) {
@@ -124,13 +114,7 @@ const Endpoint kEndpoints[] = {
 };
 // clang-format on
 
-template <class Indices>
-struct Each;
-template <size_t... I>
-struct Each<std::index_sequence<I...>> {
-  Registered<Endpoint> items[sizeof...(I)] = {Registered<Endpoint>(kEndpoints[I])...};
-};
-const Each<std::make_index_sequence<std::size(kEndpoints)>> kRegistered;
+const RegisteredTable kRegistered(kEndpoints);
 
 }  // namespace
 }  // namespace lares::api

@@ -13,11 +13,6 @@ constexpr std::string_view kPolicy =
     "connect-src 'self'; font-src 'self'; form-action 'none'; base-uri 'none'; "
     "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types lares dompurify";
 
-std::string header(const Request& request, const char* name) {
-  const auto found = request.headers.find(name);
-  return found == request.headers.end() ? std::string() : found->second;
-}
-
 // Whether one of a list's words, without its parameters but with a weight over nought, is `word`.
 bool accepts(std::string_view list, std::string_view word) {
   for (const std::string& each : split(list, ',')) {
@@ -37,9 +32,9 @@ void send(const PageFile& file, const Request& request, Responder& responder) {
       {"Vary", "Accept, Accept-Encoding"},
       // names under /assets/ change with their content
       {"Cache-Control", file.path == "/" ? "no-cache" : "private, max-age=31536000, immutable"}};
-  if (header(request, "if-none-match") == file.etag)
+  if (request.header("if-none-match") == file.etag)
     return responder.whole(304, std::string(file.content_type), "", std::move(headers));
-  const bool compressed = !file.gzip.empty() && accepts(header(request, "accept-encoding"), "gzip");
+  const bool compressed = !file.gzip.empty() && accepts(request.header("accept-encoding"), "gzip");
   if (compressed) headers["Content-Encoding"] = "gzip";
   responder.whole(200, std::string(file.content_type),
                   std::string(compressed ? file.gzip : file.identity), std::move(headers));
@@ -48,7 +43,7 @@ void send(const PageFile& file, const Request& request, Responder& responder) {
 void root(const Request& request, std::shared_ptr<Responder> responder, Service& /*service*/) {
   // programs look here whether somebody answers
   const PageFile* const file =
-      accepts(header(request, "accept"), "text/html") ? page_file("/") : nullptr;
+      accepts(request.header("accept"), "text/html") ? page_file("/") : nullptr;
   if (file) return send(*file, request, *responder);
   responder->whole(200, "text/plain; charset=utf-8", "Lares is running\n", {{"Vary", "Accept"}});
 }

@@ -2,7 +2,7 @@
 // network, and says what the person has.
 #include <utility>
 
-#include "api/endpoint.h"
+#include "api/orders.h"
 #include "api/requests.h"
 #include "base/text.h"
 
@@ -12,13 +12,6 @@ namespace {
 constexpr size_t kSourceMax = 2'048;
 
 using consent::Right;
-
-Reply answer_with(std::shared_ptr<Responder> responder) {
-  return [responder = std::move(responder)](Result<Json> result) {
-    if (!result) return responder->error(result.error());
-    answer_json(*responder, *result);
-  };
-}
 
 // A text of an order: "" when it is left out.
 Result<std::string> text_field(const Json& body, const char* name, size_t most) {
@@ -33,13 +26,7 @@ Result<std::string> text_field(const Json& body, const char* name, size_t most) 
 }
 
 void add(const Request& request, std::shared_ptr<Responder> responder, Service& service) {
-  // a page can have a browser send a form anywhere without asking; JSON it cannot
-  const auto type = request.headers.find("content-type");
-  const std::string said = type == request.headers.end() ? "" : type->second;
-  if (lower(trimmed(split(said, ';').front())) != "application/json")
-    return responder->error(
-        {Code::Invalid, cat("reading the request: the content type is '", said.substr(0, 64),
-                            "', but must be 'application/json'")});
+  if (!says_json(request, *responder)) return;
   const auto body = read_object(request.body);
   if (!body) return responder->error(body.error());
   Json order = Json::object();
@@ -90,11 +77,7 @@ const Endpoint kEndpoints[] = {
 };
 // clang-format on
 
-const Registered<Endpoint> kList{kEndpoints[1]};
-const Registered<Endpoint> kAdd{kEndpoints[0]};
-const Registered<Endpoint> kShow{kEndpoints[2]};
-const Registered<Endpoint> kStop{kEndpoints[3]};
-const Registered<Endpoint> kCancel{kEndpoints[4]};
+const RegisteredTable kRegistered(kEndpoints);
 
 }  // namespace
 }  // namespace lares::api

@@ -18,19 +18,9 @@ using consent::Right;
 constexpr size_t kCodeLengthMax = 64;
 constexpr size_t kIdLengthMax = 64;
 
-std::string header(const Request& request, const char* name) {
-  const auto found = request.headers.find(name);
-  return found == request.headers.end() ? "" : found->second;
-}
-
-// "Set-Cookie" of this door's port, which stands in the Host that was checked.
 std::string cookie(const Request& request, const std::string& secret) {
-  const std::string host = header(request, "host");
-  unsigned port = 0;
-  for (const char c : host.substr(host.rfind(':') + 1))
-    port = port * 10 + static_cast<unsigned>(c - '0');
   const auto age = std::chrono::duration_cast<std::chrono::seconds>(consent::kPageLife).count();
-  return cat(page_cookie(static_cast<uint16_t>(port)), "=", secret,
+  return cat(page_cookie(request.port), "=", secret,
              "; Path=/; HttpOnly; SameSite=Strict; Max-Age=", secret.empty() ? 0 : age);
 }
 
@@ -50,7 +40,7 @@ void open(const Request& request, std::shared_ptr<Responder> responder, Service&
     return responder->error({Code::Denied,
                              "pairing the page: the browser belongs to another user, or to none "
                              "that can be told; open the page as the user whose daemon this is"});
-  service.ask("page.open", {{"code", *code}, {"browser", header(request, "user-agent")}},
+  service.ask("page.open", {{"code", *code}, {"browser", request.header("user-agent")}},
               [responder, set = [request](const std::string& secret) {
                 return cookie(request, secret);
               }](Result<Json> opened) {
@@ -107,53 +97,19 @@ constexpr std::string_view kAddSchema =
     R"({"type":"object","required":["name"],"properties":{)"
     R"("name":{"type":"string","maxLength":64,"description":"Of the app; stands in receipts as 'app:NAME'."}}})";
 
-const Endpoint kPair{.name = "POST /lares/v1/pair",
-                     .right = Right::Owner,
-                     .summary = "A code for one browser, and the page's address with it.",
-                     .schema = R"({"type":"object"})",
-                     .answer = "Pairing",
-                     .run = pair};
-const Endpoint kOpen{.name = "POST /lares/v1/session",
-                     .right = Right::None,
-                     .summary = "Gives the page its cookie for a code.",
-                     .schema = kOpenSchema,
-                     .answer = "Nothing",
-                     .run = open};
-const Endpoint kSession{.name = "GET /lares/v1/session",
-                        .right = Right::Owner,
-                        .summary = "Whose session the page has.",
-                        .answer = "Session",
-                        .run = session};
-const Endpoint kClose{.name = "DELETE /lares/v1/session",
-                      .right = Right::Owner,
-                      .summary = "Ends the page's session.",
-                      .answer = "Nothing",
-                      .run = close};
-const Endpoint kList{
-    .name = "GET /lares/v1/credentials",
-    .right = Right::Owner,
-    .summary = "The apps and pages that were given access, and when each last used it.",
-    .answer = "Credentials",
-    .run = list};
-const Endpoint kAdd{.name = "POST /lares/v1/credentials",
-                    .right = Right::Owner,
-                    .summary = "Gives an app a token of its own; it is shown this once.",
-                    .schema = kAddSchema,
-                    .answer = "CredentialGiven",
-                    .run = add};
-const Endpoint kRevoke{
-    .name = "DELETE /lares/v1/credentials/{id}",
-    .right = Right::Owner,
-    .summary = "Takes an app's token, a page's session, or ('owner') the owner's token back.",
-    .answer = "Nothing",
-    .run = revoke};
-const Registered<Endpoint> kPairRegistered{kPair};
-const Registered<Endpoint> kOpenRegistered{kOpen};
-const Registered<Endpoint> kSessionRegistered{kSession};
-const Registered<Endpoint> kCloseRegistered{kClose};
-const Registered<Endpoint> kListRegistered{kList};
-const Registered<Endpoint> kAddRegistered{kAdd};
-const Registered<Endpoint> kRevokeRegistered{kRevoke};
+// clang-format off
+const Endpoint kEndpoints[] = {
+    {"POST /lares/v1/pair", Right::Owner, "A code for one browser, and the page's address with it.", R"({"type":"object"})", "", "Pairing", "", ErrorShape::OpenAi, pair},
+    {"POST /lares/v1/session", Right::None, "Gives the page its cookie for a code.", kOpenSchema, "", "Nothing", "", ErrorShape::OpenAi, open},
+    {"GET /lares/v1/session", Right::Owner, "Whose session the page has.", "", "", "Session", "", ErrorShape::OpenAi, session},
+    {"DELETE /lares/v1/session", Right::Owner, "Ends the page's session.", "", "", "Nothing", "", ErrorShape::OpenAi, close},
+    {"GET /lares/v1/credentials", Right::Owner, "The apps and pages that were given access, and when each last used it.", "", "", "Credentials", "", ErrorShape::OpenAi, list},
+    {"POST /lares/v1/credentials", Right::Owner, "Gives an app a token of its own; it is shown this once.", kAddSchema, "", "CredentialGiven", "", ErrorShape::OpenAi, add},
+    {"DELETE /lares/v1/credentials/{id}", Right::Owner, "Takes an app's token, a page's session, or ('owner') the owner's token back.", "", "", "Nothing", "", ErrorShape::OpenAi, revoke},
+};
+// clang-format on
+
+const RegisteredTable kRegistered(kEndpoints);
 
 }  // namespace
 }  // namespace lares::api

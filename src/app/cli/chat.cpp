@@ -337,8 +337,7 @@ Result<int> list(Context& context, const Arguments& arguments, const std::string
                            : "lares: there is no conversation with these words\n");
     return 0;
   }
-  const auto now = static_cast<uint64_t>(
-      std::chrono::duration_cast<milliseconds>(SystemClock().wall().time_since_epoch()).count());
+  const auto now = static_cast<uint64_t>(unix_ms(SystemClock().wall()));
   Table table(
       {{"ID"}, {"CHANGED"}, {"MESSAGES", Table::Side::Right}, {"TITLE", Table::Side::Left, true}});
   for (const Json& one : all) {

@@ -51,12 +51,10 @@ constexpr Verb kVerb{
 };
 const Registered<Verb> kRegistered{kVerb};
 
-std::string ago(uint64_t unix_ms) {
-  if (unix_ms == 0) return "never";
-  const auto now =
-      std::chrono::duration_cast<milliseconds>(std::chrono::system_clock::now().time_since_epoch())
-          .count();
-  const int64_t past = now - static_cast<int64_t>(unix_ms);
+std::string ago(uint64_t then_ms) {
+  if (then_ms == 0) return "never";
+  const auto now = unix_ms(SystemClock().wall());
+  const int64_t past = now - static_cast<int64_t>(then_ms);
   return past < 1000 ? "now" : cat(duration_words(past), " ago");
 }
 

@@ -22,6 +22,7 @@
 #include "engine/backends/llama_measure.h"
 #include "engine/backends/llama_probe.h"
 #include "engine/backends/llama_sampler.h"
+#include "engine/backends/llama_variant.h"
 #include "engine/gguf.h"
 #include "engine/gguf_facts.h"
 #include "engine/model.h"
@@ -478,12 +479,7 @@ Result<std::string> prepare(Options& options) {
   }
   catch_log();
   llama_backend_init();
-  ggml_backend_reg_t const backend = ggml_backend_load(variant->second.c_str());
-  if (!backend) {
-    return Error{Code::Unsupported,
-                 cat("loading the CPU backend '", variant->second,
-                     "': ", last_error().empty() ? "this CPU cannot run it" : last_error())};
-  }
+  TRY_AS(ggml_backend_reg_t const backend, load_variant(variant->second));
   prepared.make_pool = reinterpret_cast<decltype(prepared.make_pool)>(
       ggml_backend_reg_get_proc_address(backend, "ggml_threadpool_new"));
   prepared.free_pool = reinterpret_cast<decltype(prepared.free_pool)>(

@@ -6,8 +6,8 @@
 #include <filesystem>
 
 #include "base/text.h"
-#include "engine/backends/llama_log.h"
 #include "engine/backends/llama_trial.h"
+#include "engine/backends/llama_variant.h"
 
 namespace lares::engine::llama {
 namespace {
@@ -163,13 +163,7 @@ double logit_ns() {
 }  // namespace
 
 Result<Json> measure(const std::string& file, unsigned threads) {
-  catch_log();
-  ggml_backend_reg_t const reg = ggml_backend_load(file.c_str());
-  if (!reg) {
-    const std::string why = last_error();
-    return Error{Code::Unsupported, cat("loading the CPU backend '", file,
-                                        "': ", why.empty() ? "this CPU cannot run it" : why)};
-  }
+  TRY_AS(ggml_backend_reg_t const reg, load_variant(file));
   Trial trial(reg);
   if (!trial.usable()) return Error{Code::Unsupported, cat("'", file, "' has no CPU device")};
   if (threads == 0) threads = static_cast<unsigned>(std::max(1, common_cpu_get_num_math()));

@@ -344,8 +344,7 @@ int sandbox_only() {
   report["cores"] =
       ::getrlimit(RLIMIT_CORE, &limit) == 0 ? static_cast<int64_t>(limit.rlim_max) : -1;
   for (const auto& escape : host::try_to_escape())
-    report["escapes"].push_back(
-        {{"name", escape.name}, {"denied", escape.denied}, {"detail", escape.detail}});
+    report["escapes"].push_back(host::to_json(escape));
   std::printf("%s\n", dump(report).c_str());
   std::fflush(stdout);
   return 0;
