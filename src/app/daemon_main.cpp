@@ -30,6 +30,7 @@
 #include "app/settings.h"
 #include "app/variants.h"
 #include "base/text.h"
+#include "inventory/catalogue.h"
 #include "inventory/devices.h"
 #include "store/version.h"
 
@@ -234,6 +235,12 @@ Pulls::Options pull_options(const Settings& settings, const Home& home, const Pr
   options.private_addresses = settings.models_private_addresses;
   options.plain_http = settings.models_plain_http;
   options.stall_s = settings.models_stall_s;
+  options.catalogue = [](const std::string& name) -> std::optional<Pulls::Known> {
+    for (const inventory::Entry& entry : inventory::catalogue()) {
+      if (entry.id == name) return Pulls::Known{entry.source(), entry.sha256};
+    }
+    return std::nullopt;
+  };
   return options;
 }
 

@@ -1,5 +1,7 @@
 #include "app/pairing.h"
 
+#include "app/system_prompt.h"
+#include "base/clock.h"
 #include "base/text.h"
 
 namespace lares::app {
@@ -16,6 +18,10 @@ std::map<std::string, Core::Question> pairing_questions(consent::Credentials& cr
          const std::string code = credentials.pair();
          return Json{
              {"code", code}, {"url", cat(address(), "/#code=", code)}, {"expires_s", life.count()}};
+       }},
+      {"page.session",
+       [](const Json&) -> Result<Json> {
+         return Json{{"version", LARES_VERSION}, {"system", system_prompt(SystemClock().wall())}};
        }},
       {"page.open",
        [&credentials, text](const Json& arguments) -> Result<Json> {

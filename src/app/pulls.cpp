@@ -123,12 +123,16 @@ void Pulls::resume() {
 
 // ---- orders
 
-Result<Json> Pulls::add(const std::string& written, const std::string& wanted_name,
-                        const std::string& sha256) {
+Result<Json> Pulls::add(const std::string& written, std::string wanted_name, std::string sha256) {
   if (stopping_) return Error{Code::Offline, "the daemon is stopping; ask again when it is back"};
   std::string meant = written;
+  const bool named = !wanted_name.empty();  // by the caller, not by the catalogue
   if (options_.catalogue) {
-    if (const auto known = options_.catalogue(written)) meant = *known;
+    if (const auto known = options_.catalogue(written)) {
+      meant = known->source;
+      if (wanted_name.empty()) wanted_name = written;
+      if (sha256.empty()) sha256 = known->sha256;
+    }
   }
   TRY_AS(PullSource source, pull_source_from(meant));
   if (!wanted_name.empty() && inventory::id_from(wanted_name) != wanted_name)
@@ -145,7 +149,7 @@ Result<Json> Pulls::add(const std::string& written, const std::string& wanted_na
   for (auto& [id, pull] : pulls_) {
     if (pull->source != source || pull->state == State::Done || pull->state == State::Cancelled)
       continue;
-    if (!wanted_name.empty() && wanted_name != pull->wanted_name && wanted_name != pull->model)
+    if (named && wanted_name != pull->wanted_name && wanted_name != pull->model)
       return Error{Code::Busy,
                    cat("'", source.text(), "' is being pulled under another name (pull ", id,
                        "); let it end, or cancel it")};
@@ -163,9 +167,9 @@ Result<Json> Pulls::add(const std::string& written, const std::string& wanted_na
   Pull& pull = *made;
   pull.id = "p-" + random_hex(6);
   pull.source = std::move(source);
-  pull.wanted_name = wanted_name;
   pull.model = wanted_name;
-  pull.sha256 = sha256;
+  pull.wanted_name = std::move(wanted_name);
+  pull.sha256 = std::move(sha256);
   pull.begun_ms = unix_ms(loop_.clock().wall());
   pulls_.emplace(pull.id, std::move(made));
   log_.info("pull begun", {{"pull", pull.id}});

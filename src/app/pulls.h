@@ -66,6 +66,10 @@ class Pulls {
   };
   using Spawn =
       std::function<Result<std::unique_ptr<host::Worker>>(host::WorkerSpec, host::Worker::OnEvent)>;
+  struct Known {
+    std::string source;
+    std::string sha256;  // "" until a pull has learned it
+  };
   struct Options {
     std::filesystem::path models;   // the folder of models
     std::filesystem::path program;  // lares-egress
@@ -79,7 +83,7 @@ class Pulls {
     bool plain_http = false;
     uint32_t stall_s = 30;
     // What a name of the catalogue stands for; nullopt: it has none of that name.
-    std::function<std::optional<std::string>(const std::string&)> catalogue{};
+    std::function<std::optional<Known>(const std::string&)> catalogue{};
   };
 
   // The references must outlive it.
@@ -91,7 +95,7 @@ class Pulls {
 
   // Begins to pull, or goes on, or joins the pull of the same source. `sha256`: what the file must
   // be, "" where that is not known. Invalid, Busy.
-  Result<Json> add(const std::string& written, const std::string& name, const std::string& sha256);
+  Result<Json> add(const std::string& written, std::string wanted_name, std::string sha256);
   Json list() const;
   Result<Json> show(const std::string& id) const;
   // Ends it and removes what was fetched. One that is done stays as it is.

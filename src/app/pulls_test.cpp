@@ -23,8 +23,8 @@ class Pulling : public ::testing::Test, public Pulls::Owner {
     Pulls::Options options;
     options.models = folder.path();
     options.program = "lares-egress";
-    options.catalogue = [](const std::string& name) -> std::optional<std::string> {
-      if (name == "known-one") return "hf:o/known";
+    options.catalogue = [](const std::string& name) -> std::optional<Pulls::Known> {
+      if (name == "known-one") return Pulls::Known{"hf:o/known", kSha};
       return std::nullopt;
     };
     return std::make_unique<Pulls>(
@@ -280,7 +280,11 @@ TEST_F(Pulling, AFileThatTheEngineCannotUseIsKeptUntilItIsCancelled) {
 }
 
 TEST_F(Pulling, TakesNamesOfTheCatalogueAndFilesOfThisDisk) {
-  EXPECT_EQ(add("known-one")["source"], "hf:o/known");
+  const Json known = add("known-one");
+  EXPECT_EQ(known["source"], "hf:o/known");
+  EXPECT_EQ(known["model"], "known-one") << "under the name that it has there";
+  say(found(100, std::string(64, 'e')));
+  EXPECT_EQ(look(known)["error"]["code"], "corrupt") << "and with the digest that it has there";
   EXPECT_FALSE(pulls->add("unknown-one", "", ""));
   EXPECT_FALSE(pulls->add("hf:o/r", "Not A Name", ""));
   EXPECT_FALSE(pulls->add("hf:o/r", "", "abc"));

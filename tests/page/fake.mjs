@@ -26,6 +26,7 @@ export class Fake {
   modelState = "ready";
   number = 0;
   breaks = 0; // answers that break off after this many pieces, 0: none
+  held = new Map(); // "GET /path" to a promise that its answer waits for
   sockets = new Set();
 
   constructor(folder, harness = "") {
@@ -130,8 +131,9 @@ export class Fake {
     }
     if (!this.paired) return refuse(401, "this session has ended; run `lares ui`", "unauthorized");
     const route = `${request.method} ${url.pathname}`;
+    await this.held.get(route);
     if (route === "POST /v1/chat/completions") return this.complete(body, request, response, refuse);
-    if (route === "GET /lares/v1/session" || route === "POST /lares/v1/session") return json({ principal: "owner", right: "owner", version: "0.2.0" });
+    if (route === "GET /lares/v1/session" || route === "POST /lares/v1/session") return json({ principal: "owner", right: "owner", version: "0.2.0", system: "You are Lares. Today is Thursday." });
     if (route === "DELETE /lares/v1/session") return (this.paired = false), json({});
     if (route === "GET /lares/v1/models") return json(this.models());
     if (route.endsWith("/plan")) return json({ model: "x", weights_bytes: 9.8e7, state_bytes: 2.8e8, compute_bytes: 4e7, needs_bytes: 4.2e8, fits: true, budget_bytes: 4 * GIB, would_evict: [], predicted: { tokens_per_s: 60 }, measured: { tokens_per_s: 61.2, prompt_tokens_per_s: 400 } });

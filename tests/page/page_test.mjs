@@ -159,7 +159,7 @@ describe("chat", () => {
     await page.locator('[aria-label="Remove pasted.txt"]').click();
     await say(page, "what is in it?");
     await answered(page);
-    assert.match(fake.asked[0].messages[0].content, /notes\.txt[^]*buy milk[^]*what is in it\?/);
+    assert.match(fake.asked[0].messages.at(-1).content, /notes\.txt[^]*buy milk[^]*what is in it\?/);
     assert.match(await text(page, ".asked .file"), /notes\.txt/);
   });
 
@@ -180,6 +180,29 @@ describe("chat", () => {
     await page.waitForFunction(() => !document.querySelector(".conversations li"));
     assert.deepEqual([...fake.conversations.values()].map((one) => one.title), ["Other"]);
   }, { prepare: (fake) => (fake.conversation("Other", [["user", "oats"]]), fake.conversation("Baking", [["user", "rye bread"]])) });
+
+  let goOn;
+  visit("a title that is being typed outlives the list being read anew", async ({ page, fake }) => {
+    await page.locator(".search").fill("rye");
+    await page.waitForFunction(() => document.querySelectorAll(".conversations li").length === 1);
+    await page.locator(".row-menu").click();
+    await page.keyboard.press("Enter");
+    await page.locator(".rename").fill("Bread");
+    const list = page.waitForResponse((response) => response.url().includes("/conversations?"));
+    fake.conversations.forEach((one) => (one.updated_ms += 60_000));
+    goOn(); // the session opens only now, and the list is read again
+    await (await list).finished();
+    await page.waitForFunction(() => document.querySelector(".dot:not(.away)"));
+    assert.equal(await page.locator(".rename").inputValue(), "Bread");
+    await page.locator(".rename").press("Escape");
+    await page.waitForFunction(() => document.querySelector(".row-title")?.textContent === "Baking");
+    assert.equal([...fake.conversations.values()].some((one) => one.title === "Bread"), false);
+  }, {
+    prepare: (fake) => {
+      fake.conversation("Baking", [["user", "rye bread"]]);
+      fake.held.set("GET /lares/v1/session", new Promise((done) => (goOn = done)));
+    },
+  });
 });
 
 describe("bad luck", () => {
@@ -210,7 +233,8 @@ describe("bad luck", () => {
     fake.reply = () => "the rest";
     await page.locator(".ended .word").click();
     await page.waitForFunction(() => document.body.innerText.includes("the rest"));
-    assert.deepEqual(fake.asked[1].messages.map((one) => one.role), ["user", "assistant", "user"]);
+    assert.deepEqual(fake.asked[1].messages.map((one) => one.role), ["system", "user", "assistant", "user"]);
+    assert.equal(fake.asked[1].messages[0].content, "You are Lares. Today is Thursday.");
   }, { complains: true });
 
   visit("a session that was ended asks to be paired again, and the draft stays", async ({ page, fake }) => {

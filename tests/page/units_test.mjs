@@ -65,6 +65,8 @@ test("a summary stands for what it covers, and nothing else goes missing", () =>
   assert.deepEqual(turns(path).kept.map((one) => one.id), ["m3", "m5"]);
   assert.deepEqual(given(path).map((one) => one.role), ["system", "user", "assistant"]);
   assert.match(given(path)[0].content, /short/);
+  assert.equal(given(path, "Who.")[0].content, "Who.\n\nWhat was said before, in short:\nshort");
+  assert.deepEqual(given([message("m1", null, "system", "Mine."), message("m2", "m1", "user", "a")], "Who.").map((one) => one.content), ["Mine.", "a"]);
   // a summary of what is not on the branch is no summary of it
   assert.deepEqual(turns([path[0], { ...path[3], covers: "m9" }]).kept.length, 1);
 });

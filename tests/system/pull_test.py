@@ -128,6 +128,24 @@ class GoesWell(WithRegistries):
         self.assert_pulled(pull, content, "mine")
         self.assertFalse(json.loads(self.file("mine.pulled.json").read_text())["known_in_advance"])
 
+    def test_by_a_name_of_the_catalogue(self):
+        entries = owner(self.house, "GET", "/lares/v1/catalogue")
+        known = {True: None, False: None}  # one entry whose digest is known, one whose digest is not
+        listed = json.loads((pathlib.Path(__file__).resolve().parents[2] / "src" / "inventory" / "catalogue.json").read_text())
+        for entry in listed["models"]:
+            known[bool(entry["sha256"])] = entry
+        for has_digest, entry in known.items():
+            source = next(one["source"] for one in entries if one["id"] == entry["id"])
+            self.there.add_hub(entry["repository"], [(entry["file"], model(MiB, 8))])
+            pull = self.pull(entry["id"])
+            self.assertEqual(pull["source"], source)
+            self.assertEqual(pull["model"], entry["id"])
+            if has_digest:
+                self.assertEqual(pull["error"]["code"], "corrupt", "other bytes than the catalogue knows of")
+                self.assertFalse(self.file(entry["id"] + ".gguf").exists())
+            else:
+                self.assert_pulled(pull, model(MiB, 8))
+
     def test_from_a_folder_on_this_disk(self):
         folder = pathlib.Path(self.folder) / "disk"
         folder.mkdir()

@@ -23,8 +23,24 @@ export function routeOf(hash: string): Route {
 
 export const route = signal<Route>(routeOf(location.hash));
 
+const kCode = /^#code=([\w.~-]{1,200})$/;
+
+/** Whether the address has the code of `lares ui` that pairs this browser. */
+export const hasCode = () => kCode.test(location.hash);
+
+/** Takes the code out of the address, which then says again what is shown. */
+export function takeCode(): string | null {
+  const code = kCode.exec(location.hash)?.[1];
+  if (!code) return null;
+  const { part, id } = route.value;
+  history.replaceState(null, "", part !== "chat" ? `#/${part}` : id ? `#/c/${encodeURIComponent(id)}` : "/");
+  return code;
+}
+
 export function followAddress(): void {
-  addEventListener("hashchange", () => (route.value = routeOf(location.hash)));
+  addEventListener("hashchange", () => {
+    if (!hasCode()) route.value = routeOf(location.hash);
+  });
 }
 
 export function go(hash: string): void {

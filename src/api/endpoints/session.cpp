@@ -51,11 +51,11 @@ void open(const Request& request, std::shared_ptr<Responder> responder, Service&
 }
 
 void session(const Request& request, std::shared_ptr<Responder> responder, Service& service) {
-  service.ask("status", Json::object(), [responder, who = request.who](Result<Json> status) {
-    if (!status) return responder->error(status.error());
-    answer_json(*responder, {{"principal", who.id},
-                             {"right", consent::name(who.right)},
-                             {"version", status->value("version", "")}});
+  service.ask("page.session", Json::object(), [responder, who = request.who](Result<Json> known) {
+    if (!known) return responder->error(known.error());
+    (*known)["principal"] = who.id;
+    (*known)["right"] = consent::name(who.right);
+    answer_json(*responder, *known);
   });
 }
 

@@ -5,6 +5,7 @@
 #include "app/cli/prompt.h"
 #include "app/cli/show.h"
 #include "app/cli/table.h"
+#include "app/system_prompt.h"
 #include "base/text.h"
 
 namespace lares::app {

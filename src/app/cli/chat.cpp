@@ -13,6 +13,7 @@
 #include "app/cli/prompt.h"
 #include "app/cli/show.h"
 #include "app/cli/table.h"
+#include "app/system_prompt.h"
 #include "base/file.h"
 #include "base/text.h"
 

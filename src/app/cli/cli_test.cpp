@@ -8,6 +8,7 @@
 #include "app/cli/program.h"
 #include "app/cli/prompt.h"
 #include "app/cli/table.h"
+#include "app/system_prompt.h"
 #include "base/text.h"
 
 namespace lares::app {

@@ -1,13 +1,11 @@
 // Prompt: what the person asked, put together from the words of the command line and what came
-// through a pipe, and the short system prompt that the command line (never the API) sends. Pure; no
-// thread.
+// through a pipe. Pure; no thread.
 #pragma once
 
 #include <span>
 #include <string>
 #include <string_view>
 
-#include "base/clock.h"
 #include "base/result.h"
 #include "base/units.h"
 
@@ -22,8 +20,5 @@ Result<std::string> join_prompt(std::span<const std::string> words, std::string_
 
 // Invalid, saying which byte and what it looks like, when `text` is not UTF-8 or holds a NUL.
 Result<> check_text(std::string_view what, std::string_view text);
-
-// Who answers, and the date: at most 40 tokens of the smallest model.
-std::string system_prompt(WallTime now);
 
 }  // namespace lares::app

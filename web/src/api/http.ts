@@ -89,6 +89,18 @@ async function errorOf(response: Response): Promise<ApiError> {
   return new ApiError(message, response.status, code, param);
 }
 
+let promptOfDay = "";
+
+/** The system prompt of the page's chats. It tells the date, so that a page that stays open over midnight asks for it again. */
+export async function systemPrompt(): Promise<string> {
+  const today = new Date().toDateString();
+  if (!session.value || promptOfDay !== today) {
+    session.value = await get<Session>("/lares/v1/session");
+    promptOfDay = today;
+  }
+  return session.value.system;
+}
+
 let looking = false;
 
 /** The daemon does not answer: looks for it, ever less often, until it does. */
@@ -122,11 +134,9 @@ async function back(): Promise<void> {
   found.value++;
 }
 
-/** Begins the session: with the code that `lares ui` put behind the address, or with the cookie of an earlier time. */
-export async function open(): Promise<void> {
-  const code = /^#code=([\w.~-]{1,200})$/.exec(location.hash)?.[1];
+/** Begins the session: with a code of `lares ui`, or with the cookie of an earlier time. */
+export async function open(code: string | null): Promise<void> {
   if (code) {
-    history.replaceState(null, "", "/");
     try {
       await send("POST", "/lares/v1/session", { code });
     } catch (error) {

@@ -4,6 +4,8 @@ export interface Session {
   principal: string;
   right: string;
   version: string;
+  /** What the page's chats give the model first. */
+  system: string;
 }
 
 export type Role = "system" | "user" | "assistant" | "summary";

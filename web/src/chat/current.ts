@@ -3,7 +3,7 @@
 
 import { batch, computed, signal, type Signal } from "@preact/signals";
 import { answer, type Answered } from "../api/events";
-import { ApiError, call, connection, found, get, isAway, lost, said } from "../api/http";
+import { ApiError, call, connection, found, get, isAway, lost, said, systemPrompt } from "../api/http";
 import type { Content, Conversation, ConversationLine, Message } from "../api/types";
 import { current as model, refreshModels } from "../models";
 import { name as nameRoute } from "../route";
@@ -238,7 +238,7 @@ async function answerOnce(conversation: string, coming: Live, stop: AbortSignal)
   const answered = await answer(
     {
       ...(model.value ? { model: model.value.id } : {}),
-      messages: given(branch(messages.value, coming.parent)),
+      messages: given(branch(messages.value, coming.parent), await systemPrompt()),
       lares: { conversation, parent: coming.parent, priority: "interactive" },
     },
     {

@@ -59,18 +59,24 @@ export function search(words: string): void {
   typed = window.setTimeout(() => void refresh(), 150);
 }
 
+/** Shows what was just changed in the daemon; a page that was asked for before that would take it back, so it is asked for anew. */
+function show(changed: ConversationLine[]): void {
+  lines.value = changed;
+  if (reading) void refresh();
+}
+
 /** A conversation was begun or went on: it stands at the top. */
 export function touched(line: ConversationLine): void {
   if (query.value.trim()) return;
-  lines.value = [line, ...lines.value.filter((other) => other.id !== line.id)];
+  show([line, ...lines.value.filter((other) => other.id !== line.id)]);
 }
 
 export async function rename(id: string, title: string): Promise<void> {
   await call("PATCH", `/lares/v1/conversations/${encodeURIComponent(id)}`, { title });
-  lines.value = lines.value.map((line) => (line.id === id ? { ...line, title } : line));
+  show(lines.value.map((line) => (line.id === id ? { ...line, title } : line)));
 }
 
 export async function remove(id: string): Promise<void> {
   await call("DELETE", `/lares/v1/conversations/${encodeURIComponent(id)}`);
-  lines.value = lines.value.filter((line) => line.id !== id);
+  show(lines.value.filter((line) => line.id !== id));
 }

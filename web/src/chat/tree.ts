@@ -67,13 +67,14 @@ export interface Given {
   content: Content;
 }
 
-/** The messages of a request for the answer to the branch's last one. */
-export function given(path: Message[]): Given[] {
+/** The messages of a request for the answer to the branch's last one; `system` unless the conversation has a system prompt of its own. */
+export function given(path: Message[], system = ""): Given[] {
   const { summary, kept } = turns(path);
-  const messages: Given[] = [];
-  if (summary) messages.push({ role: "system", content: `What was said before, in short:\n${textOf(summary.content)}` });
+  const own = path.find((message) => message.role === "system");
+  const before = [own ? textOf(own.content) : system, summary ? `What was said before, in short:\n${textOf(summary.content)}` : ""].filter(Boolean);
+  const messages: Given[] = before.length ? [{ role: "system", content: before.join("\n\n") }] : [];
   for (const message of kept) {
-    if (message.role === "summary") continue;
+    if (message.role === "summary" || message.role === "system") continue;
     const content = message.role === "assistant" ? withoutThinking(textOf(message.content)) : forModel(message.content);
     if (message.role === "assistant" && content === "") continue;
     messages.push({ role: message.role, content });

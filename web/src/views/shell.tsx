@@ -6,7 +6,7 @@ import { connection, found, open } from "../api/http";
 import * as chat from "../chat/current";
 import { focus } from "../chat/draft";
 import { refreshModels, refreshPulls, watch } from "../models";
-import { go, route } from "../route";
+import { go, hasCode, route, takeCode } from "../route";
 import { Activity } from "./activity";
 import { ask, Asking } from "./ask";
 import { Chat } from "./chat";
@@ -20,13 +20,16 @@ const TITLES = { chat: "Chat", machine: "Machine", models: "Models", activity: "
 
 export function Shell() {
   useEffect(() => {
-    void open().then(() => {
+    void open(takeCode()).then(() => {
       void refreshModels();
       void refreshPulls();
     });
+    const paired = () => void (hasCode() && again()); // a new address of `lares ui`, in this same tab
+    addEventListener("hashchange", paired);
     addEventListener("keydown", keys);
     const stop = watch();
     return () => {
+      removeEventListener("hashchange", paired);
       removeEventListener("keydown", keys);
       stop();
     };
@@ -94,7 +97,7 @@ function Unpaired() {
 
 async function again(): Promise<void> {
   connection.value = "opening";
-  await open();
+  await open(takeCode());
   if ((connection.value as string) === "open") {
     found.value++;
     void refreshModels();

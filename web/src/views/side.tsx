@@ -109,13 +109,17 @@ function Row({ of }: { of: ConversationLine }) {
   );
 }
 
+// The field has its title once, when it appears: the list may be read anew while somebody types in it.
 function Rename({ of }: { of: ConversationLine }) {
   const field = useRef<HTMLInputElement>(null);
-  useEffect(() => {
-    field.current?.focus();
-    field.current?.select();
+  useLayoutEffect(() => {
+    if (!field.current) return;
+    field.current.value = of.title;
+    field.current.focus();
+    field.current.select();
   }, []);
   const done = (title: string) => {
+    if (renaming.value !== of.id) return; // the blur of a field that goes after Enter or Escape
     renaming.value = null;
     if (title.trim() && title !== of.title) {
       void list.rename(of.id, title.trim()).catch((error) => (chat.complaint.value = said(error)));
@@ -123,7 +127,7 @@ function Rename({ of }: { of: ConversationLine }) {
     }
   };
   return (
-    <input ref={field} class="rename" aria-label="New title" value={of.title} maxLength={200}
+    <input ref={field} class="rename" aria-label="New title" maxLength={200}
       onBlur={(event) => done(event.currentTarget.value)}
       onKeyDown={(event) => {
         if (event.key === "Enter") done(event.currentTarget.value);
