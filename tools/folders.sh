@@ -42,8 +42,9 @@ lares_exec_start() {
 # comes to be written there gets its line here (a real daemon is held to it in tests/bootstrap/bootstrap_test.py: Purging).
 #   NAME   a pattern; NAME.new-HEX and NAME.damaged-HEX are ours with it. One that ends in / is a folder with all in it.
 #   SIGN   how only a file of ours begins (of a folder: its CACHEDIR.TAG), as a regular expression; one that begins
-#          otherwise is somebody else's. With - the name says enough, once another line's sign was found in FOLDER.
-# A model is ours where tools/bootstrap.d/places.py names it: others that lie beside it were put there by the person.
+#          otherwise is somebody else's. With - the name says enough, once another line's sign was found in FOLDER;
+#          with +END it does where the file that is called END instead of what follows * is there and bears its sign.
+# A model is ours where tools/bootstrap.d/places.py names it or a pull brought it: others were put there by the person.
 lares_written='
 config lares.toml ^
 config token ^lares-[0-9a-f]
@@ -59,6 +60,13 @@ share first-answer -
 share models/models.json -
 share models/smollm2-135m-instruct-q4_1.gguf ^GGUF
 share models/all-minilm-l6-v2.gguf ^GGUF
+share models/*.gguf +.pulled.json
+share models/*.licence.txt +.pulled.json
+share models/*.template.txt +.pulled.json
+share models/*.params.json +.pulled.json
+share models/*.system.txt +.pulled.json
+share models/*.pulled.json ^[{]"format":1,"known_in_advance":
+share models/.pulls/ -
 share models/.smollm2-135m-instruct-q4_1.gguf.part ^
 share models/.all-minilm-l6-v2.gguf.part ^
 cache laresd.log ^

@@ -39,9 +39,12 @@ constexpr auto kShared = std::to_array<RequestField>({
     {"stop", K::Stops, "stop", 0, kStopsMax, "", "", "Ends the text before the first of these; it is not part of the text."},
     {"logit_bias", K::Biases, "logit_bias", -100, 100, "", "", "Added to the logits of these token ids; -100 forbids a token."},
     {"ignore_eos", K::Boolean, "ignore_eos", 0, 0, "", "", "Goes on when the model says it is done; for measuring."},
+    {"stop_repeating", K::Boolean, "stop_repeating", 0, 0, "", "", "Ends an answer that has become one piece over and over again, at least four times and 160 tokens of it; its finish_reason is 'stop', the outcome of its receipt 'repeats'."},
     {"n", K::Integer, "", 1, kChoicesMax, "1", "", "How many answers to make."},
     {"stream", K::Boolean, "", 0, 0, "false", "", "Sends the answer as server-sent events while it is made."},
     {"stream_options", K::Object, "", 0, 0, "", "include_usage|include_obfuscation", "include_usage: true sends the usage as the last event; the other is ignored."},
+    {"grammar", K::NoText, "", 0, 0, "", "", "Not yet: only \"\" is taken."},
+    {"json_schema", K::Nothing, "", 0, 0, "", "", "Not yet."},
     {"user", K::String, "", 0, 0, "", "", kIgnored},
 });
 
@@ -62,6 +65,8 @@ constexpr auto kChatMore = std::to_array<RequestField>({
     {"functions", K::NoList, "", 0, 0, "", "", "Not yet: only an empty list is taken."},
     {"function_call", K::OneWord, "", 0, 0, "", "none|auto", "Not yet: only \"none\" and \"auto\" are taken."},
     {"modalities", K::SomeWords, "", 0, 0, "", "text", "Only [\"text\"] so far."},
+    {"audio", K::Nothing, "", 0, 0, "", "", "Not yet."},
+    {"web_search_options", K::Nothing, "", 0, 0, "", "", "Not yet: nothing is looked up anywhere."},
     {"reasoning_effort", K::String, "", 0, 0, "", "", kIgnored},
     {"reasoning", K::Object, "", 0, 0, "", "", kIgnored},
     {"verbosity", K::String, "", 0, 0, "", "", kIgnored},
@@ -128,6 +133,7 @@ std::string_view schema_type(FieldKind kind) {
     case K::Object:
     case K::Template:
     case K::OneType: return "object";
+    case K::Nothing: return "null";
     case K::Prompt:
     case K::Inputs:
     case K::Stops: break;
@@ -213,6 +219,7 @@ OrderedJson field_schema(const RequestField& field) {
     case K::NoList: out["maxItems"] = 0; break;
     case K::NoText: out["maxLength"] = 0; break;
     case K::OneType: out["properties"]["type"]["enum"] = split(field.words, '|'); break;
+    case K::Nothing: break;
     case K::SomeWords: out["items"]["enum"] = split(field.words, '|'); break;
     case K::Boolean: break;
   }

@@ -56,6 +56,7 @@ enum class FieldKind : uint8_t {
   OneWord,    // one of `words`, or ""; else a string or an object
   OneType,    // an object whose "type" is one of `words`, or {}
   SomeWords,  // an array of `words`
+  Nothing,    // null; else an object
 };
 
 struct RequestField {

@@ -674,8 +674,16 @@ awaitable<void> Connection::linger() {
 }
 
 awaitable<void> Connection::turn_away(std::shared_ptr<Connection> self) {
-  Refusal refusal{.status = 429,
-                  .message = "connecting: too many connections are open; close some, or try again"};
+  const bool stranger = self->stranger();
+  Refusal refusal{
+      .status = 429,
+      .message = cat("connecting: ",
+                     stranger ? self->server_.limits.unauthenticated
+                              : self->server_.limits.connections_per_uid,
+                     stranger ? " connections of other users and without a token"
+                              : " connections of this user",
+                     " are open, the most that are served at a time; close some, or try again",
+                     stranger ? "" : " (the setting api.connections)")};
   co_await self->refuse(refusal);
 }
 

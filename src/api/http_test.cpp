@@ -508,7 +508,7 @@ TEST_F(HttpTest, OverTheConnectionsOfOneUserTheNextIsToldSo) {
   }
   const Wire wire = ask(request("GET /echo"));
   EXPECT_EQ(wire.status, 429);
-  EXPECT_NE(wire.body.find("too many connections"), std::string::npos) << wire.body;
+  EXPECT_NE(wire.body.find("4 connections of this user are open"), std::string::npos) << wire.body;
   auto own = Client::connect(socket);
   EXPECT_EQ(own->request("GET", "/echo")->status, 200)
       << "the person's own commands are counted apart";

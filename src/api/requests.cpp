@@ -57,6 +57,7 @@ std::string allowed(const RequestField& field) {
     case K::Template: return "an object";
     case K::NoList: return "left out or an empty array";
     case K::NoText: return "left out or an empty string";
+    case K::Nothing: return "left out or null";
     case K::OneWord: return cat("left out or ", quoted_words(field.words, " or "));
     case K::OneType:
       return cat("left out or an object of the type ", quoted_words(field.words, " or "));
@@ -278,6 +279,10 @@ Result<Json> message(const std::string& path, Json& message) {
     if (!found->is_string()) return wrong(cat(path, ".", name), shown(*found), "a string");
     if (std::string_view(name) != "refusal") out[name] = std::move(*found);  // templates know none
   }
+  for (const char* name : {"function_call", "audio"}) {
+    if (const auto found = message.find(name); found != message.end() && !found->is_null())
+      return not_yet(cat(path, ".", name), shown(*found), "leave it out");
+  }
   if (const auto calls = message.find("tool_calls"); calls != message.end() && !calls->is_null()) {
     TRY_AS(Json checked, tool_calls(cat(path, ".tool_calls"), *calls));
     if (!checked.empty()) out["tool_calls"] = std::move(checked);
@@ -403,6 +408,9 @@ Result<Json> checked(const RequestField& field, std::string_view path, Json& val
       break;
     case K::SomeWords:
       if (value.is_array()) return ignored_words(field, path, value);
+      break;
+    case K::Nothing:
+      if (value.is_object()) return ignored(field, path, value);
       break;
   }
   return wrong(path, shown(value), allowed(field));

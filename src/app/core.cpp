@@ -532,7 +532,7 @@ void Core::on_done(api::WorkId id, Doing& doing, unsigned choice, wire::Done don
     return finish(id, Unit{});
   }
   const std::string reason = done.reason == "length" ? "length" : "stop";
-  if (choice == 0) doing.receipt.outcome = reason;
+  if (choice == 0) doing.receipt.outcome = done.reason == "repeats" ? "repeats" : reason;
   doing.sink->on(api::ChoiceDone{choice, reason, utf8_repaired(done.stop), done.completion_tokens});
   if (doing.ended == doing.work.choices) finish(id, Unit{});
 }

@@ -450,11 +450,14 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
     core.set_address(address);
     return write_file(port_file, cat(port, "\n"));
   };
+  api::Limits limits;
+  limits.connections_per_uid = settings.api_connections;
   TRY_AS(auto server, api::HttpServer::open({.socket = home.socket(),
                                              .port = static_cast<uint16_t>(settings.api_port),
                                              .on_port = tell_port,
                                              .handed = std::move(handed),
-                                             .credentials = credentials.get()},
+                                             .credentials = credentials.get(),
+                                             .limits = limits},
                                             conversations, log));
   door = server.get();
   if (activated && settings.api_port != 0 && server->port() != settings.api_port)

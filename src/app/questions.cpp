@@ -105,6 +105,7 @@ Json Core::shown(const inventory::Model& model) const {
           {"ours", model.ours},
           {"info", std::move(info)},
           {"template", template_of(model.info)},
+          {"sampling", inventory::recommended_sampling(model.id)},
           {"state", seen.quarantine.empty() ? name(seen.state) : "quarantined"},
           {"added_unix", model.added_unix}};
 }

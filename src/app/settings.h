@@ -37,6 +37,7 @@ struct Settings {
   uint32_t models_stall_s = 30;
   std::string engine_variant;
   uint32_t api_port = 5273;
+  uint32_t api_connections = 64;
   std::string log_level = "info";
 
   std::map<std::string, std::string, std::less<>> sources{};  // setting -> where it was set

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/text.h"
+#include "engine/repetition.h"
 
 namespace lares::engine {
 namespace {
@@ -62,6 +63,7 @@ struct Batcher::Request {
   bool started = false;
   std::unique_ptr<Sampler> sampler;
   TextOut text;
+  Repetition repetition;
   // Tokens whose text was not shown yet: how many bytes went in with each, and its logprobs.
   struct Told {
     size_t until;
@@ -668,6 +670,10 @@ bool Batcher::choose(Request& request, int row) {
   tell(request, std::move(shown));
   if (request.text.stopped()) {
     finish(request, "stop");
+    return false;
+  }
+  if (request.options.stop_repeating && request.repetition.add(chosen->token)) {
+    finish(request, "repeats");
     return false;
   }
   if ((most && request.generated() >= *most) || request.tokens.size() > model_.facts().context) {

@@ -213,6 +213,7 @@ Result<GenerateOptions> read_options(const wire::Generate& message, Tokens vocab
   }
   read_stops(fields, out.stops);
   bool logprobs = false;
+  fields.flag("stop_repeating", out.stop_repeating);
   fields.flag("logprobs", logprobs);
   if (logprobs) out.top = 0;
   if (fields.integer("top_logprobs", whole, 0, kTopLogprobsMax)) {

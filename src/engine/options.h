@@ -26,6 +26,7 @@ struct GenerateOptions {
   std::vector<std::string> stops;
   std::optional<unsigned> top;  // logprobs are wanted, with that many candidates
   bool echo = false;
+  bool stop_repeating = false;  // the answer ends where it is one piece over and over again
   bool seeded = false;  // the body names a seed, so the answer should come out the same again
   Sampling sampling;
 };

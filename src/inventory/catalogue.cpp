@@ -216,7 +216,9 @@ std::string rate_text(double rate) {
 
 std::string reason(const Ranked& one, const Machine& machine) {
   if (!one.fits) return cat("needs ", one.needs, ", and memory.budget allows ", machine.budget);
-  if (!one.predicted) return cat("fits into ", machine.budget, "; its speed here is not known yet");
+  if (!one.predicted)
+    return cat("fits into ", machine.budget, "; its speed here is not known yet",
+               one.quick ? "" : ", and on many machines it writes slower than people read");
   const std::string rate = cat("about ", rate_text(one.predicted->tokens_per_s), " tokens/s here");
   if (!one.quick)
     return one.entry->thinks && one.predicted->tokens_per_s >= kReadingTokensPerS
@@ -270,16 +272,18 @@ std::vector<Ranked> ranked(const std::vector<Entry>& entries, const Machine& mac
     model.info = entry.info;
     one.needs = needs(model, machine.shape, machine.speeds ? &*machine.speeds : nullptr);
     one.fits = one.needs <= machine.budget;
+    const uint64_t read_per_token = count_in(entry.info["work"]["weights"][0], "decode_bytes");
     if (machine.speeds) {
       one.predicted = predicted_rates(entry.info, *machine.speeds);
     } else if (machine.tokens_per_s > 0) {
-      const Json& packed = entry.info["work"]["weights"][0];
-      const double rate = rate_by_size(machine.tokens_per_s, machine.of_model,
-                                       Bytes{count_in(packed, "decode_bytes")});
-      if (rate > 0) one.predicted = Rates{rate, 0};
+      const double known =
+          rate_by_size(machine.tokens_per_s, machine.of_model, Bytes{read_per_token});
+      if (known > 0) one.predicted = Rates{known, 0};
     }
     const double wanted = entry.thinks ? kThinkingTokensPerS : kReadingTokensPerS;
-    one.quick = !one.predicted || one.predicted->tokens_per_s >= wanted;
+    const double rate = one.predicted ? one.predicted->tokens_per_s
+                                      : kUnmeasuredBytesPerS / static_cast<double>(read_per_token);
+    one.quick = rate >= wanted;
     one.have = have.contains(entry.id) || have.contains(lower(entry.file)) ||
                have.contains(id_from(entry.file));
     all.push_back(std::move(one));

@@ -67,7 +67,7 @@ struct Ranked {
   const Entry* entry = nullptr;
   Bytes needs;
   bool fits = false;   // within the budget
-  bool quick = false;  // writes at least as fast as people read, as far as is known
+  bool quick = false;  // writes at least as fast as people read, as far as is known or likely
   std::optional<Rates> predicted;
   bool have = false;
   bool recommended = false;  // one at most, the first
@@ -75,6 +75,9 @@ struct Ranked {
 };
 inline constexpr double kReadingTokensPerS = 5;    // about as fast as people read
 inline constexpr double kThinkingTokensPerS = 15;  // a thousand thoughts in about a minute
+// What a machine that was not measured is taken to read of its memory in a second: what two slow
+// cores do.
+inline constexpr double kUnmeasuredBytesPerS = 12e9;
 
 // Best for the machine first: those that fit and are quick by how much they know, then those that
 // fit, by speed, then the rest by size. `query`: words that must all stand in title, id, family,

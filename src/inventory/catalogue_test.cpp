@@ -67,7 +67,10 @@ TEST(Catalogue, WhatShipsIsWholeAndFounded) {
 
 TEST(Catalogue, ThereIsOneForEverySizeOfMachine) {
   for (const uint64_t gib : {4, 8, 16, 32}) {
-    const auto order = ranked(catalogue(), {.budget = GiB(gib / 2)}, "", {});
+    // a quick one of each size
+    const auto order = ranked(
+        catalogue(),
+        {.budget = GiB(gib / 2), .tokens_per_s = 1'000, .of_model = Bytes{100'000'000}}, "", {});
     ASSERT_TRUE(order.front().recommended) << gib;
     EXPECT_GT(order.front().needs.n, GiB(gib / 2).n / 3) << "nothing larger for " << gib << " GiB";
     for (const char* family : {"Qwen", "Gemma"}) {
@@ -176,6 +179,17 @@ TEST(Ranking, WithoutAMeasurementTheRateGoesBySize) {
   ASSERT_TRUE(order[0].predicted);
   EXPECT_NEAR(order[0].predicted->tokens_per_s, 10, 2);
   EXPECT_EQ(order[0].predicted->prompt_tokens_per_s, 0);
+}
+
+TEST(Ranking, WithoutAnySpeedALargeModelIsNotCalledBetter) {
+  const auto all = list_of({sized("one", 1, 700'000'000), sized("three", 3, 2'000'000'000),
+                            sized("fourteen", 14, 9'000'000'000)});
+  const auto order = ranked(*all, {.budget = GiB(12)}, "", {});
+  EXPECT_EQ(order[0].entry->id, "three");
+  EXPECT_TRUE(order[0].recommended);
+  EXPECT_FALSE(order[0].predicted);
+  EXPECT_TRUE(order[2].fits);
+  EXPECT_NE(order[2].why.find("not known yet"), std::string::npos) << order[2].why;
 }
 
 TEST(Ranking, OneThatThinksMustBeQuicker) {

@@ -344,6 +344,12 @@ Result<const Model*> Models::find(std::string_view name) const {
                "model"};
 }
 
+Json recommended_sampling(std::string_view id) {
+  // https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct, "How to use"
+  if (id.starts_with(kEmbedded)) return {{"temperature", 0.2}, {"top_p", 0.9}};
+  return nullptr;
+}
+
 Result<const Model*> Models::default_for(Use use) const {
   const Model* first = nullptr;
   for (const Model& model : models_) {

@@ -43,6 +43,9 @@ std::string id_from(std::string_view name);
 // The models that Lares fetches by itself: the beginnings of their ids.
 inline constexpr std::string_view kEmbedded = "smollm2-135m-instruct";
 inline constexpr std::string_view kEmbedder = "all-minilm-l6-v2";
+// How our own chats (never the API) ask a model, by its makers' word: temperature and top_p. At the
+// engine's own default so small a model wanders. Null: nothing is recommended.
+Json recommended_sampling(std::string_view id);
 // What a request calls the model that answers when it names none. No model has it as its id.
 inline constexpr std::string_view kDefaultName = "default";
 

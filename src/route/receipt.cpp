@@ -29,6 +29,7 @@ Json answer_object(const Receipt& receipt) {
           {"place", receipt.place},
           {"model", receipt.model},
           {"why", receipt.why},
+          {"outcome", receipt.outcome},
           {"queue_ms", receipt.queue_ms},
           {"load_ms", receipt.load_ms},
           {"ttft_ms", receipt.ttft_ms},

@@ -23,8 +23,8 @@ struct Receipt {
   std::string model;
   std::string place = "local";
   std::vector<std::string> why;  // each gate and choice in one sentence, in order
-  std::string outcome;           // "stop", "length", "embedded", or the name of an error code
-  std::string error;             // the error's message, when there was one
+  std::string outcome;  // "stop", "length", "repeats", "embedded", or the name of an error code
+  std::string error;    // the error's message, when there was one
   int64_t started_unix_ms = 0;
   int64_t queue_ms = 0;
   int64_t load_ms = 0;

@@ -22,8 +22,9 @@ Receipt sample() {
 
 TEST(Receipt, AnAnswerCarriesEveryFieldOfTheContract) {
   const Json object = answer_object(sample());
-  for (const char* name : {"id", "place", "model", "why", "queue_ms", "load_ms", "ttft_ms",
-                           "prompt_tokens_reused", "bytes_left_device", "cost_usd", "fallbacks"})
+  for (const char* name :
+       {"id", "place", "model", "why", "outcome", "queue_ms", "load_ms", "ttft_ms",
+        "prompt_tokens_reused", "bytes_left_device", "cost_usd", "fallbacks"})
     EXPECT_TRUE(object.contains(name)) << name;
   EXPECT_EQ(object["place"], "local");
   EXPECT_EQ(object["prompt_tokens_reused"], 8);

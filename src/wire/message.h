@@ -95,7 +95,7 @@ struct Loaded {
 // llama-server's for samplers: max_tokens, temperature, top_p, top_k, min_p, typical_p,
 // presence_penalty, frequency_penalty, repeat_penalty, repeat_last_n, seed, stop (array),
 // logit_bias (object: token id -> number), logprobs (bool), top_logprobs (0..20), echo (bool,
-// completions), ignore_eos (bool), chat_template_kwargs (object).
+// completions), ignore_eos (bool), stop_repeating (bool), chat_template_kwargs (object).
 struct Generate {
   std::string kind;
   Json body;

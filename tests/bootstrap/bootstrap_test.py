@@ -806,11 +806,13 @@ class Purging(unittest.TestCase):
             "config/key": "00ff\n", "share/conversations.db": "?", "share/conversations.db-wal": "",
             "share/conversations.db.damaged-12ab34cd": "?", "share/conversations.db.damaged-12ab34cd-wal": "", "share/version": "lares-data 1\n",
             "share/lock": "1\n/somewhere/api.sock\n", "share/receipts.log": "LARESLOG\1", "share/receipts.log.damaged-12ab34cd": "",
-            "share/first-answer": "", f"share/models/{MODEL}": "GGUF", "share/models/models.json": "{}", "cache/laresd.log": "",
+            "share/first-answer": "", f"share/models/{MODEL}": "GGUF", "share/models/models.json": "{}",
+            "share/models/got.gguf": "GGUF", "share/models/got.licence.txt": "", "share/models/got.pulled.json": '{"format":1,"known_in_advance":true}',
+            "share/models/.pulls/p-1/part": "GG", "cache/laresd.log": "",
             "cache/variants.json": '{"chosen":"","key":{}}', "run/lock": "1\n/somewhere/api.sock\n", "run/port": "5273\n",
             "run/api.sock.lock": ""}
     FOREIGN = {"config/token": "of another program\n", "config/app.toml": "", "share/version": "1.2\n", "share/lock": "",
-               "share/models/mine.gguf": "GGUF", "share/notes/one.txt": "", "cache/variants.json": "{}", "cache/build/one.o": "",
+               "share/models/mine.gguf": "GGUF", "share/models/mine.licence.txt": "", "share/models/mine.pulled.json": "{}", "share/notes/one.txt": "", "cache/variants.json": "{}", "cache/build/one.o": "",
                "run/lock": "1\n", "run/port": "80\n", "run/api.sock": ""}
 
     def setUp(self):
@@ -849,7 +851,7 @@ class Purging(unittest.TestCase):
         said = self.purge(LARES_HOME=str(self.home))
         self.assertEqual(self.files(), foreign)
         self.assertFalse((self.home / "run").exists())
-        self.assertIn(f"'{self.home}/share' is left, with what Lares did not write: models/mine.gguf, notes/one.txt\n", said)
+        self.assertIn(f"'{self.home}/share' is left, with what Lares did not write: models/mine.gguf, models/mine.licence.txt, models/mine.pulled.json, notes/one.txt\n", said)
 
     def test_a_file_of_our_name_that_is_not_ours_stays_beside_ours(self):
         self.write({**self.OURS, "config/token": "of another program\n", "cache/build/one.o": ""})

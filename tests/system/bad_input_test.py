@@ -213,7 +213,8 @@ class Numbers(WithHouse):
         names = [row["name"] for row in owner(self.house, "GET", "/lares/v1/config")]
         tried = {"memory.budget": "-1 NaN 1e300 99999999999999999999 4.5.6", "models.sequences": "-1 0 NaN 1e300 65",
                  "models.context": "-1 NaN 1e300 1048577 1.5", "models.threads": "-1 NaN 1e300 513",
-                 "models.batch": "-1 NaN 1e300 31 8193", "api.port": "-1 NaN 1e300 65536"}
+                 "models.batch": "-1 NaN 1e300 31 8193", "api.port": "-1 NaN 1e300 65536",
+                 "api.connections": "-1 0 NaN 1e300 4097"}
         self.assertLessEqual(set(tried), set(names))
         with tempfile.TemporaryDirectory() as home:
             for name, values in tried.items():

@@ -98,23 +98,23 @@ Result<Sampling> sampling_of(const Arguments& arguments) {
 }
 
 Result<Sampling> recommended(Daemon& daemon, Sampling sampling) {
-  // https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct, "How to use"
-  constexpr double kWarmth = 0.2;
-  constexpr double kTopP = 0.9;
   if (sampling.temperature) return sampling;
   TRY_AS(const Json models, ask(daemon, "GET", "/lares/v1/models"));
   const std::string wanted = lower(sampling.model);
   std::string id;
+  Json told;
   for (const Json& model : models) {
     const std::string name = text_of(model, "id");
     if (wanted.empty() || wanted == "default"
             ? flag_of(model, "default") && text_of(model, "use") == "chat"
-            : name.starts_with(wanted) && id != wanted)
+            : name.starts_with(wanted) && id != wanted) {
       id = name;
+      told = member_of(model, "sampling");
+    }
   }
-  if (!is_embedded(id)) return sampling;
-  sampling.temperature = kWarmth;
-  sampling.top_p = kTopP;
+  if (!told.is_object()) return sampling;
+  if (told.contains("temperature")) sampling.temperature = number_of(told, "temperature");
+  if (told.contains("top_p")) sampling.top_p = number_of(told, "top_p");
   return sampling;
 }
 
@@ -133,6 +133,7 @@ Json chat_body(const Sampling& sampling, const Json& messages, bool stream) {
   if (sampling.top_p) body["top_p"] = *sampling.top_p;
   if (sampling.tokens_max) body["max_tokens"] = *sampling.tokens_max;
   if (sampling.seed) body["seed"] = *sampling.seed;
+  body["stop_repeating"] = true;
   return body;
 }
 
@@ -160,6 +161,7 @@ class Listener {
     show(plain_.end());
     if (!last_is_newline_ && !answer_.text.empty()) show("\n");
     if (failure_) return *failure_;
+    if (repeats_) answer_.reason = "repeats";
     return answer_;
   }
   bool complete() const { return complete_; }
@@ -185,6 +187,7 @@ class Listener {
       answer_.id = text_of(lares, "id");
       answer_.message = text_of(lares, "message");
       answer_.not_kept = text_of(lares, "not_kept");
+      repeats_ = repeats_ || text_of(lares, "outcome") == "repeats";
     }
     if (const Json& usage = member_of(*json, "usage"); usage.is_object()) {
       answer_.prompt_tokens = count_of(usage, "prompt_tokens");
@@ -219,6 +222,7 @@ class Listener {
   std::optional<Error> failure_;
   bool last_is_newline_ = true;
   bool complete_ = false;
+  bool repeats_ = false;
 };
 
 }  // namespace

@@ -64,9 +64,8 @@ inline constexpr Option kSeed{"--seed", '\0', "N",
                               "the same seed and question give the same answer, as far as can be"};
 Result<Sampling> sampling_of(const Arguments& arguments);
 
-// With what the makers of the embedded model recommend for it, when it is the one that would answer
-// and the person chose no temperature. The command line (never the API) asks so, because at the
-// engine's own default so small a model wanders. Asks the daemon which model that is.
+// With what the makers of the model that would answer recommend for it, when the person chose no
+// temperature. Our own chats (never the API) ask so. Asks the daemon which model that is.
 Result<Sampling> recommended(Daemon& daemon, Sampling sampling);
 
 // The body for /v1/chat/completions.
@@ -74,11 +73,14 @@ Json chat_body(const Sampling& sampling, const Json& messages, bool stream);
 // [{system}, {user}]; an empty system prompt is left out.
 Json opening(const std::string& system, const std::string& prompt);
 
+inline constexpr std::string_view kRepeats =
+    "the model said one thing over and over again, so it was ended there";
+
 struct Answer {
   std::string text;  // as the model wrote it
   std::string id;    // of the receipt
   std::string model;
-  std::string reason;  // "stop", "length"
+  std::string reason;  // "stop", "length", "repeats"
   uint64_t prompt_tokens = 0;
   uint64_t completion_tokens = 0;
   double tokens_per_s = 0;  // while the answer was written; 0: not known

@@ -67,6 +67,7 @@ Result<int> run(Context& context, const Arguments& arguments) {
     context.screen.say(cat("lares: the answer was cut off after ",
                            counted(answer.completion_tokens, "token"),
                            ", where its context ends\n"));
+  if (answer.reason == "repeats") context.screen.say(cat("lares: ", kRepeats, "\n"));
   after_answer(context, answer);
   return 0;
 }

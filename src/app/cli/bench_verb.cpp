@@ -50,6 +50,7 @@ Result<Json> figures(Context& context, const std::string& model, const std::stri
   sampling.temperature = 0;
   Json body = chat_body(sampling, opening("", prompt), false);
   body["ignore_eos"] = true;
+  body.erase("stop_repeating");
   TRY_AS(Json answer, ask(context.daemon, "POST", "/v1/chat/completions", body));
   return answer;
 }

@@ -323,6 +323,7 @@ void Conversation::answer() {
   }
   if (answered->reason == "length" && !sampling_.tokens_max)
     note("the context is full, so the answer is cut off; the next question makes room");
+  if (answered->reason == "repeats") note(kRepeats);
   after_answer(context_, *answered);
 }
 

@@ -9,6 +9,7 @@
 #include "app/cli/cli_testing.h"
 #include "app/cli/help.h"
 #include "base/file.h"
+#include "inventory/models.h"
 
 namespace lares::app {
 namespace {
@@ -81,11 +82,17 @@ TEST_F(Asking, TakesEverySeedThatTheApiTakes) {
 TEST_F(Asking, TheEmbeddedModelIsAskedAsItsMakersRecommend) {
   const auto asked_with = [&](const char* standard, const Words& words) {
     FakeDaemon daemon;
+    const auto chats = [](const char* id, bool answers) {
+      return Json{{"id", id},
+                  {"use", "chat"},
+                  {"default", answers},
+                  {"sampling", inventory::recommended_sampling(id)}};
+    };
     daemon.will("GET /lares/v1/models",
-                Json::array({{{"id", "smollm2-135m-instruct-q4_1"}, {"use", "chat"}},
-                             {{"id", "smol"}, {"use", "chat"}},
+                Json::array({chats("smollm2-135m-instruct-q4_1", false),
+                             chats("smol", false),
                              {{"id", "all-minilm"}, {"use", "embedding"}, {"default", true}},
-                             {{"id", standard}, {"use", "chat"}, {"default", true}}}));
+                             chats(standard, true)}));
     daemon.will_say({"ok"});
     daemon.will("POST /v1/chat/completions", {{"id", "x"}});
     EXPECT_EQ(run_program(words, screen_, daemon, home_), 0);
@@ -99,6 +106,13 @@ TEST_F(Asking, TheEmbeddedModelIsAskedAsItsMakersRecommend) {
   EXPECT_EQ(asked_with(embedded, {"--temperature", "0.7", "q"}), "0.7 -1");
   EXPECT_EQ(asked_with("qwen", {"q"}), "-1 -1");
   EXPECT_EQ(asked_with(embedded, {"-m", "qwen", "q"}), "-1 -1");
+}
+
+TEST_F(Asking, AnAnswerThatOnlyRepeatsItselfIsEndedAndSaidToBeSo) {
+  daemon_.will_say({"ha ha ha"}, {{"lares", {{"id", "r-1"}, {"outcome", "repeats"}}}});
+  EXPECT_EQ(run({"laugh"}), 0);
+  EXPECT_TRUE(daemon_.chats().front().value("stop_repeating", false));
+  EXPECT_NE(err().find("over and over"), std::string::npos) << err();
 }
 
 TEST_F(Asking, PutsThePipeBelowTheQuestion) {

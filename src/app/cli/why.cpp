@@ -37,6 +37,7 @@ std::string ms_words(const Json& receipt, std::string_view member) {
 std::string outcome_words(const Json& receipt) {
   const std::string outcome = text_of(receipt, "outcome");
   if (outcome == "stop") return "the model ended it";
+  if (outcome == "repeats") return "ended, since it said one thing over and over again";
   if (outcome == "length") return "cut off at the most tokens that it could have";
   if (outcome == "embedded") return "turned into vectors";
   const std::string error = text_of(receipt, "error");

@@ -82,6 +82,8 @@ export interface Model {
   size_bytes: number;
   needs_bytes: number;
   ours: boolean;
+  /** How its makers would have it asked. */
+  sampling?: { temperature?: number; top_p?: number } | null;
   info: { name?: string; context?: number; context_train?: number; parameters?: number; quantization?: string; licence?: string; architecture?: string; vision?: boolean };
   state: "absent" | "starting" | "loading" | "ready" | "stopping" | "quarantined";
 }

@@ -233,11 +233,14 @@ async function answerOrCompact(conversation: string, coming: Live, stop: AbortSi
   throw refusal;
 }
 
+/** How our chats ask, the terminal's alike: the chosen model as its makers recommend, and an end to an answer that only repeats itself. */
+const ourWay = () => ({ ...(model.value ? { model: model.value.id, ...model.value.sampling } : {}), stop_repeating: true });
+
 async function answerOnce(conversation: string, coming: Live, stop: AbortSignal): Promise<void> {
   let thinks = false;
   const answered = await answer(
     {
-      ...(model.value ? { model: model.value.id } : {}),
+      ...ourWay(),
       messages: given(branch(messages.value, coming.parent), await systemPrompt()),
       lares: { conversation, parent: coming.parent, priority: "interactive" },
     },
@@ -391,7 +394,7 @@ async function compact(conversation: string, parent: string, phase: Live["phase"
     const before = summary;
     summary = "";
     await answer(
-      { ...(model.value ? { model: model.value.id } : {}), max_tokens: kSummaryTokensMax, messages: [{ role: "user", content: request.replace("{SUMMARY}", () => before) }] },
+      { ...ourWay(), max_tokens: kSummaryTokensMax, messages: [{ role: "user", content: request.replace("{SUMMARY}", () => before) }] },
       { text: (piece) => void (summary += piece), thinking: () => {} },
       stop,
     );

@@ -24,6 +24,7 @@ export function Where({ id }: { id: string }) {
       <span>{waited(known)}</span>
       {known.prompt_tokens_reused > 0 && <span>{`${count(known.prompt_tokens_reused)} of ${plural(known.prompt_tokens, "token")} reused`}</span>}
       {known.decode_tokens_per_s > 0 && <span>{rate(known.decode_tokens_per_s)}</span>}
+      {known.outcome === "repeats" && <span>ended, since it only repeated itself</span>}
       <span>{left(known)}</span>
     </button>
   );
