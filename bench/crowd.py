@@ -6,6 +6,7 @@ its own. In turn, round by round, the 64 streams of token_overhead run alone and
 raised so that all of them are let in: with the 64 connections that are its default the crowd is turned away at the door.
 """
 
+import heapq
 import os
 import selectors
 import signal
@@ -25,43 +26,37 @@ HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: " + b"
 BYTE_EVERY_S = 1.0
 
 
-class Slow:
-    """One client that sends a byte now and then."""
-
-    def __init__(self, port, first):
-        self.sent, self.due = 0, first
-        self.socket = socket.socket()
-        self.socket.setblocking(False)
-        self.socket.connect_ex(("127.0.0.1", port))
-
-
 def crowd(port, count, report):
     """Keeps `count` slow clients at the door until it is ended; says through `report` when all are there the first time."""
-    selector, clients, now = selectors.DefaultSelector(), {}, time.monotonic()
-    due = [now + 0.002 * i for i in range(count)]  # when the next one comes
+    selector, there, began = selectors.DefaultSelector(), set(), time.monotonic()
+    turns = [(began + 0.002 * i, i, None, 0) for i in range(count)]  # (when, number, its socket or None: it comes, bytes sent)
     said = False
     while True:
         now = time.monotonic()
-        while due and due[0] <= now and len(clients) < count:
-            due.pop(0)
-            one = Slow(port, now + BYTE_EVERY_S)
-            clients[one.socket] = one
-            selector.register(one.socket, selectors.EVENT_READ)
-        for key, _ in selector.select(0.05):  # an answer or an end: turned away
+        for key, _ in selector.select(max(0.0, turns[0][0] - now) if turns else 0.01):  # an answer or an end: turned away
             selector.unregister(key.fileobj)
             key.fileobj.close()
-            del clients[key.fileobj]
-            due.append(now + 0.1)
+            there.discard(key.fileobj)
+            heapq.heappush(turns, (time.monotonic() + 0.1, key.data, None, 0))
         now = time.monotonic()
-        for one in clients.values():
-            if one.due <= now:
-                one.due += BYTE_EVERY_S
+        while turns and turns[0][0] <= now:
+            due, number, client, sent = heapq.heappop(turns)
+            if client is None:
+                client = socket.socket()
+                client.setblocking(False)
+                client.connect_ex(("127.0.0.1", port))
+                selector.register(client, selectors.EVENT_READ, number)
+                there.add(client)
+            elif client not in there:
+                continue  # came back under another turn
+            else:
                 try:
-                    one.socket.send(HEAD[one.sent % len(HEAD):][:1])
-                    one.sent += 1
+                    client.send(HEAD[sent:sent + 1])
                 except OSError:
                     pass  # its end is read above
-        if not said and len(clients) >= count * 0.9:
+                sent += 1
+            heapq.heappush(turns, (due + BYTE_EVERY_S, number, client, sent))
+        if not said and len(there) >= count * 0.9:
             said = True
             os.write(report, b"x")
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The time that the daemon adds to each streamed token, p50 and p99, with 64 streams of fake workers.
+"""The time that the daemon adds to each streamed token, p50 and p99, with 64 streams of fake workers, or as many
+as --streams says.
 
 The fake engine writes, as each token's text, the moment (CLOCK_MONOTONIC, nanoseconds) at which it made it:
 a prompt "clock: N" asks for that. The client takes the same clock when the token arrives, so the difference is
@@ -107,7 +108,8 @@ def main():
     args = ap.parse_args()
     harness.wait_for_quiet()
     run = harness.Run("token_overhead")
-    with harness.Lares(arguments=["--engine=fake", f"--fake=tokens-per-s={TOKENS_PER_S}"], fake_models=[f"fake-{i}" for i in range(MODELS)]) as lares:
+    settings = f"api.connections = {max(64, args.streams + 8)}\nmodels.sequences = {-(-args.streams // MODELS)}\n"
+    with harness.Lares(arguments=["--engine=fake", f"--fake=tokens-per-s={TOKENS_PER_S}"], settings=settings, fake_models=[f"fake-{i}" for i in range(MODELS)]) as lares:
         for i in range(MODELS):
             lares.endpoint.turn([{"role": "user", "content": "hi"}], 2, model=f"fake-{i}")
         sockets = [open_stream(lares.port, i) for i in range(args.streams)]
@@ -115,7 +117,7 @@ def main():
     expected = args.streams * TOKENS
     run.row("tokens seen", f"{len(added)} of {expected}", "all", len(added) == expected)
     p50, p99 = quantile(added, 0.5) * 1000, quantile(added, 0.99) * 1000
-    run.row(f"added per token, {args.streams} streams, p50 (ms)", f"{p50:.3f}", "<= 0.5", p50 <= 0.5)
+    run.row(f"added per token, {args.streams} streams, p50 (ms)", f"{p50:.3f}", *(("<= 0.5", p50 <= 0.5) if args.streams <= STREAMS else ()))
     run.row(f"added per token, {args.streams} streams, p99 (ms)", f"{p99:.3f}", "<= 5", p99 <= 5)
     run.row("mean (ms)", f"{statistics.mean(added) * 1000:.3f}")
     alone = client_alone(args.streams)
