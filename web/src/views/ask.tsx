@@ -3,7 +3,7 @@
 
 import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 
 interface Question {
   title: string;
@@ -23,7 +23,7 @@ export function ask(asked: Question): void {
 export function Asking() {
   const asked = question.value;
   const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => { // in the step that draws it: a key that follows at once is meant for it
     if (asked && dialog.current && !dialog.current.open) dialog.current.showModal();
   }, [asked]);
   if (!asked) return null;
