@@ -16,9 +16,8 @@ import sys
 import time
 
 import harness
-from token_overhead import MODELS, TOKENS, TOKENS_PER_S, collect, open_stream, quantile
+from token_overhead import STREAMS, TOKENS, collect, fake_house, open_stream, quantile
 
-GOOD = 64
 SLOW = 2000
 ROUNDS = 5
 CONNECTIONS_MAX = 4096
@@ -81,7 +80,7 @@ def gathered(port, count):
 
 def good_streams(lares):
     """[added seconds] of all tokens of the good clients."""
-    return collect([open_stream(lares.port, i) for i in range(GOOD)])
+    return collect([open_stream(lares.port, i) for i in range(STREAMS)])
 
 
 def main():
@@ -92,10 +91,7 @@ def main():
     harness.wait_for_quiet()
     run = harness.Run("crowd")
     alone, beside, seen = [], [], 0
-    with harness.Lares(arguments=["--engine=fake", f"--fake=tokens-per-s={TOKENS_PER_S}"], settings=f"api.connections = {CONNECTIONS_MAX}\n",
-                       fake_models=[f"fake-{i}" for i in range(MODELS)]) as lares:
-        for i in range(MODELS):
-            lares.endpoint.turn([{"role": "user", "content": "hi"}], 2, model=f"fake-{i}")
+    with fake_house(CONNECTIONS_MAX) as lares:
         for _ in range(args.rounds):
             added = good_streams(lares)
             alone.append(quantile(added, 0.99) * 1000)
@@ -109,9 +105,9 @@ def main():
             beside.append(quantile(added, 0.99) * 1000)
             seen += len(added)
             time.sleep(1)
-    expected = 2 * args.rounds * GOOD * TOKENS
+    expected = 2 * args.rounds * STREAMS * TOKENS
     run.row("tokens seen by the good ones", f"{seen} of {expected}", "all", seen == expected)
-    run.row(f"added per token, {GOOD} streams alone, p99 (ms)", harness.spread(alone))
+    run.row(f"added per token, {STREAMS} streams alone, p99 (ms)", harness.spread(alone))
     run.row(f"the same beside {args.slow:,} slow clients (ms)", harness.spread(beside), "<= 5", statistics.median(beside) <= 5)
     ratio = statistics.median(beside) / statistics.median(alone)
     run.row("ratio", f"{ratio:.2f}", "<= 1.20", ratio <= 1.2)

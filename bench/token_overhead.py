@@ -9,6 +9,7 @@ this program; its own share, with a bare server that writes the same events at t
 measured too and printed. The bars are held with that share in.
 """
 
+import contextlib
 import json
 import os
 import selectors
@@ -28,6 +29,17 @@ MODELS = 8
 def quantile(values, q):
     values = sorted(values)
     return values[min(len(values) - 1, int(q * len(values)))]
+
+
+@contextlib.contextmanager
+def fake_house(connections, streams=STREAMS):
+    """Our daemon with MODELS fake models up, that compute `streams` answers at once."""
+    settings = f"api.connections = {connections}\nmodels.sequences = {-(-streams // MODELS)}\n"
+    with harness.Lares(arguments=["--engine=fake", f"--fake=tokens-per-s={TOKENS_PER_S}"], settings=settings,
+                       fake_models=[f"fake-{i}" for i in range(MODELS)]) as lares:
+        for i in range(MODELS):
+            lares.endpoint.turn([{"role": "user", "content": "hi"}], 2, model=f"fake-{i}")
+        yield lares
 
 
 def open_stream(port, index):
@@ -108,10 +120,7 @@ def main():
     args = ap.parse_args()
     harness.wait_for_quiet()
     run = harness.Run("token_overhead")
-    settings = f"api.connections = {max(64, args.streams + 8)}\nmodels.sequences = {-(-args.streams // MODELS)}\n"
-    with harness.Lares(arguments=["--engine=fake", f"--fake=tokens-per-s={TOKENS_PER_S}"], settings=settings, fake_models=[f"fake-{i}" for i in range(MODELS)]) as lares:
-        for i in range(MODELS):
-            lares.endpoint.turn([{"role": "user", "content": "hi"}], 2, model=f"fake-{i}")
+    with fake_house(max(64, args.streams + 8), args.streams) as lares:
         sockets = [open_stream(lares.port, i) for i in range(args.streams)]
         added = collect(sockets)
     expected = args.streams * TOKENS

@@ -134,7 +134,7 @@ Json our_model() {
        {"info",
         typed("object",
               "what the file says of itself: architecture, context_train, quantization, ...")},
-       {"sampling", or_null(object({{"temperature", number()}, {"top_p", number()}}, {}))},
+       {"sampling", or_null(object({{"temperature", number()}, {"top_p", number()}}))},
        {"template",
         or_null(object({{"sha256", text()},
                         {"known", or_null(text("what it is known as; null: unknown, read it"))},

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cassert>
 #include <cmath>
+#include <span>
 
 #include "base/text.h"
 #include "engine/repetition.h"
@@ -51,6 +52,7 @@ struct Batcher::Request {
   // Its prompt (or what it lost to preemption) is not computed yet.
   bool prefilling() const { return pending() > 1 || generated() == 0; }
   size_t generated() const { return tokens.size() - prompt; }
+  std::span<const Token> answer() const { return std::span(tokens).subspan(prompt); }
   bool afresh() const { return options.seeded && prompt <= kAfreshMax; }
 
   const uint64_t id;
@@ -672,7 +674,7 @@ bool Batcher::choose(Request& request, int row) {
     finish(request, "stop");
     return false;
   }
-  if (request.options.stop_repeating && request.repetition.add(chosen->token)) {
+  if (request.options.stop_repeating && request.repetition.grown(request.answer())) {
     finish(request, "repeats");
     return false;
   }

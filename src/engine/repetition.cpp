@@ -4,15 +4,13 @@
 
 namespace lares::engine {
 
-bool Repetition::add(Token token) {
+bool Repetition::grown(std::span<const Token> answer) {
   bool repeats = false;
-  for (size_t period = 1; period <= last_.size(); period++) {
+  for (size_t period = 1; period <= std::min(kPeriodMax, answer.size() - 1); period++) {
     uint32_t& alike = alike_.at(period);
-    alike = last_[period - 1] == token ? alike + 1 : 0;
+    alike = answer[answer.size() - 1 - period] == answer.back() ? alike + 1 : 0;
     repeats |= alike + period >= std::max(kTokensMin, kTimesMin * period);
   }
-  last_.push_front(token);
-  if (last_.size() > kPeriodMax) last_.pop_back();
   return repeats;
 }
 

@@ -8,9 +8,18 @@
 namespace lares::engine {
 namespace {
 
+struct Answer {
+  bool add(Token token) {
+    tokens.push_back(token);
+    return repetition.grown(tokens);
+  }
+  std::vector<Token> tokens;
+  Repetition repetition;
+};
+
 // After how many tokens of `piece`, over and over, it is told; nullopt: not within `most`.
 std::optional<size_t> told_after(const std::vector<Token>& piece, size_t most = 4096) {
-  Repetition repetition;
+  Answer repetition;
   for (size_t i = 0; i < most; i++) {
     if (repetition.add(piece[i % piece.size()])) return i + 1;
   }
@@ -32,7 +41,7 @@ TEST(Repetition, APieceOverAndOverIsTold) {
 }
 
 TEST(Repetition, WhatStandsBeforeItDoesNotMatter) {
-  Repetition repetition;
+  Answer repetition;
   for (Token token = 1000; token < 2000; token++) EXPECT_FALSE(repetition.add(token));
   size_t after = 1;
   while (!repetition.add(static_cast<Token>(after % 10))) after++;
@@ -41,9 +50,9 @@ TEST(Repetition, WhatStandsBeforeItDoesNotMatter) {
 
 TEST(Repetition, WhatChangesIsNotTold) {
   EXPECT_FALSE(told_after(counted(Repetition::kPeriodMax + 1)));
-  Repetition list;  // "1. the same", "2. the same", ...
+  Answer list;  // "1. the same", "2. the same", ...
   for (Token i = 0; i < 4000; i++) EXPECT_FALSE(list.add(i % 12 == 0 ? 5000 + i : i % 12));
-  Repetition line;  // a rule of a table, thrice
+  Answer line;  // a rule of a table, thrice
   for (Token i = 0; i < 3 * 120; i++) EXPECT_FALSE(line.add(i % 120 == 0 ? 9 : 3));
 }
 

@@ -6,26 +6,21 @@ import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { Fake } from "./fake.mjs";
 import { PAYLOADS } from "./payloads.mjs";
-import { answered, axe, chromium, HARNESS, open, PAGE, say } from "./support.mjs";
+import { answered, axe, chromium, HARNESS, PAGE, say, visiting } from "./support.mjs";
 
 let browser;
 before(async () => (browser = await chromium()));
 after(() => browser?.close());
 
-/** One test with a stand-in and a page of its own; nothing may be asked elsewhere, run or complained of. */
-function visit(name, run, { path, complains = false, prepare = () => {}, ...options } = {}) {
+/** One test with a stand-in of its own, and a visit of it. */
+function visit(name, run, { prepare = () => {}, ...options } = {}) {
   test(name, { timeout: 90_000 }, async () => {
     const fake = new Fake(PAGE, HARNESS);
     await fake.start();
     prepare(fake);
-    const { page, seen, context } = await open(browser, fake.address, { ...options, ...(path ? { path } : {}) });
     try {
-      await run({ fake, page, seen });
-      assert.deepEqual(seen.foreign, []);
-      assert.deepEqual(seen.dialogs, []);
-      if (!complains) assert.deepEqual(seen.complaints, []);
+      await visiting(browser, fake.address, options, (seen) => run({ fake, ...seen }));
     } finally {
-      await context.close();
       await fake.stop();
     }
   });

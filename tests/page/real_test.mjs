@@ -6,7 +6,7 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { House } from "./real.mjs";
-import { answered, chromium, open, PAGE, say } from "./support.mjs";
+import { answered, chromium, PAGE, say, visiting } from "./support.mjs";
 
 const root = join(dirname(PAGE), "..", "..");
 const bin = process.env.LARES_BIN ?? ["dev", "release"].map((preset) => join(root, "build", preset, "bin")).find((folder) => existsSync(join(folder, "laresd"))) ?? "";
@@ -23,19 +23,14 @@ after(async () => {
   await house?.remove();
 });
 
-/** A browser of its own, paired; nothing may be asked elsewhere, run or complained of, unless the daemon is taken away. */
+/** A visit by a browser that is paired first. */
 async function visit(run, { path = "", complains = false } = {}) {
-  const { page, seen, context } = await open(browser, house.address, { path: await house.path() });
-  try {
+  await visiting(browser, house.address, { path: await house.path(), complains }, async ({ page }) => {
     await page.waitForSelector(".model-name");
     assert.equal(new URL(page.url()).hash, "", "the code must not stay in the address");
     if (path) await page.goto(house.address + path);
-    await run({ page, context });
-    assert.deepEqual([seen.foreign, seen.dialogs], [[], []]);
-    if (!complains) assert.deepEqual(seen.complaints, []);
-  } finally {
-    await context.close();
-  }
+    await run({ page });
+  });
 }
 
 const last = (page) => page.locator(".answered:not(.coming) .text").last().innerText();

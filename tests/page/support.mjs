@@ -1,6 +1,7 @@
 // What the tests of the page share: where the built page is, a Chromium that tells of every request and every script it was made
 // to run, and waiting for what is seen.
 
+import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -37,6 +38,19 @@ export async function open(browser, address, { path = "/#code=once", ...options 
   page.on("console", (message) => message.type() === "error" && seen.complaints.push(message.text()));
   await page.goto(address + path);
   return { page, seen, context };
+}
+
+/** One visit of a page of its own; nothing may be asked elsewhere, run or, unless `complains`, complained of. */
+export async function visiting(browser, address, { complains = false, ...options }, run) {
+  const { page, seen, context } = await open(browser, address, options);
+  try {
+    await run({ page, seen });
+    assert.deepEqual(seen.foreign, []);
+    assert.deepEqual(seen.dialogs, []);
+    if (!complains) assert.deepEqual(seen.complaints, []);
+  } finally {
+    await context.close();
+  }
 }
 
 export async function say(page, text) {

@@ -23,6 +23,9 @@ export function routeOf(hash: string): Route {
 
 export const route = signal<Route>(routeOf(location.hash));
 
+/** The address of a chat; of a new one without an id. */
+export const chatHash = (id: string | null) => (id ? `#/c/${encodeURIComponent(id)}` : "#/");
+
 const kCode = /^#code=([\w.~-]{1,200})$/;
 
 /** Whether the address has the code of `lares ui` that pairs this browser. */
@@ -33,7 +36,7 @@ export function takeCode(): string | null {
   const code = kCode.exec(location.hash)?.[1];
   if (!code) return null;
   const { part, id } = route.value;
-  history.replaceState(null, "", part !== "chat" ? `#/${part}` : id ? `#/c/${encodeURIComponent(id)}` : "/");
+  history.replaceState(null, "", part !== "chat" ? `#/${part}` : id ? chatHash(id) : "/");
   return code;
 }
 

@@ -4,7 +4,6 @@
 #include <csignal>
 #include <cstdint>
 
-#include "app/cli/first_answer.h"
 #include "app/cli/plain_text.h"
 #include "app/cli/show.h"
 #include "base/mutex.h"

@@ -1,8 +1,5 @@
 #include "app/cli/prompt.h"
 
-#include <array>
-#include <ctime>
-
 #include "base/text.h"
 
 namespace lares::app {

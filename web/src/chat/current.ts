@@ -6,7 +6,7 @@ import { answer, type Answered } from "../api/events";
 import { ApiError, call, connection, found, get, isAway, lost, said, systemPrompt } from "../api/http";
 import type { Content, Conversation, ConversationLine, Message } from "../api/types";
 import { current as model, refreshModels } from "../models";
-import { name as nameRoute } from "../route";
+import { chatHash, name as nameRoute } from "../route";
 import { planCompaction, kSummaryTokensMax } from "./compaction";
 import { touched } from "./list";
 import { branch, given, newestEnd, siblings, textOf, withoutThinking, type Messages } from "./tree";
@@ -157,7 +157,7 @@ async function ensure(content: Content): Promise<string> {
     title.value = begun.title;
   });
   loaded = begun.id;
-  nameRoute(`#/c/${encodeURIComponent(begun.id)}`);
+  nameRoute(chatHash(begun.id));
   return begun.id;
 }
 

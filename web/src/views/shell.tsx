@@ -6,7 +6,7 @@ import { connection, found, open } from "../api/http";
 import * as chat from "../chat/current";
 import { focus } from "../chat/draft";
 import { refreshModels, refreshPulls, watch } from "../models";
-import { go, hasCode, route, takeCode } from "../route";
+import { chatHash, go, hasCode, route, takeCode } from "../route";
 import { Activity } from "./activity";
 import { ask, Asking } from "./ask";
 import { Chat } from "./chat";
@@ -114,7 +114,7 @@ function keys(event: KeyboardEvent): void {
     sideOpen.value = true;
     document.querySelector<HTMLElement>(".search")?.focus();
   } else if (event.key === "/" && !writes(event.target) && !command) {
-    go(chat.id.value ? `#/c/${encodeURIComponent(chat.id.value)}` : "#/");
+    go(chatHash(chat.id.value));
     setTimeout(focus);
   } else if (event.key === "?" && !writes(event.target)) showKeys();
   else return;

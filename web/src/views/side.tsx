@@ -8,7 +8,7 @@ import * as chat from "../chat/current";
 import * as list from "../chat/list";
 import { receiptsChanged } from "./activity_state";
 import { said } from "../api/http";
-import { go, route, type Part } from "../route";
+import { chatHash, go, route, type Part } from "../route";
 import { when } from "../words";
 import { ask } from "./ask";
 import { Dot } from "./first_open";
@@ -96,7 +96,7 @@ function Row({ of }: { of: ConversationLine }) {
   const open = route.value.part === "chat" && chat.id.value === of.id;
   return (
     <>
-      <a href={`#/c/${encodeURIComponent(of.id)}`} aria-current={open ? "page" : undefined} title={of.title} onClick={() => (sideOpen.value = false)}>
+      <a href={chatHash(of.id)} aria-current={open ? "page" : undefined} title={of.title} onClick={() => (sideOpen.value = false)}>
         <span class="row-title" dir="auto">{of.title || "Conversation"}</span>
         <span class="row-when">{when(of.updated_ms)}</span>
         {of.snippet && <span class="row-snippet" dir="auto">{of.snippet}</span>}
