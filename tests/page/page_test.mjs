@@ -136,6 +136,34 @@ describe("chat", () => {
     },
   });
 
+  const reads = {};
+  visit("what is said before a conversation was read is said in it, below its end", async ({ page, fake }) => {
+    await say(page, "and now?");
+    reads.session();
+    await page.waitForSelector("[role=log] [role=status]:has-text('Opening')");
+    assert.equal(await page.locator("textarea").inputValue(), "and now?");
+    reads.conversation();
+    await page.waitForFunction(() => document.querySelectorAll(".answered:not(.coming)").length === 2);
+    const [conversation, ...others] = fake.conversations.values();
+    assert.deepEqual(others, []);
+    assert.deepEqual(conversation.messages.map((one) => one.content), ["rye?", "Rye.", "and now?", "Spring, summer, autumn and winter."]);
+    assert.equal(conversation.messages[2].parent, conversation.messages[1].id);
+  }, {
+    path: "/#/c/c-00000001",
+    prepare: (fake) => {
+      fake.conversation("Rye", [["user", "rye?"], ["assistant", "Rye."]]);
+      fake.held.set("GET /lares/v1/session", new Promise((done) => (reads.session = done)));
+      fake.held.set("GET /lares/v1/conversations/c-00000001", new Promise((done) => (reads.conversation = done)));
+    },
+  });
+
+  visit("what is said in a conversation that is gone stays in the composer", async ({ page, fake }) => {
+    await say(page, "and now?");
+    await page.waitForFunction(() => document.querySelector(".complaint")?.textContent.includes("no conversation 'c-00000009'"));
+    assert.equal(await page.locator("textarea").inputValue(), "and now?");
+    assert.equal(fake.conversations.size, 0);
+  }, { complains: true, path: "/#/c/c-00000009" });
+
   visit("attaches text, turns a paste of 5 MB into an attachment, and says that this model takes no pictures", async ({ page, fake }) => {
     await page.waitForFunction(() => document.querySelector(".model-name"));
     await page.locator("input[type=file]").setInputFiles({ name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("buy milk") });

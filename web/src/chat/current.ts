@@ -1,12 +1,12 @@
 // The conversation that is open: its messages, the answer that is coming, and everything a person does to it. The daemon keeps
 // the conversation; this is what the page has read of it. One answer at a time.
 
-import { batch, computed, signal, type Signal } from "@preact/signals";
+import { batch, computed, effect, signal, type Signal } from "@preact/signals";
 import { answer, type Answered } from "../api/events";
 import { ApiError, call, connection, found, get, isAway, lost, said, systemPrompt } from "../api/http";
 import type { Content, Conversation, ConversationLine, Message } from "../api/types";
 import { current as model, refreshModels } from "../models";
-import { chatHash, name as nameRoute } from "../route";
+import { chatHash, name as nameRoute, route } from "../route";
 import { planCompaction, kSummaryTokensMax } from "./compaction";
 import { touched } from "./list";
 import { branch, given, newestEnd, siblings, textOf, withoutThinking, type Messages } from "./tree";
@@ -110,6 +110,7 @@ async function reread(): Promise<void> {
   if (!conversation) return;
   const read = await get<Conversation>(at(conversation));
   if (id.value !== conversation) return;
+  loaded = conversation;
   const unsaved = [...messages.value.values()].filter((one) => one.id.startsWith(kUnsaved) && !read.messages.some((other) => other.parent === one.parent && other.role === "assistant"));
   batch(() => {
     take(read);
@@ -119,6 +120,22 @@ async function reread(): Promise<void> {
       head.value = last.id;
     }
   });
+}
+
+/** Whether the conversation that the address names is the one that is open, as far as that can be had. */
+const settled = computed(() => connection.value !== "opening" && !opening.value && (connection.value !== "open" || route.value.part !== "chat" || route.value.id === id.value));
+
+/** Resolves when what is said now is said in the conversation that the person sees named; rejects when that could not be read. */
+export async function ready(): Promise<void> {
+  await new Promise<void>((done) => {
+    const stop = effect(() => {
+      if (settled.value) queueMicrotask(() => (stop(), done()));
+    });
+  });
+  const named = route.value.part === "chat" ? route.value.id : id.value;
+  if (!named || named === loaded) return;
+  await show(named);
+  if (named !== loaded) throw new Error(complaint.value || "this conversation could not be read; open it again");
 }
 
 // ---- saying something

@@ -34,11 +34,23 @@ export function edit(message: (typeof editing)["value"]): void {
   write(message ? shownOf(message.content).text : "");
 }
 
+let waiting = false;
+
 async function submit(area: HTMLTextAreaElement): Promise<void> {
-  const text = area.value.trim();
-  if ((!text && !attachments.value.length) || chat.live.value || connection.value === "unpaired") return;
+  const nothing = () => !area.value.trim() && !attachments.value.length;
+  if (waiting || nothing() || chat.live.value) return;
+  waiting = true;
+  try {
+    await chat.ready(); // the words stay where they are until it is known where they belong
+  } catch (error) {
+    complaint.value = said(error);
+    return;
+  } finally {
+    waiting = false;
+  }
+  if (nothing() || chat.live.value || connection.value === "unpaired") return;
   const before = { text: area.value, attached: attachments.value, edited: editing.value };
-  const content = contentOf(text, before.attached);
+  const content = contentOf(before.text.trim(), before.attached);
   edit(null);
   complaint.value = "";
   try {
