@@ -1,24 +1,59 @@
-// Fields: writing one payload, and reading it field by field with every type and range checked. For
-// the files of this room that define messages.
+// Fields: what the fields of each message are, said once (Layout), and from it both directions:
+// writing one payload, and reading it with every type and range checked. For the files of this room
+// that define messages.
 #pragma once
 
 #include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "base/text.h"
 #include "wire/message.h"
 
 namespace lares::wire {
 
-inline Frame pack(Type type, uint64_t id, const Json& payload) {
-  return {static_cast<uint8_t>(type), id, to_cbor(payload)};
-}
+// One for each message: kType; fields(field, m), which calls field(name, m.member), or
+// field.bytes(name, m.member), for each; and, if it has more to say of what was read,
+// check(m) -> Result<Unit>.
+template <class Message>
+struct Layout;
+
+class Writer {
+ public:
+  template <class T>
+  void operator()(const char* name, const T& value) {
+    if constexpr (std::is_same_v<T, Code>)
+      object_[name] = row(value).name;
+    else
+      object_[name] = value;
+  }
+  void operator()(const char* name, const Json& value, Json::value_t /*shape*/,
+                  bool /*null*/ = false) {
+    object_[name] = value;
+  }
+  void bytes(const char* name, const std::string& value) { object_[name] = binary(value); }
+  void bytes(const char* name, const std::vector<std::string>& values) {
+    Json all = Json::array();
+    for (const std::string& value : values) all.push_back(binary(value));
+    object_[name] = std::move(all);
+  }
+
+  Frame frame(Type type, uint64_t id) const {
+    return {static_cast<uint8_t>(type), id, to_cbor(object_)};
+  }
+
+ private:
+  static Json binary(const std::string& value) {
+    return Json::binary({value.begin(), value.end()});
+  }
+  Json object_ = Json::object();
+};
 
 // Reads named fields of one payload and remembers the first thing that was wrong.
-class Fields {
+class Reader {
  public:
-  Fields(const Frame& frame, Type type) {
+  Reader(const Frame& frame, Type type) {
     if (frame.type != static_cast<uint8_t>(type)) {
       wrong_ = cat("type ", frame.type, " instead of ", static_cast<int>(type));
       return;
@@ -34,12 +69,18 @@ class Fields {
   }
 
   template <class T>
-  void read(const char* name, T& out) {
-    if (!wrong_.empty()) return;
-    const auto found = object_.find(name);
-    if (found == object_.end()) return wrong(name, "missing");
+  void operator()(const char* name, T& out) {
+    Json* found = this->found(name);
+    if (!found) return;
     if constexpr (std::is_same_v<T, Json>) {
       out = std::move(*found);
+    } else if constexpr (std::is_same_v<T, Code>) {
+      std::string code;
+      (*this)(name, code);
+      if (!wrong_.empty()) return;
+      const CodeRow* known = row_named(code);
+      if (!known) return wrong(name, cat("an unknown code: '", code, "'"));
+      out = known->code;
     } else if constexpr (std::is_same_v<T, bool>) {
       if (!found->is_boolean()) return wrong(name, "not a boolean");
       out = found->template get<bool>();
@@ -82,22 +123,57 @@ class Fields {
   }
 
   // A field that holds an object, or an array, or (with `null`) nothing.
-  void read(const char* name, Json& out, Json::value_t shape, bool null = false) {
-    read(name, out);
+  void operator()(const char* name, Json& out, Json::value_t shape, bool null = false) {
+    (*this)(name, out);
     if (wrong_.empty() && out.type() != shape && !(null && out.is_null()))
       wrong(name, shape == Json::value_t::object ? "not an object" : "not an array");
   }
 
-  template <class Message>
-  Result<Message> done(Message message) {
+  void bytes(const char* name, std::string& out) { (*this)(name, out); }
+  void bytes(const char* name, std::vector<std::string>& out) {
+    const Json* found = this->found(name);
+    if (!found) return;
+    if (!found->is_array()) return wrong(name, "not an array");
+    for (const Json& item : *found) {
+      if (!item.is_binary()) return wrong(name, "not an array of bytes");
+      const auto& bytes = item.get_binary();
+      out.emplace_back(bytes.begin(), bytes.end());
+    }
+  }
+
+  Result<Unit> end() const {
     if (!wrong_.empty()) return Error{Code::Corrupt, cat("reading a message: ", wrong_)};
-    return message;
+    return Unit{};
   }
 
  private:
-  void wrong(const char* name, const char* what) { wrong_ = cat("'", name, "' is ", what); }
+  Json* found(const char* name) {
+    if (!wrong_.empty()) return nullptr;
+    const auto found = object_.find(name);
+    if (found != object_.end()) return &*found;
+    wrong(name, "missing");
+    return nullptr;
+  }
+  void wrong(const char* name, std::string_view what) { wrong_ = cat("'", name, "' is ", what); }
   Json object_;
   std::string wrong_;
 };
+
+template <class Message>
+Frame write(const Message& message, uint64_t id = 0) {
+  Writer writer;
+  Layout<Message>::fields(writer, message);
+  return writer.frame(Layout<Message>::kType, id);
+}
+
+template <class Message>
+Result<Message> from_frame(const Frame& frame) {
+  Reader reader(frame, Layout<Message>::kType);
+  Message message;
+  Layout<Message>::fields(reader, message);
+  TRY(reader.end());
+  if constexpr (requires { Layout<Message>::check(message); }) TRY(Layout<Message>::check(message));
+  return message;
+}
 
 }  // namespace lares::wire

@@ -169,27 +169,5 @@ Frame to_frame(Type bare, uint64_t id);  // Cancel, Inspect, Shutdown: no payloa
 // range.
 template <class Message>
 Result<Message> from_frame(const Frame& frame);
-template <>
-Result<Hello> from_frame(const Frame& frame);
-template <>
-Result<Load> from_frame(const Frame& frame);
-template <>
-Result<Loaded> from_frame(const Frame& frame);
-template <>
-Result<Generate> from_frame(const Frame& frame);
-template <>
-Result<Embed> from_frame(const Frame& frame);
-template <>
-Result<Started> from_frame(const Frame& frame);
-template <>
-Result<Delta> from_frame(const Frame& frame);
-template <>
-Result<Done> from_frame(const Frame& frame);
-template <>
-Result<Failed> from_frame(const Frame& frame);
-template <>
-Result<Beat> from_frame(const Frame& frame);
-template <>
-Result<Progress> from_frame(const Frame& frame);
 
 }  // namespace lares::wire

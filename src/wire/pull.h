@@ -83,17 +83,4 @@ Frame to_frame(const Fetched& message, uint64_t id);
 Frame to_frame(const Pulled& message, uint64_t id);
 Frame to_frame(const Hashed& message, uint64_t id);
 
-template <>
-Result<Resolve> from_frame(const Frame& frame);
-template <>
-Result<Found> from_frame(const Frame& frame);
-template <>
-Result<Fetch> from_frame(const Frame& frame);
-template <>
-Result<Fetched> from_frame(const Frame& frame);
-template <>
-Result<Pulled> from_frame(const Frame& frame);
-template <>
-Result<Hashed> from_frame(const Frame& frame);
-
 }  // namespace lares::wire
