@@ -171,6 +171,15 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
+std::string grouped(size_t number) {
+  std::string digits = std::to_string(number);
+  for (size_t at = digits.size(); at > 3;) {
+    at -= 3;
+    digits.insert(at, ",");
+  }
+  return digits;
+}
+
 std::string lower(std::string_view ascii) {
   std::string out(ascii);
   for (char& c : out) {

@@ -31,6 +31,9 @@ std::string cat(const A&... values) {
   return out;
 }
 
+// 9120 as "9,120".
+std::string grouped(size_t number);
+
 // The candidate nearest to `name` by edit distance, or empty when none is near (more than a third
 // of the letters differ), or when the name is longer than anybody mistypes.
 inline constexpr size_t kNearestMax = 256;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,14 @@ TEST(Text, PrintsSizesForPeople) {
   EXPECT_EQ(to_string(KiB(2)), "2 KiB");
   EXPECT_EQ(to_string(MiB(412)), "412 MiB");
   EXPECT_EQ(to_string(Bytes{GiB(3).n + MiB(205).n}), "3.2 GiB");
+}
+
+TEST(Text, GroupsTheDigitsOfACount) {
+  EXPECT_EQ(grouped(0), "0");
+  EXPECT_EQ(grouped(999), "999");
+  EXPECT_EQ(grouped(9120), "9,120");
+  EXPECT_EQ(grouped(1'000'000), "1,000,000");
+  EXPECT_EQ(grouped(std::numeric_limits<size_t>::max()), "18,446,744,073,709,551,615");
 }
 
 TEST(Text, FindsTheNameThatWasMeant) {

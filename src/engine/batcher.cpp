@@ -1,7 +1,6 @@
 #include "engine/batcher.h"
 
 #include <algorithm>
-#include <bit>
 #include <cassert>
 #include <cmath>
 #include <span>
@@ -11,16 +10,6 @@
 
 namespace lares::engine {
 namespace {
-
-// 9120 as "9,120".
-std::string grouped(size_t number) {
-  std::string digits = std::to_string(number);
-  for (size_t at = digits.size(); at > 3;) {
-    at -= 3;
-    digits.insert(at, ",");
-  }
-  return digits;
-}
 
 Error cancelled() { return {Code::Cancelled, "the request was cancelled"}; }
 
@@ -76,21 +65,13 @@ struct Batcher::Request {
   SteadyTime first_token;
 };
 
-struct Batcher::EmbedJob {
-  uint64_t id = 0;
-  std::vector<std::vector<Token>> inputs;
-  size_t next = 0;  // input
-  std::string vectors;
-  SteadyTime began;
-  bool started = false;
-};
-
 Batcher::Batcher(Model& model, Pulse& pulse, const Clock& clock, Out out, Seeds seeds)
     : model_(model),
       pulse_(pulse),
       clock_(clock),
       out_(std::move(out)),
       seeds_(std::move(seeds)),
+      embeddings_(model, pulse, clock),
       slots_(model.facts().sequences, model.facts().cells),
       parked_(Bytes{model.facts().parked_bytes}),
       park_tried_(slots_.count()) {}
@@ -178,69 +159,17 @@ void Batcher::generate(uint64_t id, const wire::Generate& message) {
   waiting_.push_back(std::move(request));
 }
 
-Result<Batcher::EmbedJob> Batcher::read_embed(uint64_t id, const wire::Embed& message) {
-  const Facts& facts = model_.facts();
-  if (!facts.pools) {
-    return Error{Code::Invalid,
-                 "this is a chat model without pooling; embeddings need an embedding model such as "
-                 "all-minilm-l6-v2",
-                 "model"};
-  }
-  const Json& inputs = message.inputs;
-  const auto wrong = [](std::string_view what) {
-    return Error{Code::Invalid, cat("'input' ", what), "input"};
-  };
-  if (!inputs.is_array() || inputs.empty()) return wrong("is not an array of at least one input");
-  if (inputs.size() > kInputsMax) {
-    return wrong(cat("has ", grouped(inputs.size()), " inputs, at most ", grouped(kInputsMax),
-                     " are allowed"));
-  }
-  const size_t longest = std::min(facts.context, facts.batch);
-  EmbedJob job;
-  job.id = id;
-  for (const Json& input : inputs) {
-    std::vector<Token> tokens;
-    if (input.is_string()) {
-      const auto& text = input.get_ref<const std::string&>();
-      if (!is_utf8(text)) return wrong("is not UTF-8");
-      const Pulse::Quiet quiet(pulse_, kTokeniseMax);
-      TRY_AS(tokens, model_.tokenize(text, Special::AsText));
-    } else if (input.is_array()) {
-      for (const Json& item : input) {
-        const auto token = token_id(item, facts.vocabulary);
-        if (!token) {
-          return wrong(
-              cat("has something that is no token id; they are 0 to ", facts.vocabulary - 1));
-        }
-        tokens.push_back(*token);
-      }
-    } else {
-      return wrong("is neither strings nor arrays of token ids");
-    }
-    if (tokens.empty()) return wrong(cat("number ", job.inputs.size(), " is empty"));
-    if (tokens.size() > longest) {
-      return wrong(cat("number ", job.inputs.size(), " has ", grouped(tokens.size()),
-                       " tokens, but this model takes ", grouped(longest),
-                       "; split it into shorter pieces"));
-    }
-    job.inputs.push_back(std::move(tokens));
-  }
-  return job;
-}
-
 void Batcher::embed(uint64_t id, const wire::Embed& message) {
   assert(!has(id));
-  if (embeds_.size() >= kWaitingMax) return out_(id, wire::Failed{too_busy()});
-  auto job = read_embed(id, message);
-  if (!job) return out_(id, wire::Failed{std::move(job).error()});
-  embeds_.push_back(std::make_unique<EmbedJob>(*std::move(job)));
+  if (embeddings_.size() >= kWaitingMax) return out_(id, wire::Failed{too_busy()});
+  if (auto added = embeddings_.add(id, message); !added)
+    out_(id, wire::Failed{std::move(added).error()});
 }
 
 bool Batcher::has(uint64_t id) const {
   const auto is_it = [id](const auto& item) { return item->id == id; };
   return std::any_of(waiting_.begin(), waiting_.end(), is_it) ||
-         std::any_of(computing_.begin(), computing_.end(), is_it) ||
-         std::any_of(embeds_.begin(), embeds_.end(), is_it);
+         std::any_of(computing_.begin(), computing_.end(), is_it) || embeddings_.has(id);
 }
 
 void Batcher::cancel(uint64_t id) {
@@ -253,11 +182,7 @@ void Batcher::cancel(uint64_t id) {
       if (request->id == id) return fail(*request, cancelled());
     }
   }
-  const auto job = std::find_if(embeds_.begin(), embeds_.end(),
-                                [id](const auto& item) { return item->id == id; });
-  if (job == embeds_.end()) return;
-  embeds_.erase(job);
-  out_(id, wire::Failed{cancelled()});
+  if (embeddings_.remove(id)) out_(id, wire::Failed{cancelled()});
 }
 
 void Batcher::interrupt(uint64_t id) {
@@ -588,7 +513,7 @@ bool Batcher::step() {
       break;
     case Decoded::Broken: broken(parts); break;
   }
-  if (!embeds_.empty()) embed_step();
+  embed_step();
   return true;
 }
 
@@ -753,56 +678,19 @@ void Batcher::broken(const std::vector<Part>& parts) {
 // --------------------------------------------------------------------------------------
 
 bool Batcher::embed_step() {
-  if (embeds_.empty()) return false;
-  EmbedJob& job = *embeds_.front();
-  const Facts& facts = model_.facts();
-  if (!job.started) {
-    job.started = true;
-    job.began = clock_.now();
-    size_t all = 0;
-    for (const auto& input : job.inputs) all += input.size();
-    out_(job.id, wire::Started{static_cast<Tokens>(all), 0});
-  }
-  std::vector<std::span<const Token>> inputs;
-  size_t rows = 0;
-  for (size_t i = job.next; i < job.inputs.size() && inputs.size() < facts.sequences; i++) {
-    if (i > job.next && rows + job.inputs[i].size() > std::min<size_t>(facts.batch, kEmbedRows))
-      break;
-    rows += job.inputs[i].size();
-    inputs.emplace_back(job.inputs[i]);
-  }
-  assert(!inputs.empty());
-  running({{job.id, rows}}, rows);
-  auto vectors = model_.embed(inputs);
+  if (embeddings_.empty()) return false;
+  const Embeddings::Next next = embeddings_.next();
+  if (next.begins) out_(next.id, wire::Started{next.tokens, 0});
+  running({{next.id, next.rows}}, next.rows);
+  auto vectors = model_.embed(next.inputs);
   running({}, 0);
   pulse_.beat();
-  if (!vectors) {
-    if (vectors.error().code == Code::Cancelled) return true;  // cancel() follows
-    const uint64_t id = job.id;
-    embeds_.pop_front();
-    out_(id, wire::Failed{std::move(vectors).error()});
-    return true;
+  if (vectors) {
+    if (auto done = embeddings_.took(next, *vectors)) out_(next.id, *std::move(done));
+  } else if (vectors.error().code != Code::Cancelled) {  // else cancel() follows
+    embeddings_.remove(next.id);
+    out_(next.id, wire::Failed{std::move(vectors).error()});
   }
-  for (const float value : *vectors) {
-    const auto bits = std::bit_cast<uint32_t>(value);
-    for (int shift = 0; shift < 32; shift += 8) {
-      job.vectors += static_cast<char>((bits >> shift) & 0xFF);
-    }
-  }
-  job.next += inputs.size();
-  if (job.next < job.inputs.size()) return true;
-
-  wire::Done done;
-  done.reason = "embedded";
-  for (const auto& input : job.inputs) {
-    done.input_tokens.push_back(static_cast<Tokens>(input.size()));
-    done.prompt_tokens += static_cast<Tokens>(input.size());
-  }
-  done.prefill_ms = std::chrono::duration<double, std::milli>(clock_.now() - job.began).count();
-  done.vectors = std::move(job.vectors);
-  const uint64_t id = job.id;
-  embeds_.pop_front();
-  out_(id, std::move(done));
   return true;
 }
 

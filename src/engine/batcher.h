@@ -28,6 +28,7 @@
 
 #include "base/clock.h"
 #include "base/mutex.h"
+#include "engine/embeddings.h"
 #include "engine/model.h"
 #include "engine/options.h"
 #include "engine/parked.h"
@@ -38,10 +39,6 @@
 namespace lares::engine {
 
 inline constexpr size_t kWaitingMax = 256;  // requests; more are Busy
-inline constexpr size_t kInputsMax = 2048;  // of one Embed
-inline constexpr size_t kEmbedRows = 512;   // tokens of short inputs that are computed together
-inline constexpr std::chrono::milliseconds kTokeniseMax{20'000};
-inline constexpr std::chrono::milliseconds kTemplateMax{5'000};
 // A step of prompt tokens should take no longer: alone, and while somebody waits for tokens.
 inline constexpr double kStepMs = 1000;
 inline constexpr double kStepSharedMs = 250;
@@ -78,7 +75,6 @@ class Batcher {
 
  private:
   struct Request;
-  struct EmbedJob;
   struct Part {
     Request* request;
     size_t rows;
@@ -87,7 +83,6 @@ class Batcher {
 
   Result<std::vector<Token>> prompt_tokens(Request& request);
   Result<> check_length(size_t at_least, bool exact, std::string_view param) const;
-  Result<EmbedJob> read_embed(uint64_t id, const wire::Embed& message);
 
   void admit();
   bool place(Request& request);
@@ -122,14 +117,14 @@ class Batcher {
   const Clock& clock_;
   const Out out_;
   const Seeds seeds_;
+  Embeddings embeddings_;
   Slots slots_;
   Parked parked_;
   std::vector<uint64_t> park_tried_;  // of each sequence: Slot::used when that was done
   Requests waiting_;                  // first come, first served
   Requests computing_;                // in the order of admission
-  std::deque<std::unique_ptr<EmbedJob>> embeds_;
-  double prompt_tokens_per_ms_ = 0;  // as measured; 0: not yet
-  std::vector<Row> rows_;            // of the step, kept for its memory
+  double prompt_tokens_per_ms_ = 0;   // as measured; 0: not yet
+  std::vector<Row> rows_;             // of the step, kept for its memory
 
   Mutex mutex_;
   // whose rows the running step has, and how many

@@ -31,6 +31,9 @@ using Token = int32_t;
 using Position = int32_t;
 using Sequence = int32_t;  // 0 .. Facts::sequences - 1
 
+inline constexpr std::chrono::milliseconds kTokeniseMax{20'000};  // silent meanwhile: Pulse::Quiet
+inline constexpr std::chrono::milliseconds kTemplateMax{5'000};
+
 // What the compute thread shows to the threads that do not compute, and what they may ask of it.
 class Pulse {
  public:

@@ -1,0 +1,122 @@
+#include "engine/embeddings.h"
+
+#include <algorithm>
+#include <bit>
+#include <cassert>
+
+#include "base/text.h"
+#include "engine/options.h"
+
+namespace lares::engine {
+namespace {
+
+Error wrong(std::string_view what) { return {Code::Invalid, cat("'input' ", what), "input"}; }
+
+// float32, little-endian
+void append_bytes(std::string& out, std::span<const float> values) {
+  for (const float value : values) {
+    const auto bits = std::bit_cast<uint32_t>(value);
+    for (int shift = 0; shift < 32; shift += 8) out += static_cast<char>((bits >> shift) & 0xFF);
+  }
+}
+
+}  // namespace
+
+Result<std::vector<Token>> Embeddings::tokens_of(const Json& input, size_t number) const {
+  const Facts& facts = model_.facts();
+  std::vector<Token> tokens;
+  if (input.is_string()) {
+    const auto& text = input.get_ref<const std::string&>();
+    if (!is_utf8(text)) return wrong("is not UTF-8");
+    const Pulse::Quiet quiet(pulse_, kTokeniseMax);
+    TRY_AS(tokens, model_.tokenize(text, Special::AsText));
+  } else if (input.is_array()) {
+    for (const Json& item : input) {
+      const auto token = token_id(item, facts.vocabulary);
+      if (!token)
+        return wrong(
+            cat("has something that is no token id; they are 0 to ", facts.vocabulary - 1));
+      tokens.push_back(*token);
+    }
+  } else {
+    return wrong("is neither strings nor arrays of token ids");
+  }
+  if (tokens.empty()) return wrong(cat("number ", number, " is empty"));
+  const size_t longest = std::min(facts.context, facts.batch);
+  if (tokens.size() > longest)
+    return wrong(cat("number ", number, " has ", grouped(tokens.size()),
+                     " tokens, but this model takes ", grouped(longest),
+                     "; split it into shorter pieces"));
+  return tokens;
+}
+
+Result<> Embeddings::add(uint64_t id, const wire::Embed& message) {
+  if (!model_.facts().pools)
+    return Error{Code::Invalid,
+                 "this is a chat model without pooling; embeddings need an embedding model such as "
+                 "all-minilm-l6-v2",
+                 "model"};
+  const Json& inputs = message.inputs;
+  if (!inputs.is_array() || inputs.empty()) return wrong("is not an array of at least one input");
+  if (inputs.size() > kInputsMax)
+    return wrong(cat("has ", grouped(inputs.size()), " inputs, at most ", grouped(kInputsMax),
+                     " are allowed"));
+  Request request;
+  request.id = id;
+  for (const Json& input : inputs) {
+    TRY_AS(auto tokens, tokens_of(input, request.inputs.size()));
+    request.inputs.push_back(std::move(tokens));
+  }
+  waiting_.push_back(std::move(request));
+  return Unit{};
+}
+
+bool Embeddings::remove(uint64_t id) {
+  return std::erase_if(waiting_, [id](const Request& each) { return each.id == id; }) > 0;
+}
+
+bool Embeddings::has(uint64_t id) const {
+  return std::any_of(waiting_.begin(), waiting_.end(),
+                     [id](const Request& each) { return each.id == id; });
+}
+
+Embeddings::Next Embeddings::next() {
+  assert(!empty());
+  Request& request = waiting_.front();
+  const Facts& facts = model_.facts();
+  Next next;
+  next.id = request.id;
+  next.begins = !request.began;
+  if (!request.began) request.began = clock_.now();
+  for (const auto& input : request.inputs) next.tokens += static_cast<Tokens>(input.size());
+  const size_t rows_max = std::min<size_t>(facts.batch, kEmbedRows);
+  for (size_t i = request.next; i < request.inputs.size() && next.inputs.size() < facts.sequences;
+       i++) {
+    const auto& input = request.inputs[i];
+    if (!next.inputs.empty() && next.rows + input.size() > rows_max) break;
+    next.rows += input.size();
+    next.inputs.emplace_back(input);
+  }
+  return next;
+}
+
+std::optional<wire::Done> Embeddings::took(const Next& computed, std::span<const float> vectors) {
+  Request& request = waiting_.front();
+  assert(request.id == computed.id);
+  append_bytes(request.vectors, vectors);
+  request.next += computed.inputs.size();
+  if (request.next < request.inputs.size()) return std::nullopt;
+
+  wire::Done done;
+  done.reason = "embedded";
+  done.prompt_tokens = computed.tokens;
+  for (const auto& input : request.inputs)
+    done.input_tokens.push_back(static_cast<Tokens>(input.size()));
+  done.prefill_ms =
+      std::chrono::duration<double, std::milli>(clock_.now() - *request.began).count();
+  done.vectors = std::move(request.vectors);
+  waiting_.pop_front();
+  return done;
+}
+
+}  // namespace lares::engine

@@ -1,0 +1,94 @@
+#include "engine/embeddings.h"
+
+#include <gtest/gtest.h>
+
+#include "engine/testing/talk.h"
+
+namespace lares::engine {
+namespace {
+
+// An embedder whose tokens are letters: at most `batch` of them are computed at once, of at most
+// `sequences` inputs.
+struct Queue {
+  explicit Queue(uint32_t batch = 512, uint32_t sequences = 8) {
+    wire::Load load;
+    load.context = 8192;
+    load.batch = batch;
+    load.sequences = sequences;
+    load.embeddings = true;
+    model = testing::fake_model({}, load, pulse);
+    embeddings = std::make_unique<Embeddings>(*model, pulse, clock);
+  }
+  // The vectors of what comes next, each of one value; the request's end, if it was its last.
+  std::optional<wire::Done> step(const Embeddings::Next& next) {
+    return embeddings->took(next, std::vector<float>(next.inputs.size(), 1.0F));
+  }
+
+  Pulse pulse;
+  FakeClock clock;
+  std::unique_ptr<Model> model;
+  std::unique_ptr<Embeddings> embeddings;
+};
+
+Json letters(std::vector<size_t> lengths) {
+  Json inputs = Json::array();
+  for (const size_t length : lengths) inputs.push_back(std::string(length, 'a'));
+  return inputs;
+}
+
+TEST(Embeddings, ShortInputsAreComputedTogetherAndALongOneAlone) {
+  Queue queue;
+  ASSERT_TRUE(queue.embeddings->add(1, {letters({10, 20, 400, 500, 5})}));
+  std::vector<size_t> together;
+  std::optional<wire::Done> done;
+  while (!done) {
+    const auto next = queue.embeddings->next();
+    EXPECT_EQ(next.begins, together.empty());
+    EXPECT_LE(next.rows, kEmbedRows);
+    together.push_back(next.inputs.size());
+    done = queue.step(next);
+  }
+  EXPECT_EQ(together, (std::vector<size_t>{3, 2}));
+  EXPECT_EQ(done->vectors.size(), 5 * sizeof(float));
+  EXPECT_EQ(done->input_tokens.size(), 5u);
+  EXPECT_TRUE(queue.embeddings->empty());
+}
+
+TEST(Embeddings, NoMoreInputsTogetherThanTheModelHasSequences) {
+  Queue queue(512, 2);
+  ASSERT_TRUE(queue.embeddings->add(1, {letters({1, 1, 1, 1, 1})}));
+  size_t steps = 0;
+  for (std::optional<wire::Done> done; !done; steps++) {
+    const auto next = queue.embeddings->next();
+    EXPECT_LE(next.inputs.size(), 2u);
+    done = queue.step(next);
+  }
+  EXPECT_EQ(steps, 3u);
+}
+
+TEST(Embeddings, OneRequestAfterTheOtherAndNoneAfterItWasRemoved) {
+  Queue queue;
+  for (const uint64_t id : {1, 2, 3}) ASSERT_TRUE(queue.embeddings->add(id, {letters({4})}));
+  EXPECT_TRUE(queue.embeddings->has(2));
+  EXPECT_TRUE(queue.embeddings->remove(2));
+  EXPECT_FALSE(queue.embeddings->remove(2));
+  EXPECT_FALSE(queue.embeddings->has(2));
+  for (const uint64_t id : {1, 3}) {
+    const auto next = queue.embeddings->next();
+    EXPECT_EQ(next.id, id);
+    EXPECT_TRUE(queue.step(next));
+  }
+  EXPECT_TRUE(queue.embeddings->empty());
+}
+
+TEST(Embeddings, VectorsTravelAsLittleEndianFloats) {
+  Queue queue;
+  ASSERT_TRUE(queue.embeddings->add(1, {letters({1})}));
+  const auto done =
+      queue.embeddings->took(queue.embeddings->next(), std::vector<float>{1.0F, -2.0F});
+  ASSERT_TRUE(done);
+  EXPECT_EQ(done->vectors, std::string("\x00\x00\x80\x3F\x00\x00\x00\xC0", 8));
+}
+
+}  // namespace
+}  // namespace lares::engine
