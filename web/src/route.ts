@@ -29,7 +29,7 @@ export const chatHash = (id: string | null) => (id ? `#/c/${encodeURIComponent(i
 const kCode = /^#code=([\w.~-]{1,200})$/;
 
 /** Whether the address has the code of `lares ui` that pairs this browser. */
-export const hasCode = () => kCode.test(location.hash);
+const hasCode = () => kCode.test(location.hash);
 
 /** Takes the code out of the address, which then says again what is shown. */
 export function takeCode(): string | null {
@@ -40,10 +40,11 @@ export function takeCode(): string | null {
   return code;
 }
 
-export function followAddress(): void {
-  addEventListener("hashchange", () => {
-    if (!hasCode()) route.value = routeOf(location.hash);
-  });
+/** Shows what the address names, whenever that changes; `paired` hears of a code in it instead. */
+export function followAddress(paired: () => void): () => void {
+  const changed = () => (hasCode() ? paired() : void (route.value = routeOf(location.hash)));
+  addEventListener("hashchange", changed);
+  return () => removeEventListener("hashchange", changed);
 }
 
 export function go(hash: string): void {

@@ -339,14 +339,12 @@ Result<int> list(Context& context, const Arguments& arguments, const std::string
                            : "lares: there is no conversation with these words\n");
     return 0;
   }
-  const auto now = static_cast<uint64_t>(unix_ms(SystemClock().wall()));
+  const int64_t now = unix_ms(SystemClock().wall());
   Table table(
       {{"ID"}, {"CHANGED"}, {"MESSAGES", Table::Side::Right}, {"TITLE", Table::Side::Left, true}});
   for (const Json& one : all) {
-    const uint64_t changed = count_of(one, "updated_ms");
     const std::string snippet = text_of(one, "snippet");
-    table.add({text_of(one, "id"),
-               changed < now ? duration_words(static_cast<int64_t>(now - changed)) + " ago" : "now",
+    table.add({text_of(one, "id"), ago(count_of(one, "updated_ms"), now),
                cat(count_of(one, "messages")),
                snippet.empty() || snippet == text_of(one, "title")
                    ? text_of(one, "title")

@@ -120,6 +120,10 @@ TEST(Table, SaysDurationsInWords) {
   EXPECT_EQ(duration_words(61'000), "1 min 1 s");
   EXPECT_EQ(duration_words(3'660'000), "1 h 1 min");
   EXPECT_EQ(duration_words(90'000'000), "1 d 1 h");
+  EXPECT_EQ(ago(0, 5'000), "never");
+  EXPECT_EQ(ago(4'500, 5'000), "now");
+  EXPECT_EQ(ago(9'000, 5'000), "now");
+  EXPECT_EQ(ago(1'000, 5'000), "4 s ago");
 }
 
 TEST(Verbs, HaveExamplesAndSentences) {

@@ -104,6 +104,12 @@ std::string seconds_words(uint64_t s) {
   return s == 0 ? "0 s" : duration_words(static_cast<int64_t>(s) * 1000);
 }
 
+std::string ago(uint64_t then_ms, int64_t now_ms) {
+  if (then_ms == 0) return "never";
+  const int64_t past = now_ms - static_cast<int64_t>(then_ms);
+  return past < 1000 ? "now" : cat(duration_words(past), " ago");
+}
+
 std::string counted(uint64_t n, std::string_view thing) {
   return cat(n, " ", thing, n == 1 ? "" : "s");
 }

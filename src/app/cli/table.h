@@ -36,6 +36,8 @@ std::string wrapped(std::string_view text, size_t width, size_t indent = 0);
 // "3 s", "4 min 10 s", "2 h 5 min", "3 d 4 h".
 std::string duration_words(int64_t ms);
 std::string seconds_words(uint64_t s);
+// How long before `now_ms` that was: "4 min 10 s ago", "now", and "never" for 0.
+std::string ago(uint64_t then_ms, int64_t now_ms);
 
 // "1 request", "2 requests".
 std::string counted(uint64_t n, std::string_view thing);

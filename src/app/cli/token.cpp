@@ -51,13 +51,6 @@ constexpr Verb kVerb{
 };
 const Registered<Verb> kRegistered{kVerb};
 
-std::string ago(uint64_t then_ms) {
-  if (then_ms == 0) return "never";
-  const auto now = unix_ms(SystemClock().wall());
-  const int64_t past = now - static_cast<int64_t>(then_ms);
-  return past < 1000 ? "now" : cat(duration_words(past), " ago");
-}
-
 constexpr Option kOnlyJson[] = {kJson};
 constexpr Example kListExamples[] = {
     {"lares token list", "Shows which apps and pages may ask, and when each last did."}};
@@ -76,9 +69,10 @@ Result<int> run_list(Context& context, const Arguments& arguments) {
   TRY_AS(const Json all, ask(context.daemon, "GET", "/lares/v1/credentials"));
   if (arguments.has("--json")) return print_json(context, all);
   Table table({{"ID"}, {"KIND"}, {"NAME", Table::Side::Left, true}, {"GIVEN"}, {"LAST USED"}});
+  const int64_t now = unix_ms(SystemClock().wall());
   for (const Json& each : all) {
     table.add({text_of(each, "id"), text_of(each, "kind"), text_of(each, "name"),
-               ago(count_of(each, "created_ms")), ago(count_of(each, "last_used_ms"))});
+               ago(count_of(each, "created_ms"), now), ago(count_of(each, "last_used_ms"), now)});
   }
   if (table.empty()) {
     context.screen.say("lares: no app has a token of its own, and no page is paired\n");

@@ -6,7 +6,7 @@ import { connection, found, open } from "../api/http";
 import * as chat from "../chat/current";
 import { focus } from "../chat/draft";
 import { refreshModels, refreshPulls, watch } from "../models";
-import { chatHash, go, hasCode, route, takeCode } from "../route";
+import { chatHash, followAddress, go, route, takeCode } from "../route";
 import { Activity } from "./activity";
 import { ask, Asking } from "./ask";
 import { Chat } from "./chat";
@@ -24,12 +24,11 @@ export function Shell() {
       void refreshModels();
       void refreshPulls();
     });
-    const paired = () => void (hasCode() && again()); // a new address of `lares ui`, in this same tab
-    addEventListener("hashchange", paired);
+    const unfollow = followAddress(() => void again()); // a new address of `lares ui`, in this same tab
     addEventListener("keydown", keys);
     const stop = watch();
     return () => {
-      removeEventListener("hashchange", paired);
+      unfollow();
       removeEventListener("keydown", keys);
       stop();
     };
