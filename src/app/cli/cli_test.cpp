@@ -349,14 +349,16 @@ TEST(FirstAnswer, NamesTheModelThatTheCatalogueRecommends) {
                 {"quantization", "Q4_K_M"},
                 {"size_bytes", 5'000'000'000u},
                 {"predicted", {{"tokens_per_s", 7.25}}},
+                {"fits", true},
                 {"recommended", true},
                 {"have", false}};
-  const Json better = better_model(Json::array({entry, entry}), tiny);
-  ASSERT_EQ(better, entry);
-  const std::string line = first_answer_line("smollm2-135m-instruct", tiny, better);
+  const Json larger = larger_model(Json::array({entry, entry}), tiny);
+  ASSERT_EQ(larger, entry);
+  const std::string line = first_answer_line("smollm2-135m-instruct", tiny, larger);
   EXPECT_EQ(std::count(line.begin(), line.end(), '\n'), 0);
   EXPECT_NE(line.find("often wrong"), std::string::npos) << line;
-  EXPECT_NE(line.find("Big 8B Q4_K_M (4.7 GiB, about 7.2 tokens/s here)"), std::string::npos)
+  EXPECT_NE(line.find("Big 8B Q4_K_M (4.7 GiB, about 7.2 tokens/s here) fits this machine better;"),
+            std::string::npos)
       << line;
   EXPECT_NE(line.find("lares models search"), std::string::npos) << line;
   entry["predicted"] = nullptr;
@@ -364,17 +366,38 @@ TEST(FirstAnswer, NamesTheModelThatTheCatalogueRecommends) {
       << "not measured, not said";
 }
 
+TEST(FirstAnswer, SaysOfASlowMachineThatALargerModelIsSlow) {
+  const Json entry = {{"title", "Small 1B"},
+                      {"quantization", "Q4_0"},
+                      {"size_bytes", 734'003'200u},
+                      {"predicted", {{"tokens_per_s", 2.5}}},
+                      {"fits", true},
+                      {"recommended", false},
+                      {"have", false}};
+  const std::string line = first_answer_line("x", MiB(94), larger_model(Json::array({entry}), {}));
+  EXPECT_NE(line.find("Small 1B Q4_0 (700 MiB, about 2.5 tokens/s here) is the quickest of the "
+                      "better ones, though slower here than people read;"),
+            std::string::npos)
+      << line;
+}
+
 TEST(FirstAnswer, NamesNoneThatIsHereOrThatSuitsNoBetter) {
-  Json entry = {{"recommended", true}, {"have", true}, {"size_bytes", 5'000'000'000u}};
-  EXPECT_TRUE(better_model(Json::array({entry}), MiB(94)).is_null());
-  entry["have"] = false;
-  EXPECT_FALSE(better_model(Json::array({entry}), MiB(94)).is_null());
-  entry["size_bytes"] = 50'000'000u;
-  EXPECT_TRUE(better_model(Json::array({entry}), MiB(94)).is_null());
-  entry = {{"recommended", false}, {"have", false}, {"size_bytes", 5'000'000'000u}};
-  EXPECT_TRUE(better_model(Json::array({entry}), MiB(94)).is_null());
-  EXPECT_TRUE(better_model(Json::array(), MiB(94)).is_null());
-  EXPECT_TRUE(better_model(Json("nonsense"), MiB(94)).is_null());
+  const auto named = [](const Json& entry) {
+    return !larger_model(Json::array({entry}), MiB(94)).is_null();
+  };
+  const Json entry = {{"fits", true}, {"have", false}, {"size_bytes", 5'000'000'000u}};
+  EXPECT_TRUE(named(entry));
+  Json other = entry;
+  other["have"] = true;
+  EXPECT_FALSE(named(other));
+  other = entry;
+  other["size_bytes"] = 50'000'000u;
+  EXPECT_FALSE(named(other));
+  other = entry;
+  other["fits"] = false;
+  EXPECT_FALSE(named(other));
+  EXPECT_TRUE(larger_model(Json::array(), MiB(94)).is_null());
+  EXPECT_TRUE(larger_model(Json("nonsense"), MiB(94)).is_null());
   EXPECT_EQ(first_answer_line("smollm2-135m-instruct", MiB(94), nullptr),
             "This was smollm2-135m-instruct (94 MiB), a very small model: its sums and its "
             "languages other than English are often wrong.");

@@ -9,24 +9,28 @@
 
 namespace lares::app {
 
-Json better_model(const Json& catalogue, Bytes embedded) {
+Json larger_model(const Json& catalogue, Bytes embedded) {
   if (!catalogue.is_array() || catalogue.empty()) return nullptr;
   const Json& first = catalogue.front();
-  const bool better = flag_of(first, "recommended") && !flag_of(first, "have") &&
+  const bool larger = flag_of(first, "fits") && !flag_of(first, "have") &&
                       count_of(first, "size_bytes") > embedded.n;
-  return better ? first : Json();
+  return larger ? first : Json();
 }
 
-std::string first_answer_line(std::string_view model, Bytes size, const Json& better) {
+std::string first_answer_line(std::string_view model, Bytes size, const Json& larger) {
   std::string line = cat("This was ", model, size.n > 0 ? cat(" (", size, ")") : "",
                          ", a very small model: its sums and its languages other than English are "
                          "often wrong.");
-  if (!better.is_object()) return line;
-  line += cat(" ", text_of(better, "title"), " ", text_of(better, "quantization"), " (",
-              size_of(better, "size_bytes"));
-  if (const double rate = number_of(member_of(better, "predicted"), "tokens_per_s"); rate > 0)
+  if (!larger.is_object()) return line;
+  line += cat(" ", text_of(larger, "title"), " ", text_of(larger, "quantization"), " (",
+              size_of(larger, "size_bytes"));
+  if (const double rate = number_of(member_of(larger, "predicted"), "tokens_per_s"); rate > 0)
     line += cat(", about ", rate_words(rate), " tokens/s here");
-  return line + ") fits this machine better; `lares models search` lists it and others";
+  return line +
+         (flag_of(larger, "recommended")
+              ? ") fits this machine better"
+              : ") is the quickest of the better ones, though slower here than people read") +
+         "; `lares models search` lists it and others";
 }
 
 bool is_embedded(std::string_view model) { return model.starts_with(inventory::kEmbedded); }
@@ -43,7 +47,7 @@ void after_answer(Context& context, const Answer& answer) {
   // the machine is not measured for this line: it goes by the answer that just came
   auto catalogue = ask(context.daemon, "GET", "/lares/v1/catalogue?measure=no");
   const std::string line =
-      first_answer_line(answer.model, size, catalogue ? better_model(*catalogue, size) : Json());
+      first_answer_line(answer.model, size, catalogue ? larger_model(*catalogue, size) : Json());
   if (context.screen.is_terminal(Stream::Out)) {
     (void)static_cast<bool>(
         context.screen.out(cat("\n", shaded(context.screen, Stream::Out, Shade::Dim, line), "\n")));

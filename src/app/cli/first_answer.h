@@ -13,13 +13,14 @@
 
 namespace lares::app {
 
-// The line itself. `model`, `size`: the embedded one. `better`: the catalogue's entry for this
-// machine (GET /lares/v1/catalogue), null for none.
-std::string first_answer_line(std::string_view model, Bytes size, const Json& better);
+// The line itself. `model`, `size`: the embedded one. `larger`: the catalogue's entry to name
+// (GET /lares/v1/catalogue), null for none.
+std::string first_answer_line(std::string_view model, Bytes size, const Json& larger);
 
-// The catalogue's entry for this machine: the one that is recommended, unless it is here already or
-// knows no more than the embedded one. Null for none.
-Json better_model(const Json& catalogue, Bytes embedded);
+// The catalogue's first entry for this machine, the one that is recommended or, where none is quick
+// enough for that, the quickest; null where it does not fit, is here already or knows no more than
+// the embedded one.
+Json larger_model(const Json& catalogue, Bytes embedded);
 
 // True for the model that Lares brings along.
 bool is_embedded(std::string_view model);
