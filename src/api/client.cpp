@@ -91,7 +91,7 @@ Client::Client(Fd fd, std::string host, std::string token, ClientLimits limits)
     : fd_(std::move(fd)),
       host_(std::move(host)),
       token_(std::move(token)),
-      limits_(limits),
+      limits_(std::move(limits)),
       interrupted_(std::make_unique<std::atomic<int>>(0)) {}
 
 Result<Client> Client::connect(const std::filesystem::path& socket, ClientLimits limits) {
@@ -114,7 +114,7 @@ Result<Client> Client::connect(const std::filesystem::path& socket, ClientLimits
     return Error{Code::Denied,
                  cat("connecting to '", path, "': it belongs to user ", who.uid, ", not to you (",
                      ::geteuid(), "); set LARES_HOME or XDG_RUNTIME_DIR to a folder of yours")};
-  return Client(std::move(fd), "lares", "", limits);
+  return Client(std::move(fd), "lares", "", std::move(limits));
 }
 
 Result<Client> Client::connect(const std::string& address, uint16_t port, std::string token,
@@ -138,7 +138,7 @@ Result<Client> Client::connect(const std::string& address, uint16_t port, std::s
                        is_six ? reinterpret_cast<const sockaddr*>(&six)
                               : reinterpret_cast<const sockaddr*>(&four),
                        is_six ? sizeof six : sizeof four, host, limits.connect));
-  return Client(std::move(fd), host, std::move(token), limits);
+  return Client(std::move(fd), host, std::move(token), std::move(limits));
 }
 
 void Client::interrupt() { interrupted_->store(1); }

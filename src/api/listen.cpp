@@ -60,12 +60,13 @@ bool is_manager(pid_t pid) {
 }
 
 Error already_served(const std::filesystem::path& path, pid_t pid) {
-  if (is_manager(pid))
+  if (is_manager(pid)) {
     return {Code::Busy,
             cat("opening the socket '", path.string(),
                 "': lares.socket of systemd has it, and starts a daemon when somebody connects; "
                 "use that "
                 "one, or end both with: systemctl --user stop lares.socket lares.service")};
+  }
   return {Code::Busy, cat("opening the socket '", path.string(), "': another laresd",
                           pid > 0 ? cat(" (pid ", pid, ")") : std::string(),
                           " serves this home; use that one, or end it with `lares stop`")};

@@ -48,11 +48,13 @@ Result<std::optional<int64_t>> number_query(const Request& request, const char* 
   const std::string& text = found->second;
   int64_t number = 0;
   const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (problem != std::errc() || end != text.data() + text.size() || number < least || number > most)
+  if (problem != std::errc() || end != text.data() + text.size() || number < least ||
+      number > most) {
     return Error{Code::Invalid,
                  cat("reading the request: '", name, "' is '", utf8_repaired(text.substr(0, 24)),
                      "', but must be an integer from ", least, " to ", most),
                  name};
+  }
   return std::optional<int64_t>(number);
 }
 

@@ -247,8 +247,8 @@ void Core::finish(api::WorkId id, Ended result) {
       part.work = 0;
       // if it does not arrive, its worker is gone or does not read, and is noticed for that
       (void)residents_.send(part.model, wire::to_frame(wire::Type::Cancel, wire_id));
-      part.limit = loop_.after(kCancelMax, [this, model = part.model, wire_id = wire_id] {
-        parts_.at(wire_id).limit = 0;
+      part.limit = loop_.after(kCancelMax, [this, model = part.model, part_id = wire_id] {
+        parts_.at(part_id).limit = 0;
         residents_.end(model, {Code::WorkerDied,
                                cat("model '", model, "': its worker did not stop an answer within ",
                                    kCancelMax.count() / 1000, " s of being told")});

@@ -227,22 +227,6 @@ std::optional<ProcessEnd> try_reap(pid_t pid) {
   return ProcessEnd{.signal = info.si_status};
 }
 
-std::optional<Vitals> vitals(pid_t pid) {
-  const auto line = read_file(cat("/proc/", pid, "/stat"), KiB(4));
-  if (!line) return std::nullopt;
-  // "pid (name) state ppid ...": the name may hold anything, so the fields count from its last
-  // bracket
-  const size_t bracket = line->rfind(") ");
-  if (bracket == std::string::npos) return std::nullopt;
-  constexpr size_t kMajorFaults = 9;  // counted from the state
-  const std::vector<std::string> fields = split(std::string_view(*line).substr(bracket + 2), ' ');
-  if (fields.size() <= kMajorFaults || fields[0].size() != 1) return std::nullopt;
-  Vitals found{.state = fields[0][0]};
-  const std::string& faults = fields[kMajorFaults];
-  std::from_chars(faults.data(), faults.data() + faults.size(), found.major_faults);
-  return found;
-}
-
 void kill_group(pid_t pid) {
   ::kill(-pid, SIGKILL);
   ::kill(pid, SIGKILL);

@@ -49,13 +49,6 @@ struct ProcessEnd {
 // Reaps without waiting; nullopt: still running.
 std::optional<ProcessEnd> try_reap(pid_t pid);
 
-// What the system says of a process from outside.
-struct Vitals {
-  char state = '?';           // 'R', 'S', 'D' (waits for a disk), 'T' (stopped), ...
-  uint64_t major_faults = 0;  // times that its memory came from the disk
-};
-std::optional<Vitals> vitals(pid_t pid);
-
 // SIGKILL to the child and whatever it started. Requires: not reaped yet.
 void kill_group(pid_t pid);
 

@@ -18,7 +18,7 @@ void Watchdog::heard_beat(const wire::Beat& beat) {
   quiet_ = {};
   if (!beat.busy || !busy_ || beat.progress != progress_) {
     still_ = {};
-    disk_ = {};
+    held_up_ = {};
   }
   busy_ = beat.busy;
   progress_ = beat.progress;
@@ -31,9 +31,9 @@ void Watchdog::look(SteadyTime now, milliseconds slept) {
   if (busy_) still_ += passed;
 }
 
-void Watchdog::excuse_for_disk() {
-  disk_ += std::max(quiet_, still_);
-  if (disk_ < kDiskMax) quiet_ = still_ = {};
+void Watchdog::excuse_held_up() {
+  held_up_ += std::max(quiet_, still_);
+  if (held_up_ < kHeldUpMax) quiet_ = still_ = {};
 }
 
 std::optional<std::string> Watchdog::verdict() const {

@@ -16,8 +16,9 @@ namespace lares::host {
 inline constexpr milliseconds kHelloMax{10'000};
 // A look that comes this much later than it was to come says that we were held up.
 inline constexpr milliseconds kLateMax{200};
-// While its memory comes from the disk a worker does not run: that long it is believed.
-inline constexpr milliseconds kDiskMax{30'000};
+// While it waits for a disk or a processor (vitals.h) a worker does not run: that long it is
+// believed.
+inline constexpr milliseconds kHeldUpMax{30'000};
 
 class Watchdog {
  public:
@@ -33,8 +34,8 @@ class Watchdog {
   void look(SteadyTime now, milliseconds slept);
   // Forgets what has been counted: we did not listen, or there was a reason.
   void excuse() { quiet_ = still_ = {}; }
-  // It waits for the disk: excused, but not for ever.
-  void excuse_for_disk();
+  // It could not run: excused, but not for ever.
+  void excuse_held_up();
 
   // What is wrong, without a subject: "said nothing for 1.5 s". nullopt: nothing.
   std::optional<std::string> verdict() const;
@@ -52,9 +53,9 @@ class Watchdog {
   bool ready_ = false;
   bool busy_ = false;
   uint64_t progress_ = 0;
-  Span quiet_{};  // since the last Beat
-  Span still_{};  // since progress changed, while busy
-  Span disk_{};   // excused for the disk without any progress
+  Span quiet_{};    // since the last Beat
+  Span still_{};    // since progress changed, while busy
+  Span held_up_{};  // excused without any progress
 };
 
 }  // namespace lares::host

@@ -97,18 +97,18 @@ TEST_F(WatchdogTest, ATimeThatGoesBackwardsCountsForNothing) {
   EXPECT_FALSE(dog_.verdict());
 }
 
-TEST_F(WatchdogTest, WaitingForTheDiskIsBelievedForAWhile) {
+TEST_F(WatchdogTest, BeingHeldUpIsBelievedForAWhile) {
   dog_.heard_hello();
   dog_.heard_beat({.progress = 1, .busy = true});
   int excused = 0;
   while (excused < 100) {
     pass(milliseconds(1500));
     ASSERT_TRUE(dog_.verdict());
-    dog_.excuse_for_disk();
+    dog_.excuse_held_up();
     if (dog_.verdict()) break;
     excused++;
   }
-  EXPECT_EQ(excused, 19);  // of 1.5 s each: less than kDiskMax
+  EXPECT_EQ(excused, 19);  // of 1.5 s each: less than kHeldUpMax
 }
 
 TEST_F(WatchdogTest, WakesWhenThereIsSomethingToDecide) {

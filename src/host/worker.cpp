@@ -23,6 +23,7 @@
 #include "host/conduct.h"
 #include "host/last_lines.h"
 #include "host/process.h"
+#include "host/vitals.h"
 #include "host/watchdog.h"
 
 namespace lares::host {
@@ -440,9 +441,9 @@ class Reader {
     if (!what && stopped_ && now() - *stopped_ >= kStoppedMax)  // for one that is not ready yet
       return condemn(Code::Timeout, "stood still: the process is stopped");
     if (!what) return;
-    if (seen && (seen->state == 'D' || seen->major_faults > sample_->major_faults)) {
+    if (seen && held_up(*sample_, *seen)) {
       sample_ = seen;
-      watchdog_.excuse_for_disk();
+      watchdog_.excuse_held_up();
       if (!watchdog_.verdict()) return;
     }
     condemn(Code::Timeout, cat(*what, stopped_ ? ", the process is stopped" : ""));

@@ -12,6 +12,7 @@
 #include "host/probe.h"
 #include "host/process.h"
 #include "host/testing/fixture.h"
+#include "host/vitals.h"
 
 namespace lares::host {
 namespace {

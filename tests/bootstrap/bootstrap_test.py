@@ -568,9 +568,9 @@ class Interrupted(Case):
                 def kill(pid, clone=clone):
                     # the set-up is the Python under the shell script; its own children must not outlive it
                     children = subprocess.run(["pgrep", "-f", str(clone.root / "tools/bootstrap.d/main.py")], capture_output=True, text=True)
-                    for child in children.stdout.split():
-                        os.kill(int(child), signal.SIGKILL)
-                    os.kill(pid, signal.SIGKILL)
+                    for victim in [*map(int, children.stdout.split()), pid]:
+                        with contextlib.suppress(ProcessLookupError):  # it ended by itself meanwhile
+                            os.kill(victim, signal.SIGKILL)
 
                 self.run_until(clone, step, kill)
                 self.wait_for_no_lock(clone)

@@ -1,18 +1,22 @@
-// The real laresd with fake workers, on a home of its own. The page comes from it, through its port, with a code that pairs the browser.
+// The real laresd on a home of its own, with fake workers or with those of a model file. The page comes from it, through its port, with a code that pairs the browser.
 
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 
 export class House {
-  constructor(bin) {
+  /** `model`: a GGUF file; without one workers are fake. */
+  constructor(bin, model) {
     this.bin = bin;
+    this.engine = model ? [] : ["--engine=fake"];
     this.port = 0; // the first start takes one that is free, and later ones the same
     this.home = mkdtempSync(join(tmpdir(), "lares-page-"));
     for (const folder of ["share/models", "config"]) mkdirSync(join(this.home, folder), { recursive: true, mode: 0o700 });
-    writeFileSync(join(this.home, "share", "models", "fake.gguf"), "GGUF");
+    const models = join(this.home, "share", "models");
+    if (model) symlinkSync(model, join(models, basename(model)));
+    else writeFileSync(join(models, "fake.gguf"), "GGUF");
   }
 
   get socket() {
@@ -24,7 +28,7 @@ export class House {
   }
 
   async start(...options) {
-    this.daemon = spawn(join(this.bin, "laresd"), ["--port", String(this.port), "--engine=fake", ...options], { env: { ...process.env, LARES_HOME: this.home }, stdio: "ignore" });
+    this.daemon = spawn(join(this.bin, "laresd"), ["--port", String(this.port), ...this.engine, ...options], { env: { ...process.env, LARES_HOME: this.home }, stdio: "ignore" });
     for (let tries = 0; tries < 400; tries++) {
       const status = existsSync(this.socket) && (await this.ask("GET", "/lares/v1/status").catch(() => null));
       if (status) {

@@ -184,12 +184,13 @@ Result<Json> append_arguments(const Request& request) {
   constexpr std::string_view kMust = "'system', 'user', 'assistant' or 'summary'";
   if (role == body.end()) return missing("role", kMust);
   if (!role->is_string() || std::find(kRolesKept.begin(), kRolesKept.end(),
-                                      role->get_ref<const std::string&>()) == kRolesKept.end())
+                                      role->get_ref<const std::string&>()) == kRolesKept.end()) {
     return wrong("role",
                  role->is_string()
                      ? cat("'", utf8_repaired(role->get<std::string>().substr(0, 24)), "'")
                      : kind_of(*role),
                  kMust);
+  }
   arguments["role"] = *role;
   TRY(content(body, arguments));
   TRY(text_field(body, "covers", 1, kShortStringMax, arguments));

@@ -6,7 +6,6 @@
 #include "api/endpoint.h"
 #include "api/orders.h"
 #include "api/requests.h"
-#include "base/text.h"
 
 namespace lares::api {
 namespace {

@@ -17,11 +17,12 @@ using consent::Right;
 Result<std::string> text_field(const Json& body, const char* name, size_t most) {
   const auto found = body.find(name);
   if (found == body.end() || found->is_null()) return std::string();
-  if (!found->is_string() || found->get_ref<const std::string&>().size() > most)
+  if (!found->is_string() || found->get_ref<const std::string&>().size() > most) {
     return Error{
         Code::Invalid,
         cat("reading the request: '", name, "' must be a string of at most ", most, " bytes"),
         name};
+  }
   return found->get<std::string>();
 }
 

@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "app/cli/answer.h"
-#include "app/cli/chat.h"
 #include "app/cli/show.h"
 #include "app/cli/table.h"
 #include "base/file.h"

@@ -378,11 +378,12 @@ Result<int> chat(Context& context, const Arguments& arguments) {
   if (arguments.has("--list")) return list(context, arguments, which);
   if (arguments.has("--delete")) return forget(context, which);
   const bool goes_on = arguments.has("--continue");
-  if (!which.empty() && !goes_on)
+  if (!which.empty() && !goes_on) {
     return Error{Code::Invalid,
                  cat("reading the command line: '", which,
                      "' is more than `lares chat` takes; `lares chat --continue ", which,
                      "` goes on with that conversation, and a question is asked inside")};
+  }
   if (goes_on && arguments.has("--private"))
     return Error{Code::Invalid,
                  "reading the command line: --continue goes on with what is kept, and --private "

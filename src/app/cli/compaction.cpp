@@ -1,6 +1,5 @@
 #include "app/cli/compaction.h"
 
-#include "app/cli/plain_text.h"
 #include "app/cli/show.h"
 #include "app/cli/table.h"
 #include "base/text.h"
