@@ -36,10 +36,10 @@ std::optional<Stat> stat_of(std::string_view text) {
 }
 
 // "ran waited slices", in nanoseconds
-std::optional<nanoseconds> waited_of(std::string_view text) {
+std::optional<Times> times_of(std::string_view text) {
   const std::vector<std::string> fields = split(text, ' ');
   if (fields.size() < 3) return std::nullopt;
-  return nanoseconds(number(fields[1]));
+  return Times{nanoseconds(number(fields[0])), nanoseconds(number(fields[1]))};
 }
 
 // "cpu  user nice system idle iowait irq softirq steal ...", in ticks, before the lines of each
@@ -69,17 +69,16 @@ std::optional<Vitals> vitals(pid_t pid) {
   for (std::filesystem::directory_iterator task(folder + "/task", gone), end; !gone && task != end;
        task.increment(gone)) {
     const std::filesystem::path& path = task->path();
-    if (const auto text = read_file(path / "stat", KiB(4))) {
-      const auto its = vitals_detail::stat_of(*text);
-      found.on_disk = found.on_disk || (its && its->state == 'D');
-    }
-    const auto text = read_file(path / "schedstat", KiB(4));  // not every kernel has it
-    if (const auto waited = text ? vitals_detail::waited_of(*text) : std::nullopt) {
-      pid_t thread = 0;
-      const std::string name = path.filename().string();
-      std::from_chars(name.data(), name.data() + name.size(), thread);
-      found.waited[thread] = *waited;
-    }
+    const auto text = read_file(path / "stat", KiB(4));
+    const auto its = text ? vitals_detail::stat_of(*text) : std::nullopt;
+    if (!its) continue;                                            // it ended meanwhile
+    const auto schedstat = read_file(path / "schedstat", KiB(4));  // not every kernel has it
+    const auto times = schedstat ? vitals_detail::times_of(*schedstat) : std::nullopt;
+    pid_t id = 0;
+    const std::string name = path.filename().string();
+    std::from_chars(name.data(), name.data() + name.size(), id);
+    found.threads[id] = {its->state, times ? times->ran : nanoseconds(0),
+                         times ? times->waited : nanoseconds(0)};
   }
   if (const auto machine = read_file("/proc/stat", MiB(1)))
     found.stolen = vitals_detail::stolen_of(*machine, ::sysconf(_SC_CLK_TCK));
@@ -87,15 +86,21 @@ std::optional<Vitals> vitals(pid_t pid) {
 }
 
 bool held_up(const Vitals& before, const Vitals& now) {
-  if (now.on_disk || now.major_faults > before.major_faults) return true;
   const nanoseconds between = now.at - before.at;
   if (between <= nanoseconds(0)) return false;
-  // A thread that hangs takes what it can get; one that is waited for gets nothing.
-  const bool starved = std::any_of(now.waited.begin(), now.waited.end(), [&](const auto& thread) {
-    const auto earlier = before.waited.find(thread.first);
-    return earlier != before.waited.end() && thread.second - earlier->second >= between * 4 / 5;
+  if (now.major_faults > before.major_faults || now.stolen - before.stolen >= between / 2)
+    return true;
+  return std::any_of(now.threads.begin(), now.threads.end(), [&](const auto& thread) {
+    const auto& [id, its] = thread;
+    if (its.state == 'D') return true;
+    const auto found = before.threads.find(id);
+    if (found == before.threads.end()) return false;
+    const Vitals::Thread& was = found->second;
+    if (its.waited - was.waited >= between * 4 / 5) return true;
+    // A thread that hangs takes what it can get; one that the others wait for may get nothing.
+    const bool known = its.ran > nanoseconds(0);
+    return known && was.state == 'R' && its.state == 'R' && its.ran - was.ran < between / 10;
   });
-  return starved || now.stolen - before.stolen >= between / 2;
 }
 
 }  // namespace lares::host

@@ -14,10 +14,14 @@
 namespace lares::host {
 
 struct Vitals {
-  char state = '?';           // of its first thread: 'R', 'S', 'T' (stopped), 'Z', ...
-  bool on_disk = false;       // a thread waits for a disk
+  struct Thread {
+    char state = '?';  // 'R' (runs, or is ready to), 'S', 'D' (waits for a disk), ...
+    std::chrono::nanoseconds ran{};
+    std::chrono::nanoseconds waited{};  // ready, and without a processor; counted when it got one
+  };
+  char state = '?';           // of its first thread: also 'T' (stopped), 'Z', ...
   uint64_t major_faults = 0;  // times that its memory came from the disk
-  std::map<pid_t, std::chrono::nanoseconds> waited;  // of each thread: ready, without a processor
+  std::map<pid_t, Thread> threads;
   std::chrono::nanoseconds stolen{};  // from all processors together, by the machine below
   SteadyTime at;
 };
@@ -34,8 +38,11 @@ struct Stat {
   char state = '?';
   uint64_t major_faults = 0;
 };
+struct Times {
+  std::chrono::nanoseconds ran{}, waited{};
+};
 std::optional<Stat> stat_of(std::string_view text);                           // [pid]/stat
-std::optional<std::chrono::nanoseconds> waited_of(std::string_view text);     // [tid]/schedstat
+std::optional<Times> times_of(std::string_view text);                         // [tid]/schedstat
 std::chrono::nanoseconds stolen_of(std::string_view text, long ticks_per_s);  // /proc/stat
 }  // namespace vitals_detail
 

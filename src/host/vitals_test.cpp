@@ -19,10 +19,13 @@ TEST(Vitals, ReadsAProcessWhateverItIsCalled) {
     EXPECT_FALSE(vitals_detail::stat_of(bad)) << bad;
 }
 
-TEST(Vitals, ReadsHowLongAThreadWaitedForAProcessor) {
-  EXPECT_EQ(vitals_detail::waited_of("123456 2938809 17\n"), nanoseconds(2938809));
-  EXPECT_FALSE(vitals_detail::waited_of(""));
-  EXPECT_FALSE(vitals_detail::waited_of("1 2"));
+TEST(Vitals, ReadsHowLongAThreadRanAndWaited) {
+  const auto times = vitals_detail::times_of("123456 2938809 17\n");
+  ASSERT_TRUE(times);
+  EXPECT_EQ(times->ran, nanoseconds(123456));
+  EXPECT_EQ(times->waited, nanoseconds(2938809));
+  EXPECT_FALSE(vitals_detail::times_of(""));
+  EXPECT_FALSE(vitals_detail::times_of("1 2"));
 }
 
 TEST(Vitals, ReadsWhatTheMachineBelowTook) {
@@ -37,38 +40,59 @@ TEST(Vitals, SeesItsOwnProcess) {
   const auto seen = vitals(::getpid());
   ASSERT_TRUE(seen);
   EXPECT_TRUE(seen->state == 'R' || seen->state == 'S') << seen->state;
+  ASSERT_TRUE(seen->threads.contains(::gettid()));
+  EXPECT_EQ(seen->threads.at(::gettid()).state, 'R');
   EXPECT_FALSE(vitals(-5));
 }
 
-TEST(Vitals, WhoeverRunsOrSleepsWasNotHeldUp) {
-  Vitals before;
-  before.waited = {{7, milliseconds(100)}, {8, milliseconds(50)}};
-  Vitals now = before;
-  now.at = before.at + milliseconds(1000);
-  EXPECT_FALSE(held_up(before, now));
-  now.waited[7] += milliseconds(600);  // it shares its processor
-  EXPECT_FALSE(held_up(before, now));
-  now.waited[9] = milliseconds(5000);  // a thread that was not there before
-  EXPECT_FALSE(held_up(before, now));
+// A process with two threads, looked at twice, a second between.
+class HeldUp : public ::testing::Test {
+ protected:
+  HeldUp() {
+    before_.threads = {{7, {'R', milliseconds(900), milliseconds(100)}},
+                       {8, {'S', milliseconds(30), milliseconds(50)}}};
+    now_ = before_;
+    now_.at = before_.at + milliseconds(1000);
+    now_.threads[7].ran += milliseconds(1000);
+  }
+  bool held_up() const { return host::held_up(before_, now_); }
+
+  Vitals before_, now_;
+};
+
+TEST_F(HeldUp, NotWhoeverRunsInCirclesOrSleeps) {
+  EXPECT_FALSE(held_up());
+  now_.threads[7] = {'R', milliseconds(1300), milliseconds(700)};  // it shares its processor
+  EXPECT_FALSE(held_up());
+  now_.threads[7].state = 'S';
+  EXPECT_FALSE(held_up());
+  now_.threads[9] = {'R', milliseconds(1), milliseconds(5000)};  // was not there before
+  EXPECT_FALSE(held_up());
+  before_.threads[7] = now_.threads[7] = {'R', {}, {}};  // a kernel that does not count
+  EXPECT_FALSE(held_up());
 }
 
-TEST(Vitals, ADiskOtherProgramsAndTheMachineBelowHoldUp) {
-  Vitals before;
-  before.waited = {{7, milliseconds(100)}, {8, milliseconds(50)}};
-  Vitals same = before;
-  same.at = before.at + milliseconds(1000);
-  Vitals now = same;
-  now.on_disk = true;
-  EXPECT_TRUE(held_up(before, now));
-  now = same;
-  now.major_faults = 1;
-  EXPECT_TRUE(held_up(before, now));
-  now = same;
-  now.waited[8] += milliseconds(900);
-  EXPECT_TRUE(held_up(before, now));
-  now = same;
-  now.stolen = milliseconds(700);
-  EXPECT_TRUE(held_up(before, now));
+TEST_F(HeldUp, ByADisk) {
+  now_.threads[8].state = 'D';
+  EXPECT_TRUE(held_up());
+  now_.threads[8].state = 'S';
+  now_.major_faults = 1;
+  EXPECT_TRUE(held_up());
+}
+
+TEST_F(HeldUp, ByOtherProgramsOnItsProcessors) {
+  now_.threads[8].waited += milliseconds(900);
+  EXPECT_TRUE(held_up());
+  now_.threads[8].waited -= milliseconds(900);
+  EXPECT_FALSE(held_up());
+  // ready all the time, and still waiting: the kernel has not counted that yet
+  before_.threads[8].state = now_.threads[8].state = 'R';
+  EXPECT_TRUE(held_up());
+}
+
+TEST_F(HeldUp, ByTheMachineBelow) {
+  now_.stolen = milliseconds(700);
+  EXPECT_TRUE(held_up());
 }
 
 }  // namespace
