@@ -1,7 +1,6 @@
 #include "app/conversations.h"
 
 #include "app/conversation_questions.h"
-#include "base/text.h"
 #include "consent/sealing_key.h"
 
 namespace lares::app {

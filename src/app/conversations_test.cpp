@@ -116,7 +116,7 @@ TEST_F(KeptConversationsTest, AnAnswerIsOnDiskBeforeItsEndIsTold) {
   ASSERT_TRUE(heard->ended && heard->ended->result);
   EXPECT_EQ(heard->texts.at(0), "An amphibian.");
   const Json kept_answer = last();
-  EXPECT_EQ(heard->ended->message, kept_answer["id"]);
+  EXPECT_EQ(heard->ended->message, kept_answer["id"].get<std::string>());
   EXPECT_EQ(heard->ended->not_kept, "");
   EXPECT_EQ(kept_answer["parent"], question);
   EXPECT_EQ(kept_answer["content"], "An amphibian.");

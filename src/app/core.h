@@ -170,7 +170,7 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
   // app/plans.cpp
   void catalogue(const Json& arguments, const api::Reply& reply);
   void plan(const Json& arguments, const api::Reply& reply);
-  void with_speeds(Measure measure, std::function<void()> then);
+  void with_speeds(Measure measure, const std::function<void()>& then);
   Json plan_of(const inventory::Model& model) const;
   struct Answered;  // what a model's answers here have measured
   Answered answered(const ModelId& model) const;

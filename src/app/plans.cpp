@@ -57,7 +57,7 @@ Core::Answered Core::answered(const ModelId& model) const {
 
 // Brings what is known of the machine's speed, then goes on: on the loop, at once where it is
 // known.
-void Core::with_speeds(Measure measure, std::function<void()> then) {
+void Core::with_speeds(Measure measure, const std::function<void()>& then) {
   const auto& engine = residents_.engine();
   if (speeds_ || !surroundings_.speeds || !engine || !*engine) return then();
   const bool taken = slow_.post([this, engine = **engine, measure, then] {

@@ -135,11 +135,12 @@ Result<Json> Pulls::add(const std::string& written, std::string wanted_name, std
     }
   }
   TRY_AS(PullSource source, pull_source_from(meant));
-  if (!wanted_name.empty() && inventory::id_from(wanted_name) != wanted_name)
+  if (!wanted_name.empty() && inventory::id_from(wanted_name) != wanted_name) {
     return Error{Code::Invalid,
                  cat("'", utf8_repaired(wanted_name.substr(0, 80)),
                      "' is no name for a model; use a-z, 0-9, '.', '_', ':' and '-'"),
                  "name"};
+  }
   if (!sha256.empty() && !wire::is_sha256(sha256))
     return Error{Code::Invalid, "sha256 takes 64 hexadecimal digits in lower case", "sha256"};
   if (source.kind == PullSource::Kind::Disk) {
@@ -190,6 +191,7 @@ void Pulls::forget_oldest() {
 
 Json Pulls::list() const {
   std::vector<const Pull*> all;
+  all.reserve(pulls_.size());
   for (const auto& [id, pull] : pulls_) all.push_back(pull.get());
   std::sort(all.begin(), all.end(), [](const Pull* a, const Pull* b) {
     return std::pair(a->begun_ms, a->id) < std::pair(b->begun_ms, b->id);

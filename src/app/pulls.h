@@ -114,7 +114,7 @@ class Pulls {
   Json shown(const Pull& pull) const;
   void start(Pull& pull);
   void begin(Pull& pull);
-  void spawn(Pull& pull, Fd part, Fd journal, wire::Resolve order);
+  void spawn(Pull& pull, Fd part, Fd journal, const wire::Resolve& order);
   void on_event(const std::string& id, uint64_t run, host::WorkerEvent event);
   void on_frame(Pull& pull, const wire::Frame& frame);
   void on_found(Pull& pull, wire::Found found);

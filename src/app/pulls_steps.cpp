@@ -79,11 +79,11 @@ void Pulls::begin(Pull& pull) {
             .private_addresses = options_.private_addresses,
             .plain_http = options_.plain_http,
             .stall_s = options_.stall_s};
-        spawn(here, std::move(opened->part), std::move(opened->journal), std::move(order));
+        spawn(here, std::move(opened->part), std::move(opened->journal), order);
       });
 }
 
-void Pulls::spawn(Pull& pull, Fd part, Fd journal, wire::Resolve order) {
+void Pulls::spawn(Pull& pull, Fd part, Fd journal, const wire::Resolve& order) {
   host::WorkerSpec spec{options_.program.string(), {}, std::move(part), cat("pull ", pull.id)};
   pull.hashing = !journal;
   if (pull.hashing) {
@@ -111,7 +111,7 @@ void Pulls::on_event(const std::string& id, uint64_t run, host::WorkerEvent even
 }
 
 void Pulls::on_frame(Pull& pull, const wire::Frame& frame) {
-  const auto take = [&]<class Message>(auto then, Message) {
+  const auto take = [&]<class Message>(auto then, const Message&) {
     auto message = wire::from_frame<Message>(frame);
     if (!message) return fail(pull, std::move(message).error());
     (this->*then)(pull, *std::move(message));
@@ -165,19 +165,21 @@ void Pulls::on_found(Pull& pull, wire::Found found) {
   if (found.size_bytes == 0 || found.size_bytes > kSizeMax)
     return fail(
         pull, Error{Code::Corrupt, cat("pulling ", what, ": it has ", found.size_bytes, " bytes")});
-  if (!pull.sha256.empty() && !found.sha256.empty() && pull.sha256 != found.sha256)
+  if (!pull.sha256.empty() && !found.sha256.empty() && pull.sha256 != found.sha256) {
     return fail(pull, Error{Code::Corrupt,
                             cat("pulling ", what, ": the registry has a file of digest ",
                                 found.sha256.substr(0, 12), "..., and ", pull.sha256.substr(0, 12),
                                 "... is wanted; it was changed there")});
+  }
   const std::string model =
       pull.wanted_name.empty() ? model_name_from(found.name) : pull.wanted_name;
-  if (model.empty())
+  if (model.empty()) {
     return fail(pull, Error{Code::Invalid,
                             cat("pulling ", what,
                                 ": its name there is no name for a "
                                 "model; give one with --name"),
                             "name"});
+  }
   for (const auto& [id, other] : pulls_) {
     if (other.get() != &pull && other->model == model && other->active())
       return fail(pull, Error{Code::Busy, cat("pulling ", what, ": '", model,
@@ -194,7 +196,7 @@ void Pulls::on_found(Pull& pull, wire::Found found) {
         [this, sha256 = found.sha256](Pull& here, Result<Json> besides) {
           const bool same = besides && besides->is_object() && !sha256.empty() &&
                             text_in_order(*besides, "sha256") == sha256;
-          if (!same)
+          if (!same) {
             return fail(here, Error{Code::Invalid,
                                     cat("pulling '", here.source.text(),
                                         "': there is another model '", here.model,
@@ -202,6 +204,7 @@ void Pulls::on_found(Pull& pull, wire::Found found) {
                                         "`lares models rm ",
                                         here.model, "`"),
                                     "name"});
+          }
           here.total = here.done = count_in_order(*besides, "size_bytes");
           finish(here);
         });

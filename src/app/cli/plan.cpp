@@ -2,7 +2,6 @@
 // would be, beside what was measured of it here.
 #include "app/cli/answer.h"
 #include "app/cli/show.h"
-#include "app/cli/table.h"
 #include "base/text.h"
 
 namespace lares::app {
