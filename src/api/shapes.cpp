@@ -124,6 +124,7 @@ Json openai_model() {
 Json our_model() {
   return object(
       {{"id", text()},
+       {"title", text("what people call it; \"\" where that is not known")},
        {"use", one_of({"chat", "embedding"})},
        {"default", yes_or_no("answers when a request names none")},
        {"size_bytes", whole("of the file")},

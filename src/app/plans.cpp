@@ -152,10 +152,7 @@ void Core::catalogue(const Json& arguments, const api::Reply& reply) {
       const inventory::Entry& entry = *one.entry;
       Json seen;
       for (const inventory::Model& model : models_.all()) {
-        if (!one.have ||
-            (model.id != entry.id && lower(model.file.filename().string()) != lower(entry.file)))
-          continue;
-        seen = plan_of(model)["measured"];
+        if (inventory::entry_of(model) == &entry) seen = plan_of(model)["measured"];
       }
       Json predicted;
       if (one.predicted)

@@ -5,6 +5,7 @@
 
 #include "app/core.h"
 #include "base/text.h"
+#include "inventory/catalogue.h"
 #include "inventory/templates.h"
 
 namespace lares::app {
@@ -97,6 +98,7 @@ Json Core::shown(const inventory::Model& model) const {
   // the parts that other answers show in words
   for (const char* own : {"measured", "memory", "work", "dry_run", "template"}) info.erase(own);
   return {{"id", model.id},
+          {"title", inventory::title_of(model)},
           {"use", use_name(model.use)},
           {"default", standard && (*standard)->id == model.id},
           {"size_bytes", model.size.n},

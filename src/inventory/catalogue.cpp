@@ -259,6 +259,22 @@ const std::vector<Entry>& catalogue() {
   return entries;
 }
 
+const Entry* entry_of(const Model& model) {
+  const std::string file = lower(model.file.filename().string());
+  for (const Entry& entry : catalogue()) {
+    if (model.id == entry.id || model.id == id_from(entry.file) || file == lower(entry.file))
+      return &entry;
+  }
+  return nullptr;
+}
+
+std::string title_of(const Model& model) {
+  if (model.id.starts_with(kEmbedded)) return "SmolLM2 135M Instruct";
+  if (model.id.starts_with(kEmbedder)) return "all-MiniLM-L6-v2";
+  const Entry* entry = entry_of(model);
+  return entry ? entry->title : "";
+}
+
 std::vector<Ranked> ranked(const std::vector<Entry>& entries, const Machine& machine,
                            std::string_view query, const std::set<std::string>& have) {
   std::vector<Ranked> all;

@@ -54,6 +54,13 @@ Result<std::vector<Entry>> read_catalogue(std::string_view json);
 // The one that ships with the program.
 const std::vector<Entry>& catalogue();
 
+// The entry that a model at hand came from, by its id or its file's name; nullptr for none.
+const Entry* entry_of(const Model& model);
+
+// What people call a model: the catalogue's title, or ours for those that Lares fetches by itself;
+// "" where neither knows it. What files call themselves is often a note of whoever trained them.
+std::string title_of(const Model& model);
+
 struct Machine {
   Bytes budget;                  // for all models together
   Shape shape;                   // that a model would be loaded with

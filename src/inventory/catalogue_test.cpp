@@ -151,6 +151,22 @@ Json sized(const std::string& id, uint64_t billions, uint64_t bytes) {
   return one;
 }
 
+TEST(Catalogue, AModelAtHandIsKnownByItsIdOrItsFile) {
+  const Entry& entry = catalogue().front();
+  Model model;
+  model.id = entry.id;
+  model.file = "/models/other.gguf";
+  EXPECT_EQ(entry_of(model), &entry);
+  EXPECT_EQ(title_of(model), entry.title);
+  model.id = "mine";
+  EXPECT_EQ(entry_of(model), nullptr);
+  EXPECT_EQ(title_of(model), "");
+  model.file = "/models/" + lower(entry.file);
+  EXPECT_EQ(entry_of(model), &entry);
+  model.id = "smollm2-135m-instruct-q4_1";
+  EXPECT_EQ(title_of(model), "SmolLM2 135M Instruct");
+}
+
 TEST(Ranking, TheMostAbleThatFitsAndIsQuickIsRecommended) {
   const auto all = list_of({sized("one", 1, 700'000'000), sized("three", 3, 2'000'000'000),
                             sized("eight", 8, 5'000'000'000), sized("thirty", 30, 18'000'000'000)});

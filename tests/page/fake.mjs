@@ -90,10 +90,10 @@ export class Fake {
   }
 
   models() {
-    const info = { name: "SmolLM2 135M Instruct", context: this.context, context_train: 8192, parameters: 134_515_008, quantization: "Q4_1", licence: "Apache-2.0" };
+    const info = { name: "a note of whoever trained it", context: this.context, context_train: 8192, parameters: 134_515_008, quantization: "Q4_1", licence: "Apache-2.0" };
     return [
-      { id: "smollm2-135m", use: "chat", default: true, size_bytes: 98_000_000, needs_bytes: 412 * 2 ** 20, ours: true, info, state: this.modelState, added_unix: 1_780_000_000 },
-      { id: "gemma-3-270m", use: "chat", default: false, size_bytes: 253_000_000, needs_bytes: 600 * 2 ** 20, ours: true, info: { ...info, name: "Gemma 3 270M", parameters: 268_000_000, licence: "Gemma" }, state: "absent", added_unix: 1_780_000_000 },
+      { id: "smollm2-135m", title: "SmolLM2 135M Instruct", use: "chat", default: true, size_bytes: 98_000_000, needs_bytes: 412 * 2 ** 20, ours: true, info, state: this.modelState, added_unix: 1_780_000_000 },
+      { id: "gemma-3-270m", title: "Gemma 3 270M", use: "chat", default: false, size_bytes: 253_000_000, needs_bytes: 600 * 2 ** 20, ours: true, info: { ...info, parameters: 268_000_000, licence: "Gemma" }, state: "absent", added_unix: 1_780_000_000 },
     ];
   }
 

@@ -71,9 +71,9 @@ export const pulling = computed(() => pulls.value.filter((one) => !OVER.has(one.
 /** The better model for this machine: the first that the catalogue recommends, that fits and is not here. */
 export const better = computed(() => catalogue.value?.find((entry) => entry.recommended && entry.fits && !entry.have) ?? null);
 
-/** The short name of a model: what its file calls it, or its id. */
+/** The short name of a model: what people call it, or its id. */
 export function nameOf(model: Model | null): string {
-  return model ? model.info.name || model.id : "no model";
+  return model ? model.title || model.id : "no model";
 }
 
 // While a model loads or a pull runs, what is shown of it is read again and again; otherwise nothing is asked.

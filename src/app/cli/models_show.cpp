@@ -65,6 +65,7 @@ Result<int> run(Context& context, const Arguments& arguments) {
   facts.add("file", text_of(model, "file"));
   facts.add("size", size_of(model, "size_bytes"));
   facts.add("needs", cat(size_of(model, "needs_bytes"), " of memory"));
+  facts.add("known as", text_of(model, "title"));
   facts.add("calls itself", text_of(info, "name"));
   facts.add("architecture", text_of(info, "architecture"));
   if (const double parameters = number_of(info, "parameters"); parameters > 0)

@@ -77,6 +77,8 @@ export interface Timings {
 
 export interface Model {
   id: string;
+  /** What people call it; empty where the daemon does not know. */
+  title: string;
   use: "chat" | "embedding";
   default: boolean;
   size_bytes: number;
@@ -84,7 +86,7 @@ export interface Model {
   ours: boolean;
   /** How its makers would have it asked. */
   sampling?: { temperature?: number; top_p?: number } | null;
-  info: { name?: string; context?: number; context_train?: number; parameters?: number; quantization?: string; licence?: string; architecture?: string; vision?: boolean };
+  info: { context?: number; context_train?: number; parameters?: number; quantization?: string; licence?: string; architecture?: string; vision?: boolean };
   state: "absent" | "starting" | "loading" | "ready" | "stopping" | "quarantined";
 }
 
