@@ -148,11 +148,12 @@ Result<Credentials::Secret> Credentials::redeem(std::string_view code, std::stri
   for (auto one = codes_.begin(); one != codes_.end(); ++one) {
     if (equal_in_constant_time(one->code, code)) found = one;
   }
-  if (found == codes_.end())
+  if (found == codes_.end()) {
     return Error{Code::Denied,
                  cat("pairing the page: the code is wrong, was used, or is older than ",
                      kCodeLife.count(), " minutes; get a new one with `lares ui`"),
                  "code"};
+  }
   codes_.erase(found);
   const auto expired = [&](const Row& row) {
     const auto page_life = std::chrono::duration_cast<std::chrono::milliseconds>(kPageLife).count();
@@ -164,19 +165,21 @@ Result<Credentials::Secret> Credentials::redeem(std::string_view code, std::stri
 
 Result<Credentials::Secret> Credentials::add_app(std::string_view name) {
   const MutexLock lock(mutex_);
-  if (!is_name(name))
+  if (!is_name(name)) {
     return Error{Code::Invalid,
                  cat("naming the app: '", utf8_repaired(name.substr(0, kNameMax)), "' is not 1 to ",
                      kNameMax, " printable ASCII characters without blanks around them"),
                  "name"};
+  }
   for (const Row& row : rows_) {
-    if (row.kind == Kind::App && row.name == name)
+    if (row.kind == Kind::App && row.name == name) {
       return Error{Code::Invalid,
                    cat("naming the app: '", name,
                        "' has a token already; take it back first "
                        "(lares token revoke ",
                        row.id, "), or choose another name"),
                    "name"};
+    }
   }
   return give(Kind::App, std::string(name), new_token());
 }

@@ -2,9 +2,6 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
-#include <unistd.h>
-
-#include <set>
 
 #include "base/file.h"
 #include "base/text.h"
@@ -15,7 +12,7 @@ namespace {
 namespace fs = std::filesystem;
 using std::chrono::milliseconds;
 
-constexpr int64_t kDayMs = 24 * 3'600'000;
+constexpr int64_t kDayMs = int64_t{24} * 3'600'000;
 
 struct CredentialsTest : testing::Test {
   CredentialsTest() { open(); }

@@ -229,11 +229,12 @@ std::string strong_etag(const Head& head) {
 Result<Located> locate(Http& http, const Url& url, std::string_view what) {
   TRY_AS(const Answer answer, http.look(url, {"Range: bytes=0-0"}));
   const Head& head = answer.head;
-  if (head.status == 200)
+  if (head.status == 200) {
     return Error{Code::Unsupported,
                  cat("fetching ", what, " from '", answer.url.host,
                      "': this server gives no parts of files, so that an interrupted pull could "
                      "not go on; fetch the file by other means and use `lares models add FILE`")};
+  }
   if (head.status != 206) return status_error(head, answer.url, what);
   const auto range = content_range_from(head.field("content-range"));
   if (!range || range->first != 0 || range->size > kFileSizeMax)

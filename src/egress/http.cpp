@@ -1,6 +1,5 @@
 #include "egress/http.h"
 
-#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -8,7 +7,6 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <array>
 #include <cassert>
@@ -96,8 +94,10 @@ using List = std::unique_ptr<curl_slist, FreeList>;
 void append(List& list, const std::string& text) {
   curl_slist* longer = curl_slist_append(list.get(), text.c_str());
   assert(longer);
-  static_cast<void>(list.release());
-  list.reset(longer);
+  if (longer != list.get()) {  // it was empty: otherwise the same, one longer
+    assert(!list);
+    list.reset(longer);
+  }
 }
 
 // Keeps a small body in memory, or none.

@@ -1,7 +1,6 @@
 #include "egress/pulling.h"
 
 #include <algorithm>
-#include <memory>
 
 #include "base/text.h"
 #include "egress/sha256.h"
@@ -58,11 +57,12 @@ Result<Pulling> resolve_hub(Http& http, const wire::Resolve& order) {
   pulling.locate = [&http, url, name = file.name, repo = order.name,
                     gated = model.gated]() -> Result<Located> {
     auto located = locate(http, url, cat("'", name, "'"));
-    if (!located && located.error().code == Code::Denied && gated)
+    if (!located && located.error().code == Code::Denied && gated) {
       return Error{Code::Denied, cat(repo,
                                      " is given only to those who accepted its terms: do so on "
                                      "its page, and set HF_TOKEN for the daemon, or "
                                      "models.hub_token_file in lares.toml")};
+    }
     return located;
   };
   TRY_AS(const Located located, pulling.locate());
@@ -193,8 +193,8 @@ Result<Pulling> resolve_url(Http& http, const wire::Resolve& order) {
   Pulling pulling;
   pulling.locate = [&http, url]() { return locate(http, url, cat("'", url.shown(), "'")); };
   TRY_AS(const Located located, pulling.locate());
-  std::string name = url.path.substr(url.path.rfind('/') + 1);
-  pulling.found.name = name.empty() ? url.host : std::move(name);
+  const std::string name = url.path.substr(url.path.rfind('/') + 1);
+  pulling.found.name = name.empty() ? url.host : name;
   pulling.found.size_bytes = located.size;
   pulling.found.identity = cat(url.text, " ", located.etag, " ", located.size);
   return pulling;

@@ -89,11 +89,12 @@ std::string listed(const std::vector<const HubFile*>& files) {
 }
 
 Result<HubFile> as_one_file(const HubFile& file, std::string_view repo) {
-  if (is_part(lower(file.name)))
+  if (is_part(lower(file.name))) {
     return Error{Code::Unsupported,
                  cat("'", file.name, "' of ", repo,
                      " is one part of a model in several files, and these are not supported; "
                      "choose a smaller quantization")};
+  }
   return file;
 }
 

@@ -51,11 +51,12 @@ Result<std::vector<Token>> Embeddings::tokens_of(const Json& input, size_t numbe
 }
 
 Result<> Embeddings::add(uint64_t id, const wire::Embed& message) {
-  if (!model_.facts().pools)
+  if (!model_.facts().pools) {
     return Error{Code::Invalid,
                  "this is a chat model without pooling; embeddings need an embedding model such as "
                  "all-minilm-l6-v2",
                  "model"};
+  }
   const Json& inputs = message.inputs;
   if (!inputs.is_array() || inputs.empty()) return wrong("is not an array of at least one input");
   if (inputs.size() > kInputsMax)

@@ -1,7 +1,6 @@
 #include "engine/backends/llama_probe.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <filesystem>
 
