@@ -72,7 +72,7 @@ TEST(Needs, TheStateIsCountedToTheByte) {
   ASSERT_TRUE(parts);
   // those behind the window keep it for each conversation, and what one step brings; and all of it
   // once more for conversations that rest
-  EXPECT_EQ(parts->state, Bytes{2 * (2'000 * 8192 + 10'000 * (512 * 4 + 512))});
+  EXPECT_EQ(parts->state, Bytes{uint64_t{2} * (2'000 * 8192 + 10'000 * (512 * 4 + 512))});
   EXPECT_EQ(parts->weights, MiB(100));
   EXPECT_GE(needs(small(worked()), shape), parts->total());
   EXPECT_LT(needs(small(worked()), shape).n, parts->total().n * 11 / 10);
@@ -80,7 +80,7 @@ TEST(Needs, TheStateIsCountedToTheByte) {
 
 TEST(Needs, AWindowThatIsLargerThanTheContextCostsNoMore) {
   const Shape shape{.context = 1024, .sequences = 8, .batch = 512};
-  EXPECT_EQ(estimate(small(worked()), shape)->state, Bytes{2 * 12'000 * 1024});
+  EXPECT_EQ(estimate(small(worked()), shape)->state, Bytes{uint64_t{2} * 12'000 * 1024});
 }
 
 TEST(Needs, WhatOnlyLooksKeepsNoState) {

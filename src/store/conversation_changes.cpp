@@ -1,5 +1,4 @@
 // What changes conversations: each function is one transaction (conversations.h).
-#include <algorithm>
 
 #include "base/file.h"
 #include "base/text.h"

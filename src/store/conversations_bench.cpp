@@ -26,7 +26,7 @@ class Many {
                        "updated_ms, messages) VALUES(?, 'owner', ?, '', ?, ?, 6)",
                        cat("c-", i), cat("About the number ", i), int64_t{i}, int64_t{i}));
       const int64_t key = database.last_row();
-      for (int m = 0; m < 6; m++)
+      for (int m = 0; m < 6; m++) {
         assert(database.run(
             "INSERT INTO message(id, conversation, role, text, parts, created_ms, model, receipt, "
             "state, error) VALUES(?, ?, 'user', ?, '', ?, '', '', 'whole', '')",
@@ -35,6 +35,7 @@ class Many {
                 ", of its neighbours ", i + 1, " and ", i - 1,
                 ", and what people have thought of all three of them."),
             int64_t{i}));
+      }
     }
     assert(database.script("COMMIT"));
   }

@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
-
 #include "base/text.h"
 #include "store/conversation_text.h"
 #include "store/conversations_testing.h"
