@@ -136,6 +136,16 @@ describe("chat", () => {
     },
   });
 
+  visit("what was said elsewhere meanwhile is there when the window is seen again", async ({ page, fake }) => {
+    await page.waitForSelector(".answered");
+    fake.conversation("In the terminal", [["user", "oats"]], Date.now() + 60_000);
+    const [conversation] = fake.conversations.values();
+    fake.append(conversation, { role: "user", content: "and wheat?" });
+    await page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
+    await page.waitForFunction(() => document.querySelector(".row-title")?.textContent === "In the terminal");
+    await page.waitForFunction(() => document.querySelectorAll(".asked").length === 2);
+  }, { path: "/#/c/c-00000001", prepare: (fake) => fake.conversation("Rye", [["user", "rye?"], ["assistant", "Rye."]]) });
+
   const reads = {};
   visit("what is said before a conversation was read is said in it, below its end", async ({ page, fake }) => {
     await say(page, "and now?");

@@ -6,7 +6,8 @@ import type { Session } from "./types";
 
 /** "open"; "away": the daemon does not answer; "unpaired": it does, and does not know this page any more. */
 export const connection = signal<"opening" | "open" | "away" | "unpaired">("opening");
-/** Grows each time that the daemon was found again: what is shown should be read anew. */
+/** Grows when what is shown should be read anew: the daemon was found again, or the person came back to this window and may have
+ * talked in the terminal meanwhile. */
 export const found = signal(0);
 export const session = signal<Session | null>(null);
 

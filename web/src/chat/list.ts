@@ -13,6 +13,7 @@ export const more = signal(true);
 
 const kPage = 200;
 let reading: AbortController | null = null;
+let listed = ""; // the words that `lines` were searched for
 
 function address(before?: number): string {
   const search = new URLSearchParams({ limit: String(kPage) });
@@ -21,7 +22,7 @@ function address(before?: number): string {
   return `/lares/v1/conversations?${search}`;
 }
 
-/** Reads the newest page anew. */
+/** Reads the newest page anew; what was read below it stays, so that nobody is torn from where they scrolled. */
 export async function refresh(): Promise<void> {
   reading?.abort();
   await read(undefined);
@@ -37,12 +38,22 @@ async function read(before: number | undefined): Promise<void> {
   const stop = new AbortController();
   reading = stop;
   try {
+    const words = query.value.trim();
     const page = await get<ConversationLine[]>(address(before), stop.signal);
     if (stop.signal.aborted) return;
-    const known = new Set(before === undefined ? [] : lines.value.map((line) => line.id));
-    const fresh = page.filter((line) => !known.has(line.id));
-    lines.value = before === undefined ? page : [...lines.value, ...fresh];
-    more.value = page.length === kPage && (before === undefined || fresh.length > 0);
+    if (before === undefined) {
+      const there = new Set(page.map((line) => line.id));
+      const last = page.at(-1)?.updated_ms ?? 0;
+      const below = page.length === kPage && words === listed ? lines.value.filter((line) => line.updated_ms < last && !there.has(line.id)) : [];
+      lines.value = [...page, ...below];
+      listed = words;
+      if (!below.length) more.value = page.length === kPage;
+    } else {
+      const known = new Set(lines.value.map((line) => line.id));
+      const fresh = page.filter((line) => !known.has(line.id));
+      lines.value = [...lines.value, ...fresh];
+      more.value = page.length === kPage && fresh.length > 0;
+    }
     complaint.value = "";
   } catch (error) {
     if (!stop.signal.aborted) complaint.value = said(error);

@@ -26,10 +26,12 @@ export function Shell() {
     });
     const unfollow = followAddress(() => void again()); // a new address of `lares ui`, in this same tab
     addEventListener("keydown", keys);
+    document.addEventListener("visibilitychange", seenAgain);
     const stop = watch();
     return () => {
       unfollow();
       removeEventListener("keydown", keys);
+      document.removeEventListener("visibilitychange", seenAgain);
       stop();
     };
   }, []);
@@ -101,6 +103,10 @@ async function again(): Promise<void> {
     found.value++;
     void refreshModels();
   }
+}
+
+function seenAgain(): void {
+  if (document.visibilityState === "visible" && connection.value === "open") found.value++;
 }
 
 const writes = (target: EventTarget | null) => target instanceof HTMLElement && /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName);

@@ -2,7 +2,7 @@
 
 import { signal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { connection } from "../api/http";
+import { connection, found } from "../api/http";
 import type { ConversationLine } from "../api/types";
 import * as chat from "../chat/current";
 import * as list from "../chat/list";
@@ -63,7 +63,7 @@ function Conversations() {
   const row = list.query.value.trim() ? kRowWithSnippet : kRow;
   useEffect(() => {
     if (connection.value === "open") void list.refresh();
-  }, [connection.value]);
+  }, [connection.value, found.value]);
   useLayoutEffect(() => {
     if (!box.current) return;
     const watch = new ResizeObserver(() => box.current && setView({ top: box.current.scrollTop, height: box.current.clientHeight }));
