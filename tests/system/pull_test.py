@@ -79,7 +79,7 @@ class WithRegistries(unittest.TestCase):
         file = self.file((name or pull["model"]) + ".gguf")
         self.assertEqual(digest_of(str(file)) if len(content) > MiB else digest_of(file.read_bytes()),
                          digest_of(content))
-        self.assertFalse((self.house.home / "share" / "models" / ".pulls" / pull["id"]).exists())
+        wait_until(lambda: not (self.house.home / "share" / "models" / ".pulls" / pull["id"]).exists(), "its folder is removed")
         self.assertIn(pull["model"], [one["id"] for one in owner(self.house, "GET", "/lares/v1/models")])
 
     def assert_failed(self, pull, code, *words):
@@ -470,6 +470,10 @@ class Hostile(WithRegistries):
         self.addCleanup(house.stop)
         failed = self.end(self.begin("hf:evil/certificate", house), house)
         self.assert_failed(failed, "denied", "certificate")
+
+    def test_a_certificate_that_has_run_out_or_a_clock_that_is_wrong(self):
+        self.there.behave["certificate"] = "old"
+        self.assert_failed(self.pull("hf:evil/certificate"), "denied", "certificate has expired", "the clock wrong?")
 
     def test_an_address_of_the_own_network(self):
         house = self.start(private_addresses=False)

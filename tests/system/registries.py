@@ -23,7 +23,7 @@ MiB = 1 << 20
 
 
 def make_certificates(folder):
-    """ca.pem, and server.pem with its key, for all NAMES and 127.0.0.1."""
+    """ca.pem, and server.pem with its key, for all NAMES and 127.0.0.1; old.pem is one that has run out."""
     folder = pathlib.Path(folder)
     run = lambda *words: subprocess.run(words, cwd=folder, check=True, capture_output=True)  # noqa: E731
     run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "ca.key",
@@ -32,9 +32,10 @@ def make_certificates(folder):
         "-out", "server.csr", "-subj", "/CN=localhost")
     names = ",".join([f"DNS:{name}" for name in NAMES] + ["IP:127.0.0.1", "IP:93.184.216.34"])
     (folder / "names").write_text(f"subjectAltName={names}\n")
-    run("openssl", "x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days",
-        "2", "-out", "server.crt", "-extfile", "names")
-    (folder / "server.pem").write_text((folder / "server.crt").read_text() + (folder / "server.key").read_text())
+    for name, days in (("server", "2"), ("old", "-1")):
+        run("openssl", "x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days",
+            days, "-out", f"{name}.crt", "-extfile", "names")
+        (folder / f"{name}.pem").write_text((folder / f"{name}.crt").read_text() + (folder / "server.key").read_text())
     return folder / "ca.pem"
 
 
@@ -110,14 +111,17 @@ class Registries:
                 request.settimeout(60)
                 # what waits here is counted as sent
                 request.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 128 << 10)
-                with context.wrap_socket(request, server_side=True) as encrypted:
+                with registries.tls(registries.behave.get("certificate", "server")).wrap_socket(request, server_side=True) as encrypted:
                     self.RequestHandlerClass(encrypted, client_address, self)
 
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.folder / "server.pem")
         self.server = Server((address, port), Handler)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def tls(self, certificate):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.folder / f"{certificate}.pem")
+        return context
 
     def stop(self):
         self.server.shutdown()
