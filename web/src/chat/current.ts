@@ -107,9 +107,10 @@ function take(read: Conversation): void {
 /** Reads the conversation anew, keeping parts of answers that only this page has. */
 async function reread(): Promise<void> {
   const conversation = id.value;
+  const before = messages.value;
   if (!conversation) return;
   const read = await get<Conversation>(at(conversation));
-  if (id.value !== conversation) return;
+  if (id.value !== conversation || messages.value !== before || live.value) return; // something was said meanwhile, which is newer
   loaded = conversation;
   const unsaved = [...messages.value.values()].filter((one) => one.id.startsWith(kUnsaved) && !read.messages.some((other) => other.parent === one.parent && other.role === "assistant"));
   batch(() => {
