@@ -549,29 +549,21 @@ class Interrupted(Case):
 
     STEPS = ("placing the model", "unpacking the engine", "unpacking Boost", "building the engine", "building the programs")
 
-    def slow_compiler(self, clone, step):
-        """A compiler that stops in the middle of the step's build until the file `go` is there, or for PATIENCE_S."""
-        waits = {"building the engine": "*/b.c*", "building the programs": "*slow.c*"}.get(step)
-        if not waits:
-            return
+    def slow_compiler(self, clone):
+        """A compiler that takes its time, so that a kill falls into the middle of a build."""
         tools = clone.folder / "slow"
         tools.mkdir()
         for name in ("cc", "gcc"):
             path = tools / name
-            path.write_text(f'#!/bin/sh\ncase "$*" in {waits}) n=0; while [ ! -e {clone.folder}/go ] && [ $n -lt {PATIENCE_S * 5} ]; do '
-                            f'sleep 0.2; n=$((n + 1)); done ;; esac\nexec {shutil.which("cc")} "$@"\n')
+            path.write_text(f'#!/bin/sh\ncase "$*" in *slow.c*|*/b.c*) sleep 1.5 ;; esac\nexec {shutil.which("cc")} "$@"\n')
             path.chmod(0o755)
         clone.environment = lambda base=clone.environment, **more: base(**{"PATH": f"{tools}:{os.environ['PATH']}", **more})
-
-    def go_on(self, clone):
-        (clone.folder / "go").touch()
-        self.wait_for_no_lock(clone)
 
     def test_kill_9_of_the_set_up_at_each_step(self):
         for step in self.STEPS:
             with self.subTest(step):
                 clone = self.clone()
-                self.slow_compiler(clone, step)
+                self.slow_compiler(clone)
 
                 def kill(pid, clone=clone):
                     # the set-up is the Python under the shell script; its own children must not outlive it
@@ -581,7 +573,7 @@ class Interrupted(Case):
                             os.kill(victim, signal.SIGKILL)
 
                 self.run_until(clone, step, kill)
-                self.go_on(clone)
+                self.wait_for_no_lock(clone)
                 done = clone.lares("hello")
                 self.expect_answer(done)
                 for earlier in self.STEPS[:self.STEPS.index(step)]:
@@ -591,9 +583,8 @@ class Interrupted(Case):
         for step in self.STEPS:
             with self.subTest(step):
                 clone = self.clone()
-                self.slow_compiler(clone, step)
+                self.slow_compiler(clone)
                 shown, status = self.run_until(clone, step, lambda pid: os.killpg(pid, signal.SIGINT))
-                self.go_on(clone)
                 self.assertFalse(os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0, shown)
                 done = clone.lares("hello")
                 self.expect_answer(done)
