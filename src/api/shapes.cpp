@@ -125,7 +125,7 @@ Json our_model() {
   return object(
       {{"id", text()},
        {"title", text("what people call it; \"\" where that is not known")},
-       {"use", one_of({"chat", "embedding"})},
+       {"use", one_of({"chat", "completion", "embedding"})},
        {"default", yes_or_no("answers when a request names none")},
        {"size_bytes", whole("of the file")},
        {"needs_bytes",

@@ -141,9 +141,10 @@ Result<const inventory::Model*> Core::default_model(inventory::Use use) const {
     return chosen;
   }
   auto found = models_.default_for(use);
-  if (found || use != inventory::Use::Embedding || surroundings_.embedder.empty()) return found;
+  if (found || options_.residents.fetcher.empty()) return found;
   Error error = std::move(found).error();
-  error.message += cat(", or fetch the default one with `", surroundings_.embedder, "`");
+  error.message += cat(", `", options_.residents.fetcher, " models",
+                       use == inventory::Use::Embedding ? " embedder" : "", "` fetches a small one");
   return error;
 }
 
@@ -153,7 +154,7 @@ Result<const inventory::Model*> Core::model_for(const api::Work& work) const {
   const Use use = embedding ? Use::Embedding : Use::Chat;
   if (work.model.empty() || work.model == "default") return default_model(use);
   TRY_AS(const inventory::Model* model, models_.find(work.model));
-  if (model->use == use) return model;
+  if (embedding == (model->use == Use::Embedding)) return model;
   const auto other = default_model(use);
   const std::string instead = other ? cat("; '", (*other)->id, "' is one") : "";
   if (embedding) {
@@ -189,6 +190,10 @@ void Core::accept(api::WorkId id, std::unique_ptr<Doing> owned) {
                             "lares.priority"});
   }
   auto found = model_for(doing.work);
+  if (!found && found.error().code == Code::NotFound) {
+    models_.look_again();  // it may have been put into the folder meanwhile
+    found = model_for(doing.work);
+  }
   if (!found) return finish(id, std::move(found).error());
   const inventory::Model& model = **found;
   doing.model = model.id;

@@ -72,7 +72,6 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
     Json settings = Json::array();  // "config"
     Json status = Json::object();   // fields of "status" that never change
     std::filesystem::path person;   // the person's home folder, for models.find
-    std::string embedder;  // the command that fetches the default embedder; "" where there is none
     std::function<Json(const DoctorFacts&)> doctor;  // blocking; on the background thread
     // How fast this machine computes with that engine (app/machine); blocking, on the background
     // thread. Empty where nothing can be measured.

@@ -413,8 +413,9 @@ TEST_F(CoreTest, WithoutAnEmbedderItSaysHowToGetTheDefaultOne) {
   auto heard = chats.chat("", std::move(work));
   ASSERT_TRUE(heard->ended);
   EXPECT_EQ(heard->error(),
-            "there is no embedding model yet; add one with `lares models add FILE`, or fetch the "
-            "default one with `'/clone/lares' models embedder`");
+            "there is no embedding model yet; `lares models search` names some for this machine, "
+            "`lares models pull NAME` gets one, `lares models add FILE` takes a file, "
+            "`'/clone/lares' models embedder` fetches a small one");
 }
 
 TEST_F(CoreTest, AModelInUseIsNeverEvictedAndTheOtherWaits) {

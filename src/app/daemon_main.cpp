@@ -402,8 +402,6 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
   const char* person = std::getenv("HOME");
   surroundings.person = person ? person : "/";
   options.residents.fetcher = fetcher(parts);
-  if (const std::string fetch = fetcher(parts); !fetch.empty())
-    surroundings.embedder = cat(fetch, " models embedder");
   surroundings.doctor = [&](const DoctorFacts& facts) { return examine(facts, home, parts); };
   if (!arguments.fake) {
     surroundings.speeds = [&](const EngineChoice& engine, Measure measure) {

@@ -284,7 +284,7 @@ void models(Report& report, const DoctorFacts& facts, const Programs& programs) 
                       how_to_mend(model, facts.fetcher)));
     } else {
       report.line(check, true,
-                  cat(model.size, ", ", model.use == inventory::Use::Chat ? "chat" : "embeddings"));
+                  cat(model.size, ", for ", inventory::use_name(model.use)));
     }
   }
 }

@@ -16,10 +16,6 @@ std::string text_in(const Json& arguments, const char* name) {
   return found != arguments.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
-std::string_view use_name(inventory::Use use) {
-  return use == inventory::Use::Chat ? "chat" : "embedding";
-}
-
 // What its chat template is known as; null for a model without one.
 Json template_of(const Json& info) {
   const std::string digest = text_in(info, "template_sha256");
@@ -99,7 +95,7 @@ Json Core::shown(const inventory::Model& model) const {
   for (const char* own : {"measured", "memory", "work", "dry_run", "template"}) info.erase(own);
   return {{"id", model.id},
           {"title", inventory::title_of(model)},
-          {"use", use_name(model.use)},
+          {"use", inventory::use_name(model.use)},
           {"default", standard && (*standard)->id == model.id},
           {"size_bytes", model.size.n},
           {"needs_bytes", residents_.needs(model).n},
@@ -113,6 +109,7 @@ Json Core::shown(const inventory::Model& model) const {
 }
 
 void Core::models_list(const Json&, const api::Reply& reply) {
+  models_.look_again();
   Json all = Json::array();
   for (const inventory::Model& model : models_.all()) all.push_back(shown(model));
   reply(std::move(all));

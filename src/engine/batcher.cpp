@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
+#include <numeric>
 #include <span>
 
 #include "base/text.h"
@@ -29,6 +30,15 @@ Json token_json(const Model& model, Token token, float logprob) {
   return {{"token", utf8_repaired(bytes)},
           {"bytes", std::move(list)},
           {"logprob", number_or_least(logprob)}};
+}
+
+// Of all its strings.
+size_t text_bytes(const Json& json) {
+  if (json.is_string()) return json.get_ref<const std::string&>().size();
+  if (!json.is_structured()) return 0;
+  return std::accumulate(json.begin(), json.end(), size_t{0}, [](size_t sum, const Json& inside) {
+    return sum + text_bytes(inside);
+  });
 }
 
 }  // namespace
@@ -106,7 +116,8 @@ Result<std::vector<Token>> Batcher::prompt_tokens(Request& request) {
   } else {
     std::string prompt;
     if (options.chat) {
-      const Pulse::Quiet quiet(pulse_, kTemplateMax);
+      const Pulse::Quiet quiet(
+          pulse_, template_max(options.messages.size(), text_bytes(options.messages)));
       TRY_AS(Rendered rendered, model_.render_chat(options.messages, options.template_kwargs));
       prompt = std::move(rendered.prompt);
       stops.insert(stops.end(), rendered.stops.begin(), rendered.stops.end());
@@ -119,7 +130,7 @@ Result<std::vector<Token>> Batcher::prompt_tokens(Request& request) {
     }
     // what is too long at a glance is not worth tokenising
     if (facts.piece_max > 0) TRY(check_length(prompt.size() / facts.piece_max, false, param));
-    const Pulse::Quiet quiet(pulse_, kTokeniseMax);
+    const Pulse::Quiet quiet(pulse_, tokenise_max(prompt.size()));
     TRY_AS(tokens, model_.tokenize(prompt, Special::Parsed));
   }
   if (tokens.empty()) {

@@ -28,7 +28,7 @@ Result<std::vector<Token>> Embeddings::tokens_of(const Json& input, size_t numbe
   if (input.is_string()) {
     const auto& text = input.get_ref<const std::string&>();
     if (!is_utf8(text)) return wrong("is not UTF-8");
-    const Pulse::Quiet quiet(pulse_, kTokeniseMax);
+    const Pulse::Quiet quiet(pulse_, tokenise_max(text.size()));
     TRY_AS(tokens, model_.tokenize(text, Special::AsText));
   } else if (input.is_array()) {
     for (const Json& item : input) {

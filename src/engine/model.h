@@ -31,8 +31,14 @@ using Token = int32_t;
 using Position = int32_t;
 using Sequence = int32_t;  // 0 .. Facts::sequences - 1
 
-inline constexpr std::chrono::milliseconds kTokeniseMax{20'000};  // silent meanwhile: Pulse::Quiet
-inline constexpr std::chrono::milliseconds kTemplateMax{5'000};
+// How long work that cannot report may stay silent (Pulse::Quiet), by its size: several times what
+// a slow machine takes.
+inline std::chrono::milliseconds tokenise_max(size_t bytes) {
+  return std::chrono::milliseconds(20) * (bytes / 1024 + 1);
+}
+inline std::chrono::milliseconds template_max(size_t messages, size_t bytes) {
+  return std::chrono::milliseconds(4) * messages + std::chrono::milliseconds(1) * (bytes / 1024);
+}
 
 // What the compute thread shows to the threads that do not compute, and what they may ask of it.
 class Pulse {
@@ -43,14 +49,16 @@ class Pulse {
   uint64_t progress() const { return progress_.load(std::memory_order_relaxed); }
 
   // A piece of work that cannot report (tokenising, a template, parsing a model's head) may stay
-  // silent for `limit`; after that it counts as hung. Ends with the Quiet.
+  // silent for `limit`; after that it counts as hung. Ends with the Quiet; one within another goes
+  // by its own limit, however long the other's is.
   class Quiet {
    public:
-    Quiet(Pulse& pulse, std::chrono::milliseconds limit) : pulse_(pulse) {
-      pulse_.quiet_until_.store((Steady::now() + limit).time_since_epoch().count());
-    }
+    Quiet(Pulse& pulse, std::chrono::milliseconds limit)
+        : pulse_(pulse),
+          outer_until_(pulse.quiet_until_.exchange(
+              (Steady::now() + limit).time_since_epoch().count())) {}
     ~Quiet() {
-      pulse_.quiet_until_.store(0);
+      pulse_.quiet_until_.store(outer_until_);
       pulse_.beat();
     }
     Quiet(const Quiet&) = delete;
@@ -58,6 +66,7 @@ class Pulse {
 
    private:
     Pulse& pulse_;
+    const Steady::rep outer_until_;  // 0: there is none
   };
   bool quiet_now() const { return Steady::now().time_since_epoch().count() < quiet_until_.load(); }
 

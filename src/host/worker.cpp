@@ -508,7 +508,11 @@ class Reader {
       ended.error.message = cat("worker '", shared_.name, "' ", to_string(*end), " after ",
                                 ms_between(started_, now()), " ms");
     }
-    if (!end) ended.error.message += ", and the process does not end: it waits for a disk";
+    if (!end) {
+      const auto seen = vitals(shared_.process.pid);
+      ended.error.message += cat(", and the process has not ended yet",
+                                 seen && seen->state == 'D' ? ": it waits for a disk" : "");
+    }
     if (!shared_.asked && !explained && fresh > 0) {
       ended.error.message += "; its last lines: ";
       const size_t from = ended.last_log.size() - std::min(fresh, kLinesInMessage);

@@ -19,15 +19,10 @@ constexpr int kFormat = 1;
 constexpr size_t kIdLengthMax = 128;
 constexpr size_t kNamedMax = 5;  // of the models that an error lists
 constexpr std::string_view kListFile = "models.json";
+constexpr std::string_view kHowToGet =
+    "`lares models search` names some for this machine, `lares models pull NAME` gets one, `lares "
+    "models add FILE` takes a file";
 constexpr std::string_view kPartEnd = "00000-of-00000.gguf";  // a zero stands for any digit
-
-std::string_view use_name(Use use) {
-  switch (use) {
-    case Use::Chat: return "chat";
-    case Use::Embedding: return "embedding";
-  }
-  return "chat";
-}
 
 bool is_id(std::string_view id) { return !id.empty() && id_from(id) == id; }
 
@@ -46,6 +41,13 @@ Result<Json> read_list(const fs::path& file) {
   if (!parsed->contains("models") || !(*parsed)["models"].is_array())
     return Error{Code::Corrupt, "it holds no list 'models'"};
   return *std::move(parsed);
+}
+
+Use use_from(const Json& info) {
+  const auto pooling = info.find("pooling");
+  if (pooling != info.end() && pooling->is_string() && *pooling != "none") return Use::Embedding;
+  const auto chats = info.find("has_template");
+  return chats != info.end() && *chats == false ? Use::Completion : Use::Chat;
 }
 
 // `id`, or in place of one that no model may have another.
@@ -73,15 +75,10 @@ std::optional<Model> model_from(const Json& entry) {
     model.ours = ours->get<bool>();
   if (const auto info = entry.find("info"); info != entry.end() && info->is_object())
     model.info = *info;
+  if (!model.info.empty()) model.use = use_from(model.info);
   if (!is_id(model.id) || !model.file.is_absolute()) return std::nullopt;
   model.id = free_id(std::move(model.id));
   return model;
-}
-
-Use use_from(const Json& info) {
-  const auto pooling = info.find("pooling");
-  const bool pooled = pooling != info.end() && pooling->is_string() && *pooling != "none";
-  return pooled ? Use::Embedding : Use::Chat;
 }
 
 // Unsupported for a file that by its name is one part of a model.
@@ -113,7 +110,7 @@ std::string nearest_hint(std::string_view wanted, const std::vector<std::string>
 
 // "; there are: a, b and 7 more, ..."
 std::string list_hint(const std::vector<std::string>& ids) {
-  if (ids.empty()) return "; there is none yet: add one with `lares models add FILE`";
+  if (ids.empty()) return cat("; there is none yet: ", kHowToGet);
   std::string known;
   for (size_t i = 0; i < std::min(ids.size(), kNamedMax); i++)
     known += cat(known.empty() ? "" : ", ", ids[i]);
@@ -171,6 +168,15 @@ Result<Bytes> check_file(const fs::path& file) {
 }
 
 }  // namespace
+
+std::string_view use_name(Use use) {
+  switch (use) {
+    case Use::Chat: return "chat";
+    case Use::Completion: return "completion";
+    case Use::Embedding: return "embedding";
+  }
+  return "chat";
+}
 
 std::string id_from(std::string_view name) {
   std::string id = lower(name);
@@ -284,13 +290,17 @@ Result<Models> Models::look(const fs::path& folder, Log& log) {
     }
     models.models_.push_back(*std::move(model));
   }
-  models.take_in_files();
-  for (Model& model : models.models_) {  // those that nobody added have only their file's time
+  models.look_again();
+  return models;
+}
+
+void Models::look_again() {
+  take_in_files();
+  for (Model& model : models_) {  // those that nobody added have only their file's time
     if (model.added_unix == 0) model.added_unix = modified_unix(model.file);
   }
-  std::sort(models.models_.begin(), models.models_.end(),
+  std::sort(models_.begin(), models_.end(),
             [](const Model& a, const Model& b) { return a.id < b.id; });
-  return models;
 }
 
 // The *.gguf files that lie in the folder and are not listed.
@@ -355,13 +365,13 @@ Result<const Model*> Models::default_for(Use use) const {
   for (const Model& model : models_) {
     if (model.use != use) continue;
     if (!first) first = &model;
-    if (model.id.starts_with(use == Use::Chat ? kEmbedded : kEmbedder)) return &model;
+    if (model.id.starts_with(use == Use::Embedding ? kEmbedder : kEmbedded)) return &model;
   }
   if (first) return first;
-  return Error{Code::NotFound,
-               use == Use::Chat
-                   ? "there is no chat model yet; add one with `lares models add FILE`"
-                   : "there is no embedding model yet; add one with `lares models add FILE`",
+  if (use == Use::Chat) {
+    if (auto instead = default_for(Use::Completion)) return instead;
+  }
+  return Error{Code::NotFound, cat("there is no ", use_name(use), " model yet; ", kHowToGet),
                "model"};
 }
 

@@ -20,7 +20,9 @@
 
 namespace lares::inventory {
 
-enum class Use { Chat, Embedding };
+// Completion: it goes on with a text, but has no chat template.
+enum class Use { Chat, Completion, Embedding };
+std::string_view use_name(Use use);  // "chat", "completion", "embedding"
 
 struct Model {
   std::string id;              // "smollm2-135m-instruct": lower case, [a-z0-9._:-], unique
@@ -66,12 +68,14 @@ class Models {
   static Result<Models> look(const std::filesystem::path& folder, Log& log);
 
   const std::vector<Model>& all() const { return models_; }  // by id
+  // Takes in what was put into the folder since. A look at one folder of the local disk.
+  void look_again();
 
   // The model that a request names: an id, a unique beginning of one, "default" or "" for the
   // default chat model. NotFound names the nearest.
   Result<const Model*> find(std::string_view name) const;
-  // The default for a use: the configured one, else the embedded one, else the first. NotFound when
-  // there is none, with how to get one.
+  // The default for a use: the configured one, else the embedded one, else the first; where nothing
+  // chats, one for completions stands in. NotFound when there is none, with how to get one.
   Result<const Model*> default_for(Use use) const;
 
   // Lists a file where it lies. The id is made from the file's name, or `id` when given. Invalid:

@@ -52,6 +52,27 @@ TEST_F(ModelsTest, TakesInFilesThatLieInItsFolder) {
   EXPECT_TRUE(models.all()[0].ours);
 }
 
+TEST_F(ModelsTest, TakesInWhatWasPutThereSince) {
+  put(folder / "b.gguf");
+  Models models = open();
+  put(folder / "a.gguf");
+  EXPECT_FALSE(models.find("a"));
+  models.look_again();
+  ASSERT_EQ(models.all().size(), 2u);
+  EXPECT_EQ(models.all()[0].id, "a");
+  EXPECT_GT(models.all()[0].added_unix, 0);
+}
+
+TEST_F(ModelsTest, AModelWithoutAChatTemplateChatsOnlyWhereNothingElseDoes) {
+  Models models = open();
+  const Json plain = {{"pooling", "none"}, {"has_template", false}};
+  ASSERT_TRUE(models.add(put(root / "a-base.gguf"), "", plain));
+  EXPECT_EQ(models.all()[0].use, Use::Completion);
+  EXPECT_EQ((*models.default_for(Use::Chat))->id, "a-base");
+  ASSERT_TRUE(models.add(put(root / "b-chat.gguf"), "", kChat));
+  EXPECT_EQ((*models.default_for(Use::Chat))->id, "b-chat");
+}
+
 TEST_F(ModelsTest, RemembersWhatWasAdded) {
   const fs::path file = put(root / "My Model (v2).gguf");
   {

@@ -248,6 +248,38 @@ class Damaged(WithModel):
         self.assert_error("was-whole", 404, "not_found", ["No such file"])
         self.assertEqual(self.lares("models", "rm", "was-whole")[0], 0)
 
+    def with_template(self, name, text):
+        """A copy of the good one with another chat template."""
+        copy = self.copy(name)
+        content = bytearray(copy.read_bytes())
+        at = content.index(b"tokenizer.chat_template") + len(b"tokenizer.chat_template") + 4
+        (length,) = struct.unpack_from("<Q", content, at)
+        self.assertLessEqual(len(text), length)
+        content[at + 8:at + 8 + length] = text.encode().ljust(length)
+        copy.write_bytes(content)
+        return copy
+
+    def test_a_chat_template_that_does_not_end_costs_its_request_an_error(self):
+        endless = "{% for i in range(9999) %}{% for j in range(9999) %}{% endfor %}{% endfor %}"
+        copy = self.with_template("endless", endless)
+        self.assert_not_added(copy, [8], ["stood still"])
+        copy = self.with_template("endless-when-told", "{{ messages[-1].content }}{% if messages[-1].content == 'Go on' %}" + endless + "{% endif %}")
+        self.assertEqual(self.lares("models", "add", str(copy))[0], 0)
+        self.assertEqual(ask(self.house.port, chat("Hello", model="endless-when-told", max_tokens=4))[0], 200)
+        status, answer = ask(self.house.port, chat("Go on", model="endless-when-told", max_tokens=4))
+        self.assertEqual((status, answer["error"]["code"]), (504, "timeout"), answer)
+        self.assertIn("stood still", answer["error"]["message"])
+        self.assertNotIn("disk", answer["error"]["message"])
+        self.assertEqual(self.lares("models", "rm", "endless-when-told")[0], 0)
+
+    def test_a_chat_template_that_is_none_is_said_to_be(self):
+        copy = self.with_template("no-template", "{% for m in messages %}{{ m.content }")
+        self.assertEqual(self.lares("models", "add", str(copy))[0], 0)
+        status, answer = ask(self.house.port, chat("Hello", model="no-template", max_tokens=4))
+        self.assertEqual((status, answer["error"]["code"]), (400, "unsupported"), answer)
+        self.assertIn("chat template cannot be used: it is not valid Jinja", answer["error"]["message"])
+        self.assertEqual(self.lares("models", "rm", "no-template")[0], 0)
+
     def test_prompts_of_no_and_of_ten_million_characters(self):
         port, model = self.house.port, self.model
         status, answer = ask(port, chat("", model=model, max_tokens=4))

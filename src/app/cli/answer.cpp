@@ -164,6 +164,7 @@ class Listener {
     return answer_;
   }
   bool complete() const { return complete_; }
+  bool began() const { return !answer_.text.empty(); }
 
  private:
   void event(std::string_view data) {
@@ -224,10 +225,9 @@ class Listener {
   bool repeats_ = false;
 };
 
-}  // namespace
-
-Result<Answer> stream_answer(Context& context, const Sampling& sampling, const Json& messages,
-                             const Json& place) {
+// One try at it; `began` says whether any of the answer was shown.
+Result<Answer> stream_once(Context& context, const Sampling& sampling, const Json& messages,
+                           const Json& place, bool& began) {
   const InterruptsDaemon interrupts_daemon(context.daemon);
   Listener listener(context);
   auto reply = [&]() -> Result<Daemon::Answer> {
@@ -238,6 +238,7 @@ Result<Answer> stream_answer(Context& context, const Sampling& sampling, const J
                                   [&](std::string_view bytes) { return listener.bytes(bytes); });
   }();
   auto answer = listener.end();
+  began = listener.began();
   if (interrupts_daemon.happened()) {
     Answer stopped = answer ? *std::move(answer) : Answer{};
     stopped.stopped = true;
@@ -251,6 +252,18 @@ Result<Answer> stream_answer(Context& context, const Sampling& sampling, const J
         Code::Io,
         "reading the answer: it broke off before its end; `lares doctor` says how the daemon is"};
   return answer;
+}
+
+}  // namespace
+
+Result<Answer> stream_answer(Context& context, const Sampling& sampling, const Json& messages,
+                             const Json& place) {
+  bool began = false;
+  auto answer = stream_once(context, sampling, messages, place, began);
+  const bool ended_early = !answer && answer.error().code == Code::Offline && !began;
+  // a question that is kept may have been kept by the daemon that ended
+  if (!ended_early || place.is_object()) return answer;
+  return stream_once(context, sampling, messages, place, began);
 }
 
 }  // namespace lares::app

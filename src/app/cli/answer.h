@@ -90,7 +90,8 @@ struct Answer {
 };
 
 // Asks, and writes the answer to standard output as it comes, made harmless, its last line ended.
-// `place`: the request's object "lares", which says where the answer is kept; or null.
+// `place`: the request's object "lares", which says where the answer is kept; or null. Without one,
+// a question whose daemon ends before the first word is asked of the next.
 Result<Answer> stream_answer(Context& context, const Sampling& sampling, const Json& messages,
                              const Json& place = nullptr);
 

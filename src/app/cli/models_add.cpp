@@ -114,11 +114,12 @@ Result<int> run(Context& context, const Arguments& arguments) {
   }());
   if (arguments.has("--json")) return print_json(context, model);
   const std::string id = text_of(model, "id");
-  const bool chats = text_of(model, "use") == "chat";
+  const std::string use = text_of(model, "use");
   TRY(context.screen.out(
       plain(cat("added ", id, " (", size_of(model, "size_bytes"), ", ",
-                text_of(member_of(model, "info"), "architecture"), ", for ", text_of(model, "use"),
-                ")", chats ? cat("; ask it with: lares -m ", id, " \"...\"") : "", "\n"))));
+                text_of(member_of(model, "info"), "architecture"), ", for ", use,
+                use == "completion" ? " only: it has no chat template)" : ")",
+                use == "chat" ? cat("; ask it with: lares -m ", id, " \"...\"") : "", "\n"))));
   return 0;
 }
 

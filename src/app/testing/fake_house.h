@@ -239,7 +239,7 @@ class House {
     auto receipts = route::Receipts::open(folder.path(), [](Task) { return true; }, log);
     assert(receipts);
     Core::Surroundings surroundings;
-    surroundings.embedder = "'/clone/lares' models embedder";
+    options.residents.fetcher = "'/clone/lares'";
     surroundings.stop = [this] { asked_to_stop = true; };
     surroundings.doctor = [](const DoctorFacts& facts) -> Json {
       Json quarantined = Json::array();

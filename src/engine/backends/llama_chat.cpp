@@ -90,14 +90,16 @@ Result<common_chat_msg> read_message(const Json& message, size_t number) {
 
 }  // namespace
 
-ChatTemplate::ChatTemplate(const llama_model* model) {
+ChatTemplate::ChatTemplate(const llama_model* model, Pulse& pulse) {
   const char* const source = llama_model_chat_template(model, nullptr);
   if (!source || *source == '\0') return;
   source_ = source;
+  // the engine tries it on a few messages, however long the rest of the model's head may take
+  const Pulse::Quiet quiet(pulse, template_max(1, 0));
   try {
     templates_ = common_chat_templates_init(model, "");
-  } catch (const std::exception& e) {
-    wrong_ = shortened(e.what());
+  } catch (const std::exception&) {  // copied on its way, so that its words are lost
+    wrong_ = "it is not valid Jinja";
   }
 }
 

@@ -12,7 +12,7 @@ namespace lares::engine::llama {
 class ChatTemplate {
  public:
   // Never fails: what is wrong with the template is told by render().
-  explicit ChatTemplate(const llama_model* model);
+  ChatTemplate(const llama_model* model, Pulse& pulse);
 
   bool present() const { return !source_.empty(); }
   const std::string& source() const { return source_; }
