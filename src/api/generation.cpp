@@ -148,8 +148,13 @@ class Generation : public std::enable_shared_from_this<Generation> {
     total_.prompt_tokens += ended.prompt_tokens;
     total_.prompt_tokens_reused += ended.prompt_tokens_reused;
     total_.completion_tokens += ended.completion_tokens;
-    total_.prefill_ms += ended.prefill_ms;
-    total_.decode_ms += ended.decode_ms;
+    const SteadyTime now = std::chrono::steady_clock::now();
+    decode_.add(now, ended.decode_ms);
+    prefill_.add(now - std::chrono::duration_cast<std::chrono::nanoseconds>(
+                           std::chrono::duration<double, std::milli>(ended.decode_ms)),
+                 ended.prefill_ms);
+    total_.prefill_ms = prefill_.ms();
+    total_.decode_ms = decode_.ms();
     total_.message = std::move(ended.message);
     total_.not_kept = std::move(ended.not_kept);
     if (--running_ == 0) succeed();
@@ -203,6 +208,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   unsigned last_ = 0;
   size_t running_;
   Ended total_;
+  Together prefill_, decode_;  // of all prompts
   const std::shared_ptr<Responder> responder_;
   const std::shared_ptr<Works> works_;
 };

@@ -65,7 +65,7 @@ struct Ended {  // once, last: all choices done, or the error that ended the wor
   Tokens prompt_tokens_reused = 0;
   Tokens completion_tokens = 0;  // of all choices
   double prefill_ms = 0;
-  double decode_ms = 0;
+  double decode_ms = 0;  // while any of the choices was written
   std::string message;   // the id under which the answer is kept, when Work named a conversation
   std::string not_kept;  // why it could not be; then the answer is good all the same
 };

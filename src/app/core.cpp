@@ -30,8 +30,8 @@ struct Core::Doing {
   Tokens prompt_tokens = 0;
   Tokens reused_tokens = 0;
   std::vector<Tokens> written;  // of each choice: as its deltas say, and in the end its Done
-  double prefill_ms = 0;
-  double decode_ms = 0;
+  double prefill_ms = 0;  // of the first answer; the others share its prompt
+  Together decode;
 
   Tokens completion_tokens() const {
     uint64_t sum = 0;
@@ -228,8 +228,9 @@ void Core::complete_receipt(Doing& doing, const Ended& result) const {
   receipt.completion_tokens = doing.completion_tokens();
   const Tokens computed = doing.prompt_tokens - std::min(doing.reused_tokens, doing.prompt_tokens);
   if (doing.prefill_ms > 0) receipt.prefill_tokens_per_s = computed * 1000.0 / doing.prefill_ms;
-  if (doing.decode_ms > 0)
-    receipt.decode_tokens_per_s = doing.completion_tokens() * 1000.0 / doing.decode_ms;
+  // several answers at once say nothing of how fast one is
+  if (doing.decode.ms() > 0 && doing.work.choices == 1)
+    receipt.decode_tokens_per_s = doing.completion_tokens() * 1000.0 / doing.decode.ms();
   if (doing.type == wire::Type::Generate && doing.started && doing.prompt_tokens > 0)
     receipt.why.push_back(cat("reuse: ", doing.reused_tokens, " of ", doing.prompt_tokens,
                               " prompt tokens were in memory"));
@@ -270,7 +271,7 @@ void Core::finish(api::WorkId id, Ended result) {
                               {"tokens", receipt.completion_tokens}});
   receipts_.add(receipt);
   doing->sink->on(api::Ended{std::move(result), receipt, doing->prompt_tokens, doing->reused_tokens,
-                             doing->completion_tokens(), doing->prefill_ms, doing->decode_ms});
+                             doing->completion_tokens(), doing->prefill_ms, doing->decode.ms()});
   schedule_pump();
 }
 
@@ -521,8 +522,8 @@ void Core::on_done(api::WorkId id, Doing& doing, unsigned choice, wire::Done don
   doing.prompt_tokens = std::max(doing.prompt_tokens, done.prompt_tokens);
   if (choice == 0) doing.reused_tokens = std::min(done.reused_tokens, done.prompt_tokens);
   doing.written.at(choice) = done.completion_tokens;
-  doing.prefill_ms += std::max(0.0, done.prefill_ms);
-  doing.decode_ms += std::max(0.0, done.decode_ms);
+  if (choice == 0) doing.prefill_ms = std::max(0.0, done.prefill_ms);
+  doing.decode.add(now(), done.decode_ms);
   if (doing.type == wire::Type::Embed) {
     const size_t length =
         doing.inputs == 0 ? 0 : done.vectors.size() / sizeof(float) / doing.inputs;

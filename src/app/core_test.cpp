@@ -115,6 +115,9 @@ TEST_F(CoreTest, SeveralAnswersAreSeveralPartsWithSeedsOfTheirOwn) {
   EXPECT_EQ(heard->texts, (std::vector<std::string>{"one", "two", "three"}));
   EXPECT_EQ(heard->ended->completion_tokens, 9u);
   EXPECT_EQ(heard->ended->prompt_tokens, 10u);
+  EXPECT_EQ(heard->ended->prefill_ms, 6);
+  EXPECT_EQ(heard->ended->decode_ms, 30) << "side by side";
+  EXPECT_EQ(heard->ended->receipt.decode_tokens_per_s, 0) << "it is no one answer's";
   EXPECT_EQ(heard->choices_done, 3);
   EXPECT_EQ(heard->starts, 1);
 }

@@ -3,6 +3,7 @@
 // only for showing and for time stamps in records.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 
@@ -45,6 +46,28 @@ class FakeClock final : public Clock {
 inline int64_t unix_ms(WallTime time) {
   return std::chrono::duration_cast<milliseconds>(time.time_since_epoch()).count();
 }
+
+// How long several pieces of work took that ran one after another or side by side.
+class Together {
+ public:
+  // One piece that ended at `until` and took `ms` milliseconds.
+  void add(SteadyTime until, double ms) {
+    const SteadyTime from =
+        until - std::chrono::duration_cast<std::chrono::nanoseconds>(
+                    std::chrono::duration<double, std::milli>(std::max(0.0, ms)));
+    from_ = sum_ms_ > 0 ? std::min(from_, from) : from;
+    until_ = sum_ms_ > 0 ? std::max(until_, until) : until;
+    sum_ms_ += std::max(0.0, ms);
+  }
+  // What passed on the clock while one of them ran, as far as that can be known: at most their sum.
+  double ms() const {
+    return std::min(sum_ms_, std::chrono::duration<double, std::milli>(until_ - from_).count());
+  }
+
+ private:
+  SteadyTime from_{}, until_{};
+  double sum_ms_ = 0;
+};
 
 // Whole milliseconds from one moment to another, never negative.
 inline int64_t ms_between(SteadyTime from, SteadyTime to) {

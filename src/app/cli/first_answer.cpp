@@ -13,7 +13,8 @@ Json larger_model(const Json& catalogue, Bytes embedded) {
   if (!catalogue.is_array() || catalogue.empty()) return nullptr;
   const Json& first = catalogue.front();
   const bool larger = flag_of(first, "fits") && !flag_of(first, "have") &&
-                      count_of(first, "size_bytes") > embedded.n;
+                      count_of(first, "size_bytes") > embedded.n &&
+                      number_of(member_of(first, "predicted"), "tokens_per_s") > 0;
   return larger ? first : Json();
 }
 
@@ -23,9 +24,9 @@ std::string first_answer_line(std::string_view model, Bytes size, const Json& la
                          "often wrong.");
   if (!larger.is_object()) return line;
   line += cat(" ", text_of(larger, "title"), " ", text_of(larger, "quantization"), " (",
-              size_of(larger, "size_bytes"));
-  if (const double rate = number_of(member_of(larger, "predicted"), "tokens_per_s"); rate > 0)
-    line += cat(", about ", rate_words(rate), " tokens/s here");
+              size_of(larger, "size_bytes"), ", about ",
+              rate_words(number_of(member_of(larger, "predicted"), "tokens_per_s")),
+              " tokens/s here");
   return line +
          (flag_of(larger, "recommended")
               ? ") fits this machine better"
@@ -44,8 +45,11 @@ void after_answer(Context& context, const Answer& answer) {
   Bytes size;
   if (auto model = ask(context.daemon, "GET", cat("/lares/v1/models/", path_escaped(answer.model))))
     size = Bytes{count_of(*model, "size_bytes")};
-  // the machine is not measured for this line: it goes by the answer that just came
-  auto catalogue = ask(context.daemon, "GET", "/lares/v1/catalogue?measure=no");
+  auto catalogue = [&] {
+    const InterruptsDaemon interrupts_daemon(context.daemon);
+    const Waiting waiting(context.screen, "measuring what this machine can do, once");
+    return ask(context.daemon, "GET", "/lares/v1/catalogue");
+  }();
   const std::string line =
       first_answer_line(answer.model, size, catalogue ? larger_model(*catalogue, size) : Json());
   if (context.screen.is_terminal(Stream::Out)) {

@@ -115,6 +115,24 @@ TEST_F(Asking, AnAnswerThatOnlyRepeatsItselfIsEndedAndSaidToBeSo) {
   EXPECT_NE(err().find("over and over"), std::string::npos) << err();
 }
 
+TEST_F(Asking, AQuestionWhoseDaemonEndsBeforeTheFirstWordIsAskedAgain) {
+  const auto ends_after = [](const std::string& said) {
+    const Json role = {{"model", "m"}, {"choices", {{{"index", 0}, {"delta", {{"content", said}}}}}}};
+    return Daemon::Answer{
+        200, cat("data: ", dump(role), "\n\ndata: ",
+                 R"({"error": {"message": "the daemon is stopping", "type": "connection_error", "code": "offline"}})", "\n\n")};
+  };
+  daemon_.answers["POST /v1/chat/completions"].push_back(ends_after(""));
+  daemon_.will_say({"Hello"});
+  EXPECT_EQ(run({"q"}), 0);
+  EXPECT_EQ(out(), "Hello\n");
+
+  FakeDaemon other;
+  other.answers["POST /v1/chat/completions"].push_back(ends_after("Hel"));
+  EXPECT_EQ(run_program(Words{"q"}, screen_, other, home_), 7) << "what was said was said";
+  EXPECT_EQ(other.chats().size(), 1U);
+}
+
 TEST_F(Asking, PutsThePipeBelowTheQuestion) {
   screen_.is_piped = true;
   screen_.piped = "+ a line\n";
