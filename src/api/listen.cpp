@@ -100,10 +100,10 @@ Result<Fd> listen_on(bool six, uint16_t port) {
   if (bound != 0 && errno == EADDRINUSE)
     return Error{Code::Denied,
                  cat(doing, ": the port is taken by ", listener_on(port, six),
-                     "; end that program, or choose another port with --port (0: any)")};
+                     "; end that program, or set api.port in lares.toml to another (0: any)")};
   if (bound != 0 && errno == EACCES)
     return Error{Code::Denied,
-                 cat(doing, ": ports below 1024 are the system's; choose one with --port")};
+                 cat(doing, ": ports below 1024 are the system's; set api.port in lares.toml to another")};
   if (bound != 0) return system_error(doing, errno);
   return fd;
 }

@@ -256,7 +256,7 @@ TEST_F(ListenTest, APortThatIsTakenNamesWhoHasIt) {
   EXPECT_EQ(second.error().code, Code::Denied);
   EXPECT_NE(second.error().message.find(cat("(pid ", ::getpid(), ")")), std::string::npos)
       << second.error().message;
-  EXPECT_NE(second.error().message.find("--port"), std::string::npos);
+  EXPECT_NE(second.error().message.find("api.port"), std::string::npos);
 }
 
 TEST_F(ListenTest, APortOfTheSystemIsSaidToBeSo) {

@@ -101,7 +101,8 @@ bool integer(const Json& value, int64_t& out) {
   }
   if (!value.is_number_float()) return false;
   const auto number = value.get<double>();
-  if (!(number >= kInt64Least && number < kInt64Most) || std::trunc(number) != number) return false;
+  // beyond 2^53 it may stand for another number than was written
+  if (!(std::abs(number) <= 0x1p53) || std::trunc(number) != number) return false;
   out = static_cast<int64_t>(number);
   return true;
 }

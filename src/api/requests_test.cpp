@@ -125,6 +125,7 @@ TEST(Fields, SeedsOf64BitsAreFoldedAndMinusOneIsNone) {
   EXPECT_LE(chat_body(chat("seed", "9223372036854775807"))["seed"].get<uint64_t>(), 0xFFFFFFFEu);
   EXPECT_TRUE(read_chat(chat("seed", "-9223372036854775808"), kApp));
   EXPECT_EQ(chat_error(chat("seed", "9223372036854775808")).param, "seed");
+  EXPECT_EQ(chat_error(chat("seed", "-9223372036854775809")).param, "seed");
 }
 
 // --- the other kinds ----------------------------------------------------------------------------

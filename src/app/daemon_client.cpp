@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <spawn.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@ namespace {
 
 constexpr size_t kLastLines = 8;  // of a daemon's log, in the error about its end
 constexpr Bytes kLastBytes = KiB(2);
+constexpr Bytes kLogRoom = KiB(16);  // with less the reason may not have found room
 // Until a daemon that somebody else started answers, or one that ends has ended.
 constexpr milliseconds kElsewhereMax{15'000};
 constexpr int kRoundsMax = 3;                // a question whose daemon ends is asked of the next
@@ -88,8 +90,18 @@ Result<pid_t> spawn_detached(const std::filesystem::path& program, const Fd& log
   return child;
 }
 
-// How a child that ended did so: in words, and as the code that its exit status stands for.
-Error ended(int status, const std::string& last) {
+// What keeps a daemon from saying why it ended.
+std::string silent_because(const std::filesystem::path& log) {
+  struct statvfs disk{};
+  const std::string folder = log.parent_path().string();
+  if (::statvfs(folder.c_str(), &disk) == 0 && disk.f_bavail * disk.f_frsize < kLogRoom.n)
+    return cat("; the disk of '", folder, "' is full: make room");
+  return "; `lares serve` shows what it says";
+}
+
+// How a child that ended did so: in words, and as the code that its exit status stands for. `last`:
+// what it wrote to its log.
+Error ended(int status, const std::string& last, const std::filesystem::path& log) {
   Error error{Code::Io, ""};
   if (WIFSIGNALED(status)) {
     error = {Code::WorkerDied, cat("it was ended by signal ", WTERMSIG(status))};
@@ -102,7 +114,7 @@ Error ended(int status, const std::string& last) {
       break;  // the first is the general one
     }
   }
-  error.message += last.empty() ? "; `lares serve` shows what it says" : cat("; it said:\n", last);
+  error.message += last.empty() ? silent_because(log) : cat("; it said:\n", last);
   return error;
 }
 
@@ -288,7 +300,7 @@ Result<> DaemonClient::start() {
       ours = false;
       const bool other = WIFEXITED(status) && WEXITSTATUS(status) == row(Code::Busy).exit_status;
       // another one has this home already, and will answer
-      if (!other) return ended(status, last_lines(log_path, log_begin)).within(doing);
+      if (!other) return ended(status, last_lines(log_path, log_begin), log_path).within(doing);
       limit =
           std::min(kStartMax, milliseconds(ms_between(begun, std::chrono::steady_clock::now())) +
                                   kElsewhereMax);

@@ -376,6 +376,9 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
   options.residents.budget =
       settings.memory_budget.n > 0 ? settings.memory_budget : Bytes{memory.total.n / 2};
   options.residents.machine = memory.total;
+  if (options.residents.budget > memory.total)
+    log.warn("memory.budget is more than this machine has",
+             {{"budget_bytes", options.residents.budget.n}, {"machine_bytes", memory.total.n}});
   options.residents.shape = {settings.models_context, settings.models_sequences,
                              settings.models_batch};
   options.residents.threads = settings.models_threads;

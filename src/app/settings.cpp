@@ -16,6 +16,7 @@ namespace lares::app {
 namespace {
 
 constexpr size_t kShownMax = 80;  // bytes of a value that an error repeats
+constexpr Bytes kBytesLeast = MiB(1);
 
 constexpr Setting kSettings[] = {
     {"memory.budget", "bytes", "half of the machine's memory",
@@ -139,6 +140,9 @@ Result<> put_text(Settings& settings, const Setting& setting, std::string_view v
 Result<> put_bytes(Settings& settings, const Setting& setting, std::string_view value) {
   auto size = parse_bytes(value);
   if (!size) return std::move(size).error().within(setting.name);
+  if (*size < kBytesLeast)
+    return Error{Code::Invalid, cat(setting.name, " is ", *size, "; it takes at least ",
+                                    kBytesLeast, ", as \"4 GiB\"")};
   settings.*std::get<Bytes Settings::*>(setting.place) = *size;
   return Unit{};
 }

@@ -65,6 +65,8 @@ TEST(Settings, AValueOfAnotherTypeSaysWhatIsTaken) {
             "'warn'?");
   EXPECT_EQ(refused("memory.budget = \"much\"\n"),
             "lares.toml:1: memory.budget: 'much' is no size; write it as \"4 GiB\" or \"512 MiB\"");
+  EXPECT_EQ(refused("memory.budget = 0\n"),
+            "lares.toml:1: memory.budget is 0 B; it takes at least 1 MiB, as \"4 GiB\"");
   EXPECT_EQ(refused("memory.budget = -1\n"),
             "lares.toml:1: memory.budget is -1; it takes a size, as \"4 GiB\"");
 }

@@ -60,9 +60,13 @@ class Counter {
   }
   bool parse_error(size_t position, const std::string&, const nlohmann::detail::exception& e) {
     if (!why_.empty()) return false;
-    // the library's text repeats its own name and number first; people need only what follows
+    // the library's text says first where it was and what it did; people need only what is wrong
     std::string_view what = e.what();
     if (const size_t at = what.find("] "); at != std::string_view::npos) what.remove_prefix(at + 2);
+    if (const size_t at = what.find("syntax error while parsing "); at != std::string_view::npos) {
+      if (const size_t dash = what.find(" - ", at); dash != std::string_view::npos)
+        what.remove_prefix(dash + 3);
+    }
     if (const size_t at = what.find("; last read"); at != std::string_view::npos)
       what = what.substr(0, at);
     why_ = cat("byte ", position, ": ", std::string(what));

@@ -43,6 +43,12 @@ std::string TextOut::add(std::string_view bytes) {
   return show(free - utf8_tail(std::string_view(held_).substr(0, free)));
 }
 
-std::string TextOut::rest() { return stopped_ ? "" : show(held_.size()); }
+std::string TextOut::rest() {
+  if (stopped_) return "";
+  std::string text = show(held_.size() - utf8_tail(held_));
+  out_ += held_.size();  // the beginning of a character that never came is no text
+  held_.clear();
+  return text;
+}
 
 }  // namespace lares::engine

@@ -14,7 +14,7 @@ class TextOut {
 
   // What may be shown after these bytes; perhaps nothing yet. After stopped() there is no more.
   std::string add(std::string_view bytes);
-  // What was held back when generation ends without a stop string.
+  // What was held back when generation ends without a stop string, but for half a character.
   std::string rest();
 
   bool stopped() const { return stopped_; }

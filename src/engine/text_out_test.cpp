@@ -49,7 +49,7 @@ TEST(TextOut, ReplacesWhatCanNeverBeUtf8) {
                                     "b\xc3(\xe2\x82")) {
     EXPECT_EQ(show(pieces, {}).text,
               "a\uFFFD"
-              "b\uFFFD(\uFFFD");
+              "b\uFFFD(");
   }
 }
 
@@ -93,6 +93,15 @@ TEST(TextOut, SaysNothingAfterAStop) {
   EXPECT_TRUE(out.stopped());
   EXPECT_EQ(out.add("c"), "");
   EXPECT_EQ(out.rest(), "");
+}
+
+TEST(TextOut, HalfACharacterAtTheEndIsNoText) {
+  TextOut out({});
+  EXPECT_EQ(out.add("a\xf0\x9f\x98"), "a");
+  EXPECT_EQ(out.rest(), "");
+  EXPECT_EQ(out.bytes_out(), 4U);
+  TextOut broken({});
+  EXPECT_EQ(broken.add("a\xff"), "a\xef\xbf\xbd") << "what can never become one is replaced";
 }
 
 TEST(TextOut, CountsBytesInAndOut) {

@@ -636,7 +636,7 @@ class Starting(WithHome):
                 s.bind((address, 0))
                 s.listen()
                 port = s.getsockname()[1]
-                self.assert_refuses_to_start(4, f":{port}: the port is taken by", str(os.getpid()), "--port",
+                self.assert_refuses_to_start(4, f":{port}: the port is taken by", str(os.getpid()), "api.port",
                                              arguments=[f"--port={port}"])
         house = self.start()
         with tempfile.TemporaryDirectory() as other:
