@@ -143,6 +143,7 @@ struct HttpServer::Impl {
   void turn_away(Fd fd);
   void close_doors();
   void begin_stop(milliseconds time);
+  void end_answers(const std::string& credential);
   void ended();
   bool guessing();  // counts a wrong token; true when there were too many lately
 
@@ -199,6 +200,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
     dropped_ = true;
     wake();
   }
+  // By which credential the request that is served was admitted; "" for what apps may not ask.
+  const std::string& answers() const { return answers_; }
   // Of another user, and no token seen: counts among the few that strangers may have.
   bool stranger() const { return !caller.same_user() && !authenticated_; }
 
@@ -240,6 +243,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   SteadyTime deadline_ = SteadyTime::max();
   SteadyTime armed_for_ = SteadyTime::max();
   std::shared_ptr<Exchange> exchange_;
+  std::string answers_;
   std::string in_;    // read, not yet used
   std::string head_;  // of the request being served, as it came
   uint64_t bytes_out_ = 0;
@@ -361,6 +365,9 @@ awaitable<void> Connection::serve(std::shared_ptr<Connection> self) {
     self->authenticated_ =
         self->authenticated_ || admitted.request.who.right != consent::Right::None;
     self->server_.request_count++;
+    // what only the owner may takes no time, and may be the very request that takes a session back
+    if (admitted.endpoint->right == consent::Right::App)
+      self->answers_ = admitted.request.who.credential;
     if (!co_await self->read_body(admitted, self->head_)) break;
     if (!co_await self->answer(admitted)) break;
   }
@@ -566,6 +573,7 @@ awaitable<bool> Connection::answer(Admitted& admitted) {
   }
   exchange_->detach();
   exchange_ = nullptr;
+  answers_.clear();
   due_never();
   log_answer(admitted, whole ? "whole" : "cut short");
   const bool stays = admitted.keep_alive && !server_.stopping;
@@ -830,6 +838,12 @@ void HttpServer::Impl::begin_stop(milliseconds time) {
   ended();
 }
 
+void HttpServer::Impl::end_answers(const std::string& credential) {
+  for (const auto& connection : connections) {
+    if (connection->answers() == credential) connection->drop();
+  }
+}
+
 void HttpServer::Impl::ended() {
   connection_count = connections.size();
   if (stopping && connections.empty()) grace.cancel();
@@ -863,6 +877,9 @@ Result<std::unique_ptr<HttpServer>> HttpServer::open(Config config, Service& ser
     impl->listen(std::move(made.four), AF_INET);
     impl->listen(std::move(made.six), AF_INET6);
   }
+  impl->config.credentials->watch([impl = impl.get()](const std::string& id) {
+    asio::post(impl->io, [impl, id] { impl->end_answers(id); });
+  });
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(impl)));
 }
 
@@ -873,6 +890,7 @@ uint16_t HttpServer::port() const { return impl_->port; }
 void HttpServer::stop(milliseconds grace) {
   if (!impl_->thread.joinable()) return;
   assert(std::this_thread::get_id() != impl_->thread.get_id());
+  impl_->config.credentials->watch({});
   asio::post(impl_->io, [impl = impl_.get(), grace] { impl->begin_stop(grace); });
   impl_->thread.join();
 }

@@ -573,6 +573,30 @@ TEST_F(HttpTest, TwoHundredSlowClientsHarmNeitherAStreamNorANewClient) {
   EXPECT_LE(server().figures().connections, 64u + 64u + 1u);
 }
 
+TEST_F(HttpTest, WhatIsTakenBackEndsItsAnswersAndNoOthers) {
+  const auto app = credentials.add_app("notes");
+  ASSERT_TRUE(app);
+  Raw local(port());
+  local.send(request("GET /stream"));
+  auto other = service.next();
+  std::vector<std::pair<std::string, std::string>> given = {{app->id, app->secret},
+                                                            {"owner", kToken}};
+  for (const auto& [id, secret] : given) {
+    Raw raw(port());
+    raw.send(request("GET /stream", cat("Authorization: Bearer ", secret, "\r\n")));
+    auto responder = service.next();
+    responder->write("data: 1\n\n");
+    ASSERT_TRUE(raw.wait_for("data: 1"));
+    const size_t before = service.gone_count();
+    ASSERT_TRUE(credentials.revoke(id));
+    EXPECT_TRUE(service.wait_for_gone(before + 1)) << id;
+    EXPECT_TRUE(raw.closed()) << id;
+  }
+  other->write("data: 1\n\n");
+  EXPECT_TRUE(local.wait_for("data: 1"));
+  other->end_stream();
+}
+
 // --- clients that leave
 // --------------------------------------------------------------------------------
 

@@ -109,7 +109,10 @@ Credentials::Row* Credentials::find(Kind kind, std::string_view secret) {
 std::optional<Principal> Credentials::of_token(std::string_view token) {
   const MutexLock lock(mutex_);
   Row* const app = find(Kind::App, token);
-  if (auto known = tokens_.principal(token)) return known;
+  if (auto known = tokens_.principal(token)) {
+    known->credential = kOwnerId;
+    return known;
+  }
   if (!app) return std::nullopt;
   app->last_used_ms = now_();
   used_since_write_ = true;
@@ -204,6 +207,17 @@ Result<Credentials::Secret> Credentials::give(Kind kind, std::string name, std::
 
 Result<> Credentials::revoke(std::string_view id) {
   const MutexLock lock(mutex_);
+  TRY(take_back(id));
+  if (revoked_) revoked_(std::string(id));
+  return Unit{};
+}
+
+void Credentials::watch(std::function<void(const std::string& id)> revoked) {
+  const MutexLock lock(mutex_);
+  revoked_ = std::move(revoked);
+}
+
+Result<> Credentials::take_back(std::string_view id) {
   if (id == kOwnerId) {
     if (folder_.empty()) {
       tokens_ = Tokens(new_token());

@@ -73,6 +73,9 @@ class Credentials {
   // one from then on.
   Result<> revoke(std::string_view id);
   std::vector<Given> given() const;
+  // `revoked` is told each id that is taken back, on the thread that does; it must not ask this
+  // object. One at a time; {} ends it.
+  void watch(std::function<void(const std::string& id)> revoked);
 
   // Writes when each was last used, if that changed.
   Result<> save_uses();
@@ -94,6 +97,7 @@ class Credentials {
   Result<> write() REQUIRES(mutex_);
   Result<Secret> give(Kind kind, std::string name, std::string secret) REQUIRES(mutex_);
   Row* find(Kind kind, std::string_view secret) REQUIRES(mutex_);
+  Result<> take_back(std::string_view id) REQUIRES(mutex_);
 
   const Now now_;
   const std::filesystem::path folder_;  // empty: in memory only
@@ -103,6 +107,7 @@ class Credentials {
   std::vector<Row> rows_ GUARDED_BY(mutex_);
   std::vector<Pairing> codes_ GUARDED_BY(mutex_);
   bool used_since_write_ GUARDED_BY(mutex_) = false;
+  std::function<void(const std::string& id)> revoked_ GUARDED_BY(mutex_);
 };
 
 constexpr std::string_view name(Credentials::Kind kind) {

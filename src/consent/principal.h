@@ -32,7 +32,7 @@ struct Principal {
   Right right = Right::None;
   uint32_t uid = 0;  // of the calling process, where it is known
   std::string credential =
-      "";  // by which it proved that: the id of an app's token or a page's session
+      "";  // by which it proved that: the id of an app's token or a page's session, or "owner"
 };
 
 }  // namespace lares::consent

@@ -60,7 +60,7 @@ void session(const Request& request, std::shared_ptr<Responder> responder, Servi
 }
 
 void close(const Request& request, std::shared_ptr<Responder> responder, Service& service) {
-  if (request.who.credential.empty())
+  if (request.who.credential.empty() || request.who.credential == consent::kOwnerId)
     return responder->error({Code::Invalid,
                              "ending the page's session: this request came with no page's cookie; "
                              "`lares token revoke ID` ends any"});
