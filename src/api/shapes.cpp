@@ -177,26 +177,29 @@ Json plan() {
 }
 
 Json catalogue_entry() {
-  return object({{"id", text()},
-                 {"title", text()},
-                 {"family", text()},
-                 {"parameters", whole("as its name has it")},
-                 {"quantization", text()},
-                 {"source", text("for a pull: hf:OWNER/REPOSITORY:FILE")},
-                 {"size_bytes", whole("of the file")},
-                 {"size_exact", yes_or_no("false: given with two or three digits")},
-                 {"sha256", or_null(text("of the file; null until a pull has learned it"))},
-                 {"licence", text()},
-                 {"thinks", yes_or_no("writes down its thoughts before each answer")},
-                 {"read_at", text("the address where repository and file were read")},
-                 {"context", or_null(whole("tokens that it was trained on"))},
-                 {"needs_bytes", whole("in memory, predicted")},
-                 {"fits", yes_or_no("within the budget")},
-                 {"predicted", or_null(object(rates()))},
-                 {"measured", or_null(measured())},
-                 {"have", yes_or_no("it is here already")},
-                 {"recommended", yes_or_no("the one for this machine; the first, if any")},
-                 {"why", text()}});
+  return object(
+      {{"id", text()},
+       {"title", text()},
+       {"family", text()},
+       {"parameters", whole("as its name has it")},
+       {"quantization", text()},
+       {"source", text("for a pull: hf:OWNER/REPOSITORY:FILE")},
+       {"size_bytes", whole("of the file")},
+       {"size_exact", yes_or_no("false: given with two or three digits")},
+       {"sha256", or_null(text("of the file; null until a pull has learned it"))},
+       {"licence", text()},
+       {"thinks", yes_or_no("writes down its thoughts before each answer")},
+       {"read_at", text("the address where repository and file were read")},
+       {"read", list_of(object({{"url", text("of a fixed version")},
+                                {"gave", list_of(text("a field that was read there"))}}))},
+       {"context", or_null(whole("tokens that it was trained on"))},
+       {"needs_bytes", whole("in memory, predicted")},
+       {"fits", yes_or_no("within the budget")},
+       {"predicted", or_null(object(rates()))},
+       {"measured", or_null(measured())},
+       {"have", yes_or_no("it is here already")},
+       {"recommended", yes_or_no("the one for this machine; the first, if any")},
+       {"why", text()}});
 }
 
 Json credentials() {

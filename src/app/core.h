@@ -170,7 +170,9 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
   void catalogue(const Json& arguments, const api::Reply& reply);
   void plan(const Json& arguments, const api::Reply& reply);
   void with_speeds(Measure measure, const std::function<void()>& then);
-  Json plan_of(const inventory::Model& model) const;
+  void measured_first(Measure measure, const std::function<void()>& then);
+  // `copies`: of a model that is not here; see inventory/needs.h
+  Json plan_of(const inventory::Model& model, const inventory::Speeds* copies = nullptr) const;
   struct Answered;  // what a model's answers here have measured
   Answered answered(const ModelId& model) const;
 

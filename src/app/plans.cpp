@@ -30,6 +30,13 @@ std::string text_in(const Json& arguments, const char* name) {
   return found != arguments.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
+Json read_of(const inventory::Entry& entry) {
+  Json all = Json::array();
+  for (const inventory::Entry::Read& read : entry.read)
+    all.push_back({{"url", read.url}, {"gave", read.gave}});
+  return all;
+}
+
 }  // namespace
 
 struct Core::Answered {
@@ -58,6 +65,15 @@ Core::Answered Core::answered(const ModelId& model) const {
 // Brings what is known of the machine's speed, then goes on: on the loop, at once where it is
 // known.
 void Core::with_speeds(Measure measure, const std::function<void()>& then) {
+  if (residents_.engine()) return measured_first(measure, then);
+  // it is being chosen on the same thread: what is posted now runs when it was
+  const bool taken = slow_.post([this, measure, then] {
+    loop_.post_end([this, measure, then] { measured_first(measure, then); });
+  });
+  if (!taken) then();
+}
+
+void Core::measured_first(Measure measure, const std::function<void()>& then) {
   const auto& engine = residents_.engine();
   if (speeds_ || !surroundings_.speeds || !engine || !*engine) return then();
   const bool taken = slow_.post([this, engine = **engine, measure, then] {
@@ -73,12 +89,12 @@ void Core::with_speeds(Measure measure, const std::function<void()>& then) {
   if (!taken) then();  // without it the answer says less
 }
 
-Json Core::plan_of(const inventory::Model& model) const {
+Json Core::plan_of(const inventory::Model& model, const inventory::Speeds* copies) const {
   const inventory::Shape& shape = options_.residents.shape;
-  const auto estimate = inventory::estimate(model, shape);
+  const auto estimate = inventory::estimate(model, shape, copies);
   const auto measured = inventory::measured(model, shape);
   const inventory::Estimate parts = measured ? *measured : estimate.value_or(inventory::Estimate{});
-  const Bytes needs = residents_.needs(model);
+  const Bytes needs = copies ? inventory::needs(model, shape, copies) : residents_.needs(model);
   const bool present = residents_.seen(model.id).state != Residents::State::Absent;
   Json would_evict = Json::array();
   bool room_now = true;
@@ -121,8 +137,13 @@ Json Core::plan_of(const inventory::Model& model) const {
 void Core::plan(const Json& arguments, const api::Reply& reply) {
   with_speeds(Measure::IfUnknown, [this, name = text_in(arguments, "name"), reply] {
     const auto model = models_.find(name);
-    if (!model) return reply(model.error());
-    reply(plan_of(**model));
+    if (model) return reply(plan_of(**model));
+    const auto& entries = inventory::catalogue();
+    const auto entry = std::find_if(entries.begin(), entries.end(),
+                                    [&](const auto& each) { return each.id == name; });
+    if (entry == entries.end()) return reply(model.error());
+    const inventory::Speeds copies = inventory::speeds_for_needs(*entry, speeds_);
+    reply(plan_of(entry->model(), &copies));
   });
 }
 
@@ -170,6 +191,7 @@ void Core::catalogue(const Json& arguments, const api::Reply& reply) {
                      {"licence", entry.licence},
                      {"thinks", entry.thinks},
                      {"read_at", entry.read.front().url},
+                     {"read", read_of(entry)},
                      {"context", entry.context > 0 ? Json(entry.context) : Json()},
                      {"needs_bytes", one.needs.n},
                      {"fits", one.fits},

@@ -42,7 +42,7 @@ TEST(Plans, OfAnUnknownModelIsNotFound) {
 }
 
 TEST(Plans, TheCatalogueGoesByTheBudget) {
-  House house({{"alpha", MiB(300)}}, GiB(2));
+  House house({{"alpha", MiB(300)}}, GiB(4));
   const Json all = ask(house, "catalogue", Json::object());
   ASSERT_GE(all.size(), 15u);
   EXPECT_TRUE(all.front()["fits"].get<bool>());
@@ -51,6 +51,33 @@ TEST(Plans, TheCatalogueGoesByTheBudget) {
   const Json some = ask(house, "catalogue", {{"query", "gemma"}});
   EXPECT_LT(some.size(), all.size());
   for (const Json& one : some) EXPECT_EQ(one["family"], "Gemma");
+}
+
+TEST(Plans, TheCatalogueWaitsUntilTheEngineIsChosenAndMeasured) {
+  House house({}, GiB(64), /*preload=*/false, 8, {}, House::Engine::Later);
+  house.speeds = {
+      {"threads", 2u},
+      {"node_us", 1.0},
+      {"logit_ns", 0.5},
+      {"types",
+       {{"Q4_K",
+         {{"decode_bytes_per_s", 1e10}, {"prefill_values_per_s", 1e11}, {"copied", 0.5}}}}}};
+  // as the daemon does when it starts
+  ASSERT_TRUE(house.slow.post([&] { house.loop.post_end([&] { house.choose_engine(); }); }));
+  const Json all = ask(house, "catalogue", {{"query", "q4_k_m"}});
+  ASSERT_FALSE(all.empty());
+  for (const Json& one : all) EXPECT_FALSE(one["predicted"].is_null()) << one["id"];
+  EXPECT_GT(all.front()["read"].size(), 1u);
+}
+
+TEST(Plans, TakesNamesOfTheCatalogueToo) {
+  House house({{"alpha", MiB(300)}}, GiB(64));
+  const Json all = ask(house, "catalogue", Json::object());
+  const Json plan = ask(house, "plan", {{"name", all.front()["id"]}});
+  EXPECT_EQ(plan["model"], all.front()["id"]);
+  EXPECT_EQ(plan["needs_bytes"], all.front()["needs_bytes"]);
+  EXPECT_FALSE(plan["in_memory"].get<bool>());
+  EXPECT_GT(plan["weights_bytes"].get<uint64_t>(), all.front()["size_bytes"].get<uint64_t>());
 }
 
 }  // namespace

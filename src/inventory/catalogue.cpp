@@ -232,6 +232,22 @@ std::string reason(const Ranked& one, const Machine& machine) {
 
 std::string Entry::source() const { return cat("hf:", repository, ":", file); }
 
+Model Entry::model() const {
+  Model model;
+  model.id = id;
+  model.size = size;
+  model.info = info;
+  return model;
+}
+
+Speeds speeds_for_needs(const Entry& entry, const std::optional<Speeds>& measured) {
+  if (measured) return *measured;
+  Speeds speeds;
+  for (const Json& each : entry.info["work"]["weights"])
+    speeds.types[each["type"].get<std::string>()].copied = kCopiedMost;
+  return speeds;
+}
+
 Result<std::vector<Entry>> read_catalogue(std::string_view json) {
   TRY_AS(const Json whole, parse_json(json));
   if (!whole.is_object() || count_in(whole, "format") != kFormat || !whole.contains("models") ||
@@ -282,11 +298,8 @@ std::vector<Ranked> ranked(const std::vector<Entry>& entries, const Machine& mac
     if (!matches(entry, query)) continue;
     Ranked one;
     one.entry = &entry;
-    Model model;
-    model.id = entry.id;
-    model.size = entry.size;
-    model.info = entry.info;
-    one.needs = needs(model, machine.shape, machine.speeds ? &*machine.speeds : nullptr);
+    const Speeds copies = speeds_for_needs(entry, machine.speeds);
+    one.needs = needs(entry.model(), machine.shape, &copies);
     one.fits = one.needs <= machine.budget;
     const uint64_t read_per_token = count_in(entry.info["work"]["weights"][0], "decode_bytes");
     if (machine.speeds) {

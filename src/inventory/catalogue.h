@@ -47,6 +47,7 @@ struct Entry {
   Json info;  // as a file of it would say (layers, vocabulary, work, ...): for needs and rates
 
   std::string source() const;  // for a pull: "hf:OWNER/REPO:FILE"
+  Model model() const;         // as it would be listed, without a file
 };
 
 // Corrupt, naming the entry and the field, when one is missing, of another type or unfounded.
@@ -56,6 +57,12 @@ const std::vector<Entry>& catalogue();
 
 // The entry that a model at hand came from, by its id or its file's name; nullptr for none.
 const Entry* entry_of(const Model& model);
+
+// For needs() of an entry: what was measured of this machine, else that the engine copies all of a
+// model's matrices into its widest layout (AMX's of Q8_0: 1.12 bytes for each), the most that it
+// does.
+inline constexpr double kCopiedMost = 1.125;
+Speeds speeds_for_needs(const Entry& entry, const std::optional<Speeds>& measured);
 
 // What people call a model: the catalogue's title, or ours for those that Lares fetches by itself;
 // "" where neither knows it. What files call themselves is often a note of whoever trained them.

@@ -36,6 +36,15 @@ Json entry(const std::string& id = "small-q4_k_m") {
            {{{"url", "https://example.org/list"},
              {"gave", {"repository", "file", "size_bytes", "licence", "shape"}}}}}};
 }
+Speeds speeds(double bytes_per_s) {
+  return *Speeds::from(
+      {{"threads", 2u},
+       {"node_us", 1.0},
+       {"logit_ns", 0.5},
+       {"types",
+        {{"Q4_K", {{"decode_bytes_per_s", bytes_per_s}, {"prefill_values_per_s", 1e11}}}}}});
+}
+
 Result<std::vector<Entry>> list_of(std::vector<Json> entries) {
   return read_catalogue(dump({{"format", 1u}, {"models", entries}}));
 }
@@ -66,11 +75,10 @@ TEST(Catalogue, WhatShipsIsWholeAndFounded) {
 }
 
 TEST(Catalogue, ThereIsOneForEverySizeOfMachine) {
+  Speeds quick = speeds(1e12);
+  for (const char* type : {"Q4_0", "Q5_K", "Q6_K", "Q8_0"}) quick.types[type] = quick.types["Q4_K"];
   for (const uint64_t gib : {4, 8, 16, 32}) {
-    // a quick one of each size
-    const auto order = ranked(
-        catalogue(),
-        {.budget = GiB(gib / 2), .tokens_per_s = 1'000, .of_model = Bytes{100'000'000}}, "", {});
+    const auto order = ranked(catalogue(), {.budget = GiB(gib / 2), .speeds = quick}, "", {});
     ASSERT_TRUE(order.front().recommended) << gib;
     EXPECT_GT(order.front().needs.n, GiB(gib / 2).n / 3) << "nothing larger for " << gib << " GiB";
     for (const char* family : {"Qwen", "Gemma"}) {
@@ -134,15 +142,6 @@ TEST(Catalogue, TwiceIsRefusedAndSoAreNamesThatCannotBe) {
   EXPECT_FALSE(read_catalogue("{"));
 }
 
-Speeds speeds(double bytes_per_s) {
-  return *Speeds::from(
-      {{"threads", 2u},
-       {"node_us", 1.0},
-       {"logit_ns", 0.5},
-       {"types",
-        {{"Q4_K", {{"decode_bytes_per_s", bytes_per_s}, {"prefill_values_per_s", 1e11}}}}}});
-}
-
 Json sized(const std::string& id, uint64_t billions, uint64_t bytes) {
   Json one = entry(id);
   one["parameters"] = billions * 1'000'000'000;
@@ -200,12 +199,23 @@ TEST(Ranking, WithoutAMeasurementTheRateGoesBySize) {
 TEST(Ranking, WithoutAnySpeedALargeModelIsNotCalledBetter) {
   const auto all = list_of({sized("one", 1, 700'000'000), sized("three", 3, 2'000'000'000),
                             sized("fourteen", 14, 9'000'000'000)});
-  const auto order = ranked(*all, {.budget = GiB(12)}, "", {});
+  const auto order = ranked(*all, {.budget = GiB(24)}, "", {});
   EXPECT_EQ(order[0].entry->id, "three");
   EXPECT_TRUE(order[0].recommended);
   EXPECT_FALSE(order[0].predicted);
   EXPECT_TRUE(order[2].fits);
   EXPECT_NE(order[2].why.find("not known yet"), std::string::npos) << order[2].why;
+}
+
+TEST(Ranking, WithoutAMeasurementTheEngineIsTakenToCopyAllMatrices) {
+  const auto all = list_of({sized("one", 1, 700'000'000)});
+  Speeds copying = speeds(1e11);
+  copying.types["Q4_K"].copied = kCopiedMost;
+  const auto needs_with = [&](const std::optional<Speeds>& measured) {
+    return ranked(*all, {.budget = GiB(8), .speeds = measured}, "", {})[0].needs;
+  };
+  EXPECT_EQ(needs_with(std::nullopt), needs_with(copying));
+  EXPECT_GT(needs_with(std::nullopt).n, needs_with(speeds(1e11)).n + 500'000'000);
 }
 
 TEST(Ranking, OneThatThinksMustBeQuicker) {

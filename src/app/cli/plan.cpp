@@ -9,7 +9,8 @@ namespace {
 
 constexpr Option kOptions[] = {kJson};
 constexpr Word kWords[] = {
-    {"MODEL", "a model, by its name or the beginning of it", Word::Count::One, "model"}};
+    {"MODEL", "a model, by its name or the beginning of it, or a name of the catalogue",
+     Word::Count::One, "model"}};
 constexpr Example kExamples[] = {
     {"lares plan qwen2.5-1.5b",
      "Says whether it fits, what would leave, and how fast it would be."},

@@ -144,8 +144,11 @@ class House {
     bool embedding = false;
   };
 
+  enum class Engine { Chosen, Later };  // later: by choose_engine()
+
   House(const std::vector<ModelSpec>& models, Bytes budget, bool preload = false,
-        uint32_t sequences = 8, std::function<void(FakeWorker&)> spawned = {})
+        uint32_t sequences = 8, std::function<void(FakeWorker&)> spawned = {},
+        Engine engine = Engine::Chosen)
       : on_spawn(std::move(spawned)), loop(clock) {
     options.residents = {budget, GiB(16), {.sequences = sequences}, 0};
     options.models_preload = preload;
@@ -162,6 +165,11 @@ class House {
       embeds[spec.id] = spec.embedding;
     }
     build(*std::move(list));
+    if (engine == Engine::Chosen) choose_engine();
+  }
+
+  void choose_engine() {
+    core->set_engine(EngineChoice{"lares-worker", {"--engine=fake"}, {}, "none", false});
   }
 
   ~House() { slow.end(); }  // what it does refers to the core
@@ -233,6 +241,7 @@ class House {
   std::unique_ptr<Core> core;
   api::WorkId last_work = 0;
   bool asked_to_stop = false;
+  Json speeds;  // what measuring the machine gives; null: it cannot be measured
 
  private:
   void build(inventory::Models list) {
@@ -241,6 +250,10 @@ class House {
     Core::Surroundings surroundings;
     options.residents.fetcher = "'/clone/lares'";
     surroundings.stop = [this] { asked_to_stop = true; };
+    surroundings.speeds = [this](const EngineChoice&, Measure) -> Result<Json> {
+      if (speeds.is_null()) return Error{Code::NotFound, "not measured"};
+      return speeds;
+    };
     surroundings.doctor = [](const DoctorFacts& facts) -> Json {
       Json quarantined = Json::array();
       for (const auto& [model, why] : facts.quarantined) quarantined.push_back(model);
@@ -258,7 +271,6 @@ class House {
           return std::unique_ptr<host::Worker>(std::move(made));
         },
         options, std::move(surroundings));
-    core->set_engine(EngineChoice{"lares-worker", {"--engine=fake"}, {}, "none", false});
   }
 };
 
