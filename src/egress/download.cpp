@@ -159,12 +159,11 @@ class Download {
       return lost(std::move(why), std::nullopt);
     }
     if (!located_) return Unit{};  // another transfer's answer has said so already
-    Error why = status_error(range->head, located_->url, "the model");
+    Error why = status == 200 ? Error{Code::Busy, cat("fetching from '", located_host(),
+                                                      "': the file changed there meanwhile")}
+                              : status_error(range->head, located_->url, "the model");
     // a signed address that has ended, one that moved on, a file that is another now: look again
     located_.reset();
-    if (status == 200)
-      why = {Code::Busy, cat("fetching from '", range->head.field("server"),
-                             "': the file changed on the server meanwhile")};
     return lost(std::move(why), retry_after_from(range->head.field("retry-after")));
   }
 

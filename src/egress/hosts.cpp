@@ -60,6 +60,13 @@ Result<> allowed(const Url& url, const Policy& policy) {
       url.port == kHttps && std::any_of(kKnown.begin(), kKnown.end(),
                                         [&](auto entry) { return matches(entry, url.host); });
   if (known) return Unit{};
+  // whoever leads to this machine or its network means no good: nothing to add to a list
+  const auto address = address_from(url.host);
+  const bool inside = url.host == "localhost" || (address && !kind_of(*address).empty());
+  if (inside && !policy.private_addresses)
+    return Error{Code::Denied, cat("'", url.host,
+                                   "' is this machine or lies in its network, not on "
+                                   "the internet; no model is fetched from there")};
   return Error{
       Code::Denied,
       cat("'", url.host, "' (port ", url.port,

@@ -52,6 +52,17 @@ TEST(Hosts, TakesWhatThePersonAdded) {
   EXPECT_EQ(verdict("http://huggingface.co/x", {{"mirror.lan"}, false, true}), Code::Denied);
 }
 
+TEST(Hosts, AdvisesNobodyToAddThisMachineOrItsNetwork) {
+  for (const char* text : {"https://127.0.0.1/", "https://localhost/", "https://10.0.0.7/x",
+                           "https://[::1]/", "https://169.254.169.254/latest/meta-data/"}) {
+    const auto may = allowed(*url_from(text), {});
+    ASSERT_FALSE(may) << text;
+    EXPECT_EQ(may.error().message.find("models.hosts"), std::string::npos) << may.error().message;
+  }
+  EXPECT_NE(allowed(*url_from("https://example.org/"), {}).error().message.find("models.hosts"),
+            std::string::npos);
+}
+
 TEST(Hosts, WritesOutWhatOtherSpellingsOfAnAddressMean) {
   // all of these are 127.0.0.1 to some reader: they must be that to the check as well, or nothing
   for (const char* text : {"https://0x7f.1/", "https://2130706433/", "https://0177.0.0.1/"}) {

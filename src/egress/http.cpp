@@ -11,6 +11,7 @@
 #include <array>
 #include <cassert>
 #include <cstring>
+#include <utility>
 
 #include "base/file.h"
 #include "base/text.h"
@@ -42,7 +43,8 @@ Result<> add_pem(X509_STORE* store, std::string_view pem) {
     X509_free(certificate);
   }
   if (added == 0)
-    return Error{Code::Invalid, "models.authorities names a file without certificates (PEM)"};
+    return Error{Code::Invalid,
+                 "models.authorities_file names a file without certificates; name one with PEM"};
   return Unit{};
 }
 
@@ -226,8 +228,10 @@ Http::Http(Options options, Resolver& resolver, Tick tick)
   } else {
     library_->store.reset(X509_STORE_new());
   }
-  if (!options_.authorities.empty())
-    static_cast<void>(static_cast<bool>(add_pem(library_->store.get(), options_.authorities)));
+}
+
+Result<> Http::trust(std::string_view authorities) {
+  return add_pem(library_->store.get(), authorities);
 }
 
 Http::~Http() {
@@ -310,6 +314,11 @@ Result<Http::TransferId> Http::begin(const Url& url, const std::vector<std::stri
 }
 
 std::vector<Http::Ended> Http::wait(milliseconds limit) {
+  if (!ended_meanwhile_.empty()) return std::exchange(ended_meanwhile_, {});
+  return run(limit);
+}
+
+std::vector<Http::Ended> Http::run(milliseconds limit) {
   int running = 0;
   curl_multi_perform(library_->multi, &running);
   std::vector<Ended> ended;
@@ -360,8 +369,12 @@ Result<Answer> Http::follow(Url url, const std::vector<std::string>& headers, si
     TRY_AS(const TransferId id, begin(url, headers, small));
     std::optional<Result<>> result;
     while (!result) {
-      for (Ended& ended : wait(kTickEvery)) {
-        if (ended.id == id) result = std::move(ended.result);
+      for (Ended& ended : run(kTickEvery)) {
+        if (ended.id == id) {
+          result = std::move(ended.result);
+        } else {
+          ended_meanwhile_.push_back(std::move(ended));
+        }
       }
       if (!tick_()) {
         stop(id);
@@ -380,6 +393,7 @@ Result<Answer> Http::follow(Url url, const std::vector<std::string>& headers, si
       return error;
     }
     const int status = small.answer.head.status;
+    asked_to_wait_ = retry_after_from(small.answer.head.field("retry-after"));
     const bool leads_on =
         status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
     if (!leads_on) {

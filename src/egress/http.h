@@ -70,7 +70,6 @@ class Http {
  public:
   struct Options {
     Policy policy;
-    std::string authorities;  // PEM, besides the system's; see load_authorities()
     std::chrono::seconds stall{30};
   };
   // Before the sandbox: what TLS needs from files. Unsupported: this system has no authorities.
@@ -81,6 +80,8 @@ class Http {
   Http(const Http&) = delete;
   Http& operator=(const Http&) = delete;
 
+  // Believes these authorities (PEM) besides the system's. Invalid: no certificate is among them.
+  Result<> trust(std::string_view authorities);
   // `header` ("Authorization: Bearer x") goes with every request to this origin, and with no other.
   void add_credential(const std::string& origin, std::string header);
 
@@ -89,6 +90,9 @@ class Http {
   Result<Answer> get(const Url& url, const std::vector<std::string>& headers, size_t body_max);
   // The same, but only the head: the body is not read.
   Result<Answer> look(const Url& url, const std::vector<std::string>& headers);
+
+  // `Retry-After` of the last answer of get() or look().
+  std::optional<std::chrono::seconds> asked_to_wait() const { return asked_to_wait_; }
 
   // One request without redirects, whose bytes go to `receiver`. Starts only: the transfer runs
   // while wait() is called. `receiver` must outlive it.
@@ -108,6 +112,7 @@ class Http {
   struct Transfer;
   Result<Answer> follow(Url url, const std::vector<std::string>& headers, size_t body_max,
                         bool head_only);
+  std::vector<Ended> run(milliseconds limit);
   Result<> connectable(const Url& url);
 
   Options options_;
@@ -117,6 +122,8 @@ class Http {
   std::map<TransferId, std::unique_ptr<Transfer>> transfers_;
   std::map<std::string, std::string> credentials_;  // by origin
   std::map<std::string, std::string> pinned_;       // "host:port" to what it is pinned to
+  std::vector<Ended> ended_meanwhile_;              // while a small answer was waited for
+  std::optional<std::chrono::seconds> asked_to_wait_;
   TransferId next_ = 1;
 };
 

@@ -17,6 +17,8 @@ namespace {
 constexpr int kExitLost = 1;  // laresd is gone, or says what makes no sense
 constexpr size_t kReadAtOnce = 64u << 10;
 constexpr milliseconds kTellEvery{200};
+constexpr int kResolvesMax = 3;  // more tries to learn what a source is
+constexpr std::chrono::seconds kResolvePauseMax{30};
 constexpr uint64_t kOrder = 1;  // the id of all that is asked and answered
 
 SteadyTime now() { return std::chrono::steady_clock::now(); }
@@ -124,6 +126,30 @@ Result<std::vector<NameServer>> name_servers(const Surroundings& surroundings,
   return servers;
 }
 
+Result<> pause(milliseconds how_long, const Tick& tick) {
+  const SteadyTime until = now() + how_long;
+  while (now() < until) {
+    if (!tick()) return Error{Code::Cancelled, "it was stopped"};
+    static_cast<void>(::poll(nullptr, 0, static_cast<int>(kTickEvery.count())) < 0);
+  }
+  return Unit{};
+}
+
+// A registry that is busy is asked again some times, as for ranges (download.h), when it wants.
+Result<Pulling> resolve_patiently(Http& http, const wire::Resolve& order, const Tick& tick) {
+  for (int tries = 0;; tries++) {
+    auto pulling = resolve(http, order);
+    if (pulling || pulling.error().code != Code::Busy || tries == kResolvesMax) return pulling;
+    const auto asked = http.asked_to_wait().value_or(std::chrono::seconds(0));
+    if (asked > kResolvePauseMax) {
+      Error error = std::move(pulling).error();
+      error.message += cat("; it wants to be asked again in ", asked.count(), " s");
+      return error;
+    }
+    TRY(pause(std::max<milliseconds>(kPauseFirst * (1 << tries), asked), tick));
+  }
+}
+
 Result<wire::Pulled> pull(Link& link, const Surroundings& surroundings, const wire::Resolve& order,
                           int part_fd, int journal_fd) {
   const Tick tick = [&link] { return link.tick(); };
@@ -137,11 +163,11 @@ Result<wire::Pulled> pull(Link& link, const Surroundings& surroundings, const wi
       cat(named.host.find(':') == std::string::npos ? named.host : cat("[", named.host, "]"), ":",
           named.port));
   Resolver resolver(std::move(servers), surroundings.hosts_file, tick);
-  Http http({.policy = std::move(policy),
-             .authorities = order.authorities,
-             .stall = std::chrono::seconds(std::max(order.stall_s, 1U))},
-            resolver, tick);
-  TRY_AS(const Pulling pulling, resolve(http, order));
+  Http http(
+      {.policy = std::move(policy), .stall = std::chrono::seconds(std::max(order.stall_s, 1U))},
+      resolver, tick);
+  if (!order.authorities.empty()) TRY(http.trust(order.authorities));
+  TRY_AS(const Pulling pulling, resolve_patiently(http, order, tick));
   link.send(wire::to_frame(pulling.found, kOrder));
   const auto next = link.next();
   if (!next) return Error{Code::Cancelled, "it was stopped"};

@@ -226,6 +226,25 @@ class OnTheWay(WithRegistries):
         self.assert_pulled(self.pull("hf:maker/many"), content)
         self.assertGreater(time.monotonic() - begun, 0.9)
 
+    def test_a_registry_that_is_busy_when_it_is_asked_first(self):
+        content = self.prepared("busy", MiB)
+        for status in (429, 503):
+            left = [2]
+
+            def refuse(request, status=status, left=left):
+                if left[0] > 0:
+                    left[0] -= 1
+                    request.answer(status, b"", [("Retry-After", "1")])
+                    return True
+                return False
+            self.there.behave["hub.test"] = refuse
+            begun = time.monotonic()
+            self.assert_pulled(self.pull("hf:maker/busy"), content)
+            self.assertGreater(time.monotonic() - begun, 1.9)
+            owner(self.house, "DELETE", "/lares/v1/models/busy")
+        self.there.behave["hub.test"] = lambda request: request.answer(429, b"", [("Retry-After", "200")]) or True
+        self.assert_failed(self.pull("hf:maker/busy"), "busy", "asked again in 200 s")
+
     def test_a_server_with_trouble(self):
         content = self.prepared("trouble", 9 * MiB)
         left = [2]
@@ -281,7 +300,8 @@ class OnTheWay(WithRegistries):
         wait_until(lambda: self.look(pull)["bytes_done"] > 2 * MiB, "some of it is here")
         self.there.contents["/changing.gguf"] = new
         self.there.behave["etag"] = '"e2"'
-        wait_until(lambda: self.look(pull)["state"] == "waiting", "it sees the change")
+        waits = wait_until(lambda: (found := self.look(pull))["state"] == "waiting" and found, "it sees the change")
+        self.assertNotIn("BaseHTTP", waits["error"]["message"], "the server's program is not its name")
         self.there.behave.pop("pause_s")
         self.assert_pulled(self.end(pull), new)
 
@@ -464,6 +484,13 @@ class Hostile(WithRegistries):
         self.there.behave.update(token="t", realm=f"https://evil.test:{self.there.port}/steal")
         self.assert_failed(self.pull("ollama:evil"), "denied", "evil.test")
         self.assertEqual(self.there.seen("evil.test"), [])
+
+    def test_authorities_that_are_none(self):
+        none = pathlib.Path(self.folder) / "none.pem"
+        none.write_text("-----BEGIN NOTHING-----\n")
+        house = self.start(authorities_file=str(none))
+        self.addCleanup(house.stop)
+        self.assert_failed(self.end(self.begin("hf:evil/none", house), house), "invalid", "models.authorities_file")
 
     def test_a_certificate_that_proves_nothing(self):
         house = self.start(authorities_file="")
