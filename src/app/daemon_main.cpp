@@ -237,7 +237,8 @@ Pulls::Options pull_options(const Settings& settings, const Home& home, const Pr
   options.stall_s = settings.models_stall_s;
   options.catalogue = [](const std::string& name) -> std::optional<Pulls::Known> {
     for (const inventory::Entry& entry : inventory::catalogue()) {
-      if (entry.id == name) return Pulls::Known{entry.source(), entry.sha256};
+      if (entry.id == name || entry.source() == name)
+        return Pulls::Known{entry.source(), entry.sha256, entry.size_exact ? entry.size.n : 0};
     }
     return std::nullopt;
   };

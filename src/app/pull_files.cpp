@@ -56,7 +56,7 @@ Result<Unit> reserve(const fs::path& file, uint64_t size, const std::string& wha
 }
 
 Result<PullOpened> open_pull(const fs::path& folder, const std::string& authorities,
-                             const std::string& token_file) {
+                             const std::string& token_file, const std::string& hub_url) {
   TRY(make_private_folder(folder));
   PullOpened opened;
   TRY_AS(opened.part, open_part(folder / kPullPart, O_RDWR | O_CREAT));
@@ -70,10 +70,18 @@ Result<PullOpened> open_pull(const fs::path& folder, const std::string& authorit
     auto token = read_file(token_file, KiB(16));
     if (!token) return std::move(token).error().within("models.hub_token_file");
     opened.token = trimmed(*token);
-  } else if (const char* token = std::getenv("HF_TOKEN")) {
+  } else if (const char* token = std::getenv("HF_TOKEN"); token && is_hugging_face(hub_url)) {
     opened.token = trimmed(token);
   }
   return opened;
+}
+
+bool is_hugging_face(std::string_view hub_url) {
+  static constexpr std::string_view kOrigin = "https://huggingface.co";
+  if (!hub_url.starts_with(kOrigin)) return false;
+  std::string_view rest = hub_url.substr(kOrigin.size());
+  if (rest.starts_with(":443")) rest.remove_prefix(4);
+  return rest.empty() || rest.starts_with('/');
 }
 
 Result<Fd> open_pulled(const fs::path& file) {

@@ -16,6 +16,7 @@ namespace lares::app {
 
 // Below the folder of models: one folder for each pull, with these.
 inline constexpr std::string_view kPullsFolder = ".pulls";
+inline constexpr std::string_view kPullDigests = "digests.json";  // PullDigests, beside them
 inline constexpr std::string_view kPullOrder = "pull.json";
 inline constexpr std::string_view kPullPart = "part";
 inline constexpr std::string_view kPullJournal = "journal";
@@ -31,7 +32,11 @@ struct PullOpened {
   std::string authorities, token;
 };
 Result<PullOpened> open_pull(const std::filesystem::path& folder,
-                             const std::string& authorities_file, const std::string& token_file);
+                             const std::string& authorities_file, const std::string& token_file,
+                             const std::string& hub_url);
+
+// True for the address whose tokens HF_TOKEN has: https://huggingface.co on its own port.
+bool is_hugging_face(std::string_view hub_url);
 
 Result<Fd> open_part(const std::filesystem::path& file, int flags);
 // Takes all the room that the file needs before a byte of it is fetched. NoRoom has both numbers.

@@ -87,6 +87,12 @@ std::string PullSource::text() const {
   return name;
 }
 
+std::string place_of(const PullSource& source, std::string_view found_name) {
+  if (source.kind != PullSource::Kind::Hub || source.detail.ends_with(found_name))
+    return source.text();  // with the folder that the file lies in there
+  return cat("hf:", source.name, ":", found_name);
+}
+
 Result<PullSource> pull_source_from(std::string_view written) {
   written = trimmed(written);
   if (written.empty() || written.size() > kSourceMax || !is_utf8(written) ||

@@ -25,6 +25,10 @@ struct PullSource {
 
 inline constexpr size_t kSourceMax = 2'048;
 
+// The one file that a source means, for what is known of it: of a hub, "hf:OWNER/REPO:FILE", where
+// the registry chose FILE; else the source's text.
+std::string place_of(const PullSource& source, std::string_view found_name);
+
 // Invalid: none of these, with what they look like.
 Result<PullSource> pull_source_from(std::string_view written);
 

@@ -29,6 +29,17 @@ TEST(PullSource, ReadsEachKindInOneSpelling) {
   EXPECT_EQ(read("/models/m.gguf"), "/models/m.gguf");
 }
 
+TEST(PullSource, APlaceIsTheFileThatTheRegistryChose) {
+  const auto place = [](std::string_view written, std::string_view found) {
+    return place_of(*pull_source_from(written), found);
+  };
+  for (const char* written : {"hf:o/r", "hf:o/r:Q4_K_M", "hf:o/r:m-Q4_K_M.gguf"})
+    EXPECT_EQ(place(written, "m-Q4_K_M.gguf"), "hf:o/r:m-Q4_K_M.gguf");
+  EXPECT_EQ(place("hf:o/r:BF16/m.gguf", "m.gguf"), "hf:o/r:BF16/m.gguf");
+  EXPECT_EQ(place("ollama:a:1b", "a:1b"), "ollama:a:1b");
+  EXPECT_EQ(place("https://x.org/a?file=2", "a"), "https://x.org/a?file=2");
+}
+
 TEST(PullSource, RefusesWhatNamesNoModel) {
   for (const char* bad :
        {"", "llama3", "hf:o", "hf:o/r/x", "hf:../x", "hf:o/..", "hf:o/r:../../x",

@@ -83,9 +83,40 @@ void Pulls::save(const Pull& pull) {
   if (!taken) log_.warn("a pull's order could not be kept", {{"why", "the queue is full"}});
 }
 
+void Pulls::read_digests() {
+  const fs::path file = options_.models / kPullsFolder / kPullDigests;
+  const auto text = read_file(file);
+  if (!text && text.error().code == Code::NotFound) return;
+  auto read = text ? PullDigests::from(*text) : Result<PullDigests>(text.error());
+  if (read) {
+    digests_ = *std::move(read);
+    return;
+  }
+  std::error_code failed;
+  fs::rename(file, damaged_name(file), failed);
+  log_.warn("which digests earlier pulls had is not known any more",
+            {{"why", read.error().message}});
+}
+
+void Pulls::remember(const std::string& place, const std::string& sha256) {
+  const PullDigests::Seen* seen = digests_.find(place);
+  if (seen && seen->sha256 == sha256) return;
+  digests_.learn(place, {sha256, unix_ms(loop_.clock().wall())});
+  const fs::path folder = options_.models / kPullsFolder;
+  const bool taken = disk_.post([folder, text = digests_.text(), this] {
+    auto written = make_private_folder(folder);
+    if (written) written = write_file(folder / kPullDigests, text);
+    if (!written)
+      log_.warn("a pull's digest could not be kept", {{"why", written.error().message}});
+  });
+  if (!taken) log_.warn("a pull's digest could not be kept", {{"why", "the queue is full"}});
+}
+
 void Pulls::resume() {
+  read_digests();
   std::error_code failed;
   for (const auto& entry : fs::directory_iterator(options_.models / kPullsFolder, failed)) {
+    if (!entry.is_directory(failed)) continue;
     const auto text = read_file(entry.path() / kPullOrder, KiB(64));
     const auto order = text ? parse_json(*text) : Result<Json>(text.error());
     const auto source = order && order->is_object()
@@ -128,10 +159,9 @@ Result<Json> Pulls::add(const std::string& written, std::string wanted_name, std
   std::string meant = written;
   const bool named = !wanted_name.empty();  // by the caller, not by the catalogue
   if (options_.catalogue) {
-    if (const auto known = options_.catalogue(written)) {
+    if (const auto known = options_.catalogue(written); known && known->source != written) {
       meant = known->source;
       if (wanted_name.empty()) wanted_name = written;
-      if (sha256.empty()) sha256 = known->sha256;
     }
   }
   TRY_AS(PullSource source, pull_source_from(meant));
@@ -150,14 +180,18 @@ Result<Json> Pulls::add(const std::string& written, std::string wanted_name, std
   for (auto& [id, pull] : pulls_) {
     if (pull->source != source || pull->state == State::Done || pull->state == State::Cancelled)
       continue;
-    if (named && wanted_name != pull->wanted_name && wanted_name != pull->model)
-      return Error{Code::Busy,
-                   cat("'", source.text(), "' is being pulled under another name (pull ", id,
-                       "); let it end, or cancel it")};
     if (!pull->active()) {  // it goes on
+      if (named) pull->model = pull->wanted_name = wanted_name;
+      if (!sha256.empty()) pull->sha256 = sha256;
       pull->paused = false;
       start(*pull);
+      return shown(*pull);
     }
+    const bool renamed = named && wanted_name != pull->wanted_name && wanted_name != pull->model;
+    if (renamed || (!sha256.empty() && sha256 != pull->sha256))
+      return Error{Code::Busy, cat("'", source.text(), "' is being pulled ",
+                                   renamed ? "under another name" : "without this digest",
+                                   " (pull ", id, "); let it end, or cancel it")};
     return shown(*pull);
   }
   if (pulls_.size() >= kKeptMax) forget_oldest();

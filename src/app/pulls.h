@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "app/background.h"
+#include "app/pull_digests.h"
 #include "app/pull_source.h"
 #include "base/log.h"
 #include "base/loop.h"
@@ -68,7 +69,8 @@ class Pulls {
       std::function<Result<std::unique_ptr<host::Worker>>(host::WorkerSpec, host::Worker::OnEvent)>;
   struct Known {
     std::string source;
-    std::string sha256;  // "" until a pull has learned it
+    std::string sha256;       // "" where nobody gave it
+    uint64_t size_bytes = 0;  // 0: not known to the byte
   };
   struct Options {
     std::filesystem::path models;   // the folder of models
@@ -82,7 +84,7 @@ class Pulls {
     bool private_addresses = false;
     bool plain_http = false;
     uint32_t stall_s = 30;
-    // What a name of the catalogue stands for; nullopt: it has none of that name.
+    // What a name of the catalogue, or the source of one of its entries, stands for; nullopt: none.
     std::function<std::optional<Known>(const std::string&)> catalogue{};
   };
 
@@ -94,7 +96,8 @@ class Pulls {
   void resume();
 
   // Begins to pull, or goes on, or joins the pull of the same source. `sha256`: what the file must
-  // be, "" where that is not known. Invalid, Busy.
+  // be; "": what the catalogue says or what came from there before, where that is known. Invalid,
+  // Busy.
   Result<Json> add(const std::string& written, std::string wanted_name, std::string sha256);
   Json list() const;
   Result<Json> show(const std::string& id) const;
@@ -102,13 +105,15 @@ class Pulls {
   Result<Json> cancel(const std::string& id);
   // Ends it for now: the same pull goes on from there when it is asked for again.
   Result<Json> stop(const std::string& id);
-  // Texts and digest beside a model that is removed go with it.
+  // What lies beside a model that is removed goes with it. Which digest its source had stays known.
   void forget_model(const std::string& id);
   size_t running() const;
   void stop_all();
 
  private:
   struct Pull;
+
+  struct Expected;
 
   Pull* find(const std::string& id) const;
   Json shown(const Pull& pull) const;
@@ -130,6 +135,11 @@ class Pulls {
   void start_waiting();
   void forget_oldest();
   void save(const Pull& pull);
+  Expected expected(const Pull& pull, const std::string& place) const;
+  // An error where what the registry says is not what is expected.
+  Result<> agrees(const Pull& pull, const wire::Found& found) const;
+  void remember(const std::string& place, const std::string& sha256);
+  void read_digests();
   std::filesystem::path folder_of(const Pull& pull) const;
   // Runs `work` on the disk's thread and then `then` here with what it answered, unless the pull is
   // gone or was begun anew by then.
@@ -144,7 +154,8 @@ class Pulls {
   const Options options_;
   Owner& owner_;
   std::map<std::string, std::unique_ptr<Pull>> pulls_;  // by id
-  std::vector<std::unique_ptr<host::Worker>> buried_;   // destroyed outside their own call
+  PullDigests digests_;
+  std::vector<std::unique_ptr<host::Worker>> buried_;  // destroyed outside their own call
   bool stopping_ = false;
 };
 

@@ -26,11 +26,19 @@ inline constexpr std::pair<std::string_view, std::string_view> kTexts[] = {
     {"params", ".params.json"},
     {"system", ".system.txt"}};
 
+// What a file must be, as far as it is known before it is here.
+struct Pulls::Expected {
+  std::string sha256;       // "": not known
+  uint64_t size_bytes = 0;  // 0: not known
+  std::string by;           // "was asked for": ends a sentence about the digest
+  bool first_seen = false;  // known only from an earlier pull
+};
+
 struct Pulls::Pull {
   std::string id;
   PullSource source;
   std::string wanted_name;
-  std::string sha256;  // that it must have; "": not known
+  std::string sha256;  // that the person asked for; "": none
   std::string model;   // the id that it becomes; "": not known yet
   State state = State::Resolving;
   bool paused = false;  // by the person
@@ -42,6 +50,8 @@ struct Pulls::Pull {
   std::string waiting;  // why nothing comes
   std::optional<Error> error;
   wire::Found found;
+  std::string place;  // place_of() what was found
+  Expected expected;
   std::string learned;  // the digest of what came
   uint64_t run = 0;     // counts the beginnings: an answer to an earlier one is not heard
   int tries = 0;        // in a row that brought nothing

@@ -61,7 +61,8 @@ void Pulls::begin(Pull& pull) {
   on_disk<PullOpened>(
       pull,
       [folder = folder_of(pull), authorities = options_.authorities_file,
-       token = options_.hub_token_file] { return open_pull(folder, authorities, token); },
+       token = options_.hub_token_file,
+       hub = options_.hub_url] { return open_pull(folder, authorities, token, hub); },
       [this](Pull& here, Result<PullOpened> opened) {
         if (!opened) return fail(here, std::move(opened).error());
         wire::Resolve order{
@@ -158,6 +159,45 @@ void Pulls::on_frame(Pull& pull, const wire::Frame& frame) {
   fail(pull, Error{Code::Corrupt, cat("lares-egress sent a message of type ", frame.type)});
 }
 
+// What the person asked for, else what the catalogue says, else what came from there before.
+Pulls::Expected Pulls::expected(const Pull& pull, const std::string& place) const {
+  if (!pull.sha256.empty()) return {pull.sha256, 0, "was asked for", false};
+  Expected expected;
+  if (const auto known = options_.catalogue ? options_.catalogue(place) : std::nullopt)
+    expected = {known->sha256, known->size_bytes, "stands in the catalogue", false};
+  if (const PullDigests::Seen* seen = digests_.find(place); seen && expected.sha256.empty()) {
+    expected.sha256 = seen->sha256;
+    expected.by = cat("came from there on ", day_of(seen->seen_ms));
+    expected.first_seen = true;
+  }
+  return expected;
+}
+
+namespace {
+
+Error changed(const PullSource& source, const std::string& sha256, const std::string& expected,
+              const std::string& by) {
+  return {Code::Corrupt,
+          cat("pulling '", source.text(), "': its SHA-256 is ", sha256, ", and ", expected, " ", by,
+              "; it was changed there: when this one is meant, "
+              "pull it with --sha256 ",
+              sha256)};
+}
+
+}  // namespace
+
+Result<> Pulls::agrees(const Pull& pull, const wire::Found& found) const {
+  const Expected& expected = pull.expected;
+  if (!expected.sha256.empty() && !found.sha256.empty() && expected.sha256 != found.sha256)
+    return changed(pull.source, found.sha256, expected.sha256, expected.by);
+  if (expected.size_bytes == 0 || expected.size_bytes == found.size_bytes) return Unit{};
+  return Error{Code::Corrupt,
+               cat("pulling '", pull.source.text(), "': it has ", found.size_bytes,
+                   " bytes, and the catalogue knows it with ", expected.size_bytes,
+                   "; it was changed there: when this one is meant, name its digest with --sha256",
+                   found.sha256.empty() ? "" : " ", found.sha256)};
+}
+
 void Pulls::on_found(Pull& pull, wire::Found found) {
   const std::string what = cat("'", pull.source.text(), "'");
   if (!found.sha256.empty() && !wire::is_sha256(found.sha256))
@@ -165,12 +205,9 @@ void Pulls::on_found(Pull& pull, wire::Found found) {
   if (found.size_bytes == 0 || found.size_bytes > kSizeMax)
     return fail(
         pull, Error{Code::Corrupt, cat("pulling ", what, ": it has ", found.size_bytes, " bytes")});
-  if (!pull.sha256.empty() && !found.sha256.empty() && pull.sha256 != found.sha256) {
-    return fail(pull, Error{Code::Corrupt,
-                            cat("pulling ", what, ": the registry has a file of digest ",
-                                found.sha256.substr(0, 12), "..., and ", pull.sha256.substr(0, 12),
-                                "... is wanted; it was changed there")});
-  }
+  pull.place = place_of(pull.source, utf8_repaired(found.name));
+  pull.expected = expected(pull, pull.place);
+  if (auto right = agrees(pull, found); !right) return fail(pull, std::move(right).error());
   const std::string model =
       pull.wanted_name.empty() ? model_name_from(found.name) : pull.wanted_name;
   if (model.empty()) {
@@ -193,9 +230,11 @@ void Pulls::on_found(Pull& pull, wire::Found found) {
           TRY_AS(const std::string text, read_file(file, KiB(64)));
           return parse_json(text);
         },
-        [this, sha256 = found.sha256](Pull& here, Result<Json> besides) {
+        [this, sha256 = found.sha256.empty() ? pull.expected.sha256 : found.sha256,
+         size = found.size_bytes](Pull& here, Result<Json> besides) {
           const bool same = besides && besides->is_object() && !sha256.empty() &&
-                            text_in_order(*besides, "sha256") == sha256;
+                            text_in_order(*besides, "sha256") == sha256 &&
+                            count_in_order(*besides, "size_bytes") == size;
           if (!same) {
             return fail(here, Error{Code::Invalid,
                                     cat("pulling '", here.source.text(),
@@ -206,6 +245,7 @@ void Pulls::on_found(Pull& pull, wire::Found found) {
                                     "name"});
           }
           here.total = here.done = count_in_order(*besides, "size_bytes");
+          remember(here.place, sha256);
           finish(here);
         });
     return;
@@ -257,9 +297,12 @@ void Pulls::verify(Pull& pull) {
 
 void Pulls::on_hashed(Pull& pull, const wire::Hashed& hashed) {
   end_worker(pull);
-  const std::string& wanted = pull.found.sha256.empty() ? pull.sha256 : pull.found.sha256;
-  if (hashed.size_bytes != pull.total || !wire::is_sha256(hashed.sha256) ||
-      (!wanted.empty() && hashed.sha256 != wanted)) {
+  const bool promised = !pull.found.sha256.empty();
+  const std::string& wanted = promised ? pull.found.sha256 : pull.expected.sha256;
+  const bool whole = hashed.size_bytes == pull.total && wire::is_sha256(hashed.sha256);
+  if (whole && !promised && pull.expected.first_seen && hashed.sha256 != wanted)
+    return fail(pull, changed(pull.source, hashed.sha256, wanted, pull.expected.by));
+  if (!whole || (!wanted.empty() && hashed.sha256 != wanted)) {
     // nothing tells which part of it is wrong, so all of it is
     const fs::path folder = folder_of(pull);
     static_cast<void>(disk_.post([folder] {
@@ -326,12 +369,13 @@ void Pulls::move_in(Pull& pull, Json info) {
     pull.total = pull.done = count_in_order(*added, "size_bytes");
     return finish(pull);
   }
-  const Json besides = {{"format", 1},
-                        {"source", pull.source.text()},
-                        {"sha256", pull.learned},
-                        {"known_in_advance", !pull.found.sha256.empty() || !pull.sha256.empty()},
-                        {"size_bytes", pull.total},
-                        {"licence", utf8_repaired(pull.found.licence.substr(0, 64))}};
+  const Json besides = {
+      {"format", 1},
+      {"source", pull.source.text()},
+      {"sha256", pull.learned},
+      {"known_in_advance", !pull.found.sha256.empty() || !pull.expected.sha256.empty()},
+      {"size_bytes", pull.total},
+      {"licence", utf8_repaired(pull.found.licence.substr(0, 64))}};
   std::vector<std::pair<fs::path, std::string>> texts;
   texts.emplace_back(options_.models / (pull.model + std::string(kBesides)), dump(besides) + "\n");
   for (size_t i = 0; i < pull.found.texts.size(); i++) {
@@ -352,6 +396,7 @@ void Pulls::move_in(Pull& pull, Json info) {
           static_cast<void>(::rename(file.c_str(), (folder_of(here) / kPullPart).c_str()) != 0);
           return fail(here, std::move(added).error());
         }
+        remember(here.place, here.learned);
         finish(here);
       });
 }

@@ -24,7 +24,8 @@ class Pulling : public ::testing::Test, public Pulls::Owner {
     options.models = folder.path();
     options.program = "lares-egress";
     options.catalogue = [](const std::string& name) -> std::optional<Pulls::Known> {
-      if (name == "known-one") return Pulls::Known{"hf:o/known", kSha};
+      if (name == "known-one" || name == "hf:o/known:Known.gguf")
+        return Pulls::Known{"hf:o/known:Known.gguf", kSha, 100};
       return std::nullopt;
     };
     return std::make_unique<Pulls>(
@@ -74,8 +75,9 @@ class Pulling : public ::testing::Test, public Pulls::Owner {
             {"Licence", "x"}};
   }
   // As far as: everything is fetched and its digest is asked for.
-  Json fetched(const std::string& source, const wire::Found& what = found()) {
-    const Json pull = add(source);
+  Json fetched(const std::string& source, const wire::Found& what = found(),
+               const std::string& sha = "") {
+    const Json pull = add(source, "", sha);
     say(what);
     EXPECT_EQ(state(pull), "fetching");
     EXPECT_TRUE(write_file(part(pull), "GGUF" + std::string(96, 'x')));
@@ -83,6 +85,20 @@ class Pulling : public ::testing::Test, public Pulls::Owner {
     EXPECT_EQ(state(pull), "verifying");
     EXPECT_TRUE(hashed);
     return pull;
+  }
+  // As far as: it is among the models.
+  Json bring(const std::string& source, const wire::Found& what, const std::string& sha = "") {
+    const Json pull = fetched(source, what, sha);
+    say(wire::Hashed{what.sha256.empty() ? kSha : what.sha256, 100});
+    EXPECT_EQ(state(pull), "done") << dump(look(pull));
+    return look(pull);
+  }
+  // As `models rm` does it.
+  void remove_model(const std::string& id) {
+    std::erase(models, id);
+    fs::remove(folder.path() / (id + ".gguf"));
+    pulls->forget_model(id);
+    settle();
   }
   fs::path part(const Json& pull) {
     return folder.path() / ".pulls" / pull["id"].get<std::string>() / "part";
@@ -148,6 +164,77 @@ TEST_F(Pulling, HoldsAFileAgainstTheDigestThatWasAskedFor) {
   const Json other = add("hf:o/other", "", std::string(64, 'c'));
   say(found());
   EXPECT_EQ(look(other)["error"]["code"], "corrupt");
+}
+
+// What came first is remembered when the model is gone.
+TEST_F(Pulling, ASourceThatGivesOtherBytesThanTheFirstTimeIsRefused) {
+  const std::string other(64, 'b');
+  bring("hf:o/r:r.gguf", found(100, kSha));
+  remove_model("my-model");
+  pulls = make();
+  pulls->resume();
+  Json again = add("hf:o/r:r.gguf");
+  say(found(100, other));
+  const std::string why = look(again)["error"]["message"];
+  EXPECT_EQ(look(again)["error"]["code"], "corrupt");
+  EXPECT_NE(why.find(cat(kSha, " came from there on ", day_of(unix_ms(clock.wall())))), std::string::npos) << why;
+  EXPECT_NE(why.find("--sha256 " + other), std::string::npos) << why;
+  // a quantization that means the same file is the same place
+  again = add("hf:o/r:Q4_K_M");
+  say(found(100, other));
+  EXPECT_EQ(look(again)["error"]["code"], "corrupt");
+  // the person may mean the new one, which is expected from then on
+  EXPECT_EQ(bring("hf:o/r:r.gguf", found(100, other), other)["state"], "done");
+  remove_model("my-model");
+  again = add("hf:o/r:r.gguf");
+  say(found(100, kSha));
+  EXPECT_EQ(look(again)["error"]["code"], "corrupt");
+}
+
+TEST_F(Pulling, BytesWhoseDigestNobodyPromisedAreKeptUntilThePersonDecides) {
+  const std::string other(64, 'b');
+  bring("https://x.org/m.gguf", found(100, ""));
+  Json again = add("https://x.org/m.gguf");
+  say(found(100, ""));
+  EXPECT_EQ(state(again), "done") << "it is here";
+  remove_model("my-model");
+  again = fetched("https://x.org/m.gguf", found(100, ""));
+  say(wire::Hashed{other, 100});
+  EXPECT_EQ(look(again)["error"]["code"], "corrupt");
+  EXPECT_TRUE(fs::exists(part(again)));
+  EXPECT_EQ(add("https://x.org/m.gguf", "", other)["id"], again["id"]);
+  say(found(100, ""));
+  say(wire::Pulled{0});
+  say(wire::Hashed{other, 100});
+  EXPECT_EQ(state(again), "done");
+}
+
+TEST_F(Pulling, DamagedDigestsAreSetAsideAndNotOverwritten) {
+  ASSERT_TRUE(make_private_folder(folder.path() / ".pulls"));
+  ASSERT_TRUE(write_file(folder.path() / ".pulls" / "digests.json", "[]"));
+  pulls->resume();
+  bring("hf:o/r", found());
+  size_t set_aside = 0;
+  for (const auto& entry : fs::directory_iterator(folder.path() / ".pulls"))
+    set_aside += entry.path().filename().string().starts_with("digests.json.damaged-") ? 1 : 0;
+  EXPECT_EQ(set_aside, 1U);
+}
+
+TEST_F(Pulling, HoldsAFileOfTheCatalogueAgainstItHoweverItWasNamed) {
+  for (const char* source : {"known-one", "hf:o/known:Known.gguf", "hf:o/known:Q4_K_M"}) {
+    Json pull = add(source);
+    wire::Found what = found(100, std::string(64, 'e'));
+    what.name = "Known.gguf";
+    say(what);
+    EXPECT_EQ(look(pull)["error"]["code"], "corrupt") << source;
+    what = found(99, kSha);
+    what.name = "Known.gguf";
+    pull = add(source);
+    say(what);
+    const std::string why = look(pull)["error"]["message"];
+    EXPECT_NE(why.find("99 bytes, and the catalogue knows it with 100"), std::string::npos) << why;
+    EXPECT_FALSE(fs::exists(part(pull))) << "nothing is fetched";
+  }
 }
 
 TEST_F(Pulling, BelievesNothingThatMakesNoSense) {
@@ -281,10 +368,8 @@ TEST_F(Pulling, AFileThatTheEngineCannotUseIsKeptUntilItIsCancelled) {
 
 TEST_F(Pulling, TakesNamesOfTheCatalogueAndFilesOfThisDisk) {
   const Json known = add("known-one");
-  EXPECT_EQ(known["source"], "hf:o/known");
+  EXPECT_EQ(known["source"], "hf:o/known:Known.gguf");
   EXPECT_EQ(known["model"], "known-one") << "under the name that it has there";
-  say(found(100, std::string(64, 'e')));
-  EXPECT_EQ(look(known)["error"]["code"], "corrupt") << "and with the digest that it has there";
   EXPECT_FALSE(pulls->add("unknown-one", "", ""));
   EXPECT_FALSE(pulls->add("hf:o/r", "Not A Name", ""));
   EXPECT_FALSE(pulls->add("hf:o/r", "", "abc"));

@@ -26,9 +26,15 @@ std::string path_of(std::string_view name) {
 
 // ---- Hugging Face
 
+// How a person gives the daemon a token for this hub.
+std::string token_words(const Url& hub) {
+  return cat(hub.host == "huggingface.co" ? "HF_TOKEN in the daemon's environment, or " : "",
+             "models.hub_token_file in lares.toml");
+}
+
 Result<Pulling> resolve_hub(Http& http, const wire::Resolve& order) {
   TRY_AS(const Url base, url_from(order.hub_url));
-  if (!order.token.empty())
+  if (!order.token.empty() && base.scheme == "https")  // what travels in the clear is nobody's
     http.add_credential(base.origin(), cat("Authorization: Bearer ", order.token));
   const std::string site = base.origin();
   TRY_AS(const Url page, url_from(cat(site, "/api/models", path_of(order.name), "?blobs=true")));
@@ -38,11 +44,10 @@ Result<Pulling> resolve_hub(Http& http, const wire::Resolve& order) {
     return Error{
         answer.head.status == 404 ? Code::NotFound : Code::Denied,
         cat("'", page.host, "' shows nobody a model '", order.name,
-            order.token.empty() ? "' who does not say who he is: it does not exist, or needs "
-                                  "a token (HF_TOKEN in the daemon's environment, or "
-                                  "models.hub_token_file in lares.toml)"
-                                : "' with this token: it does not exist, or the token "
-                                  "may not read it",
+            order.token.empty()
+                ? cat("' who does not say who he is: it does not exist, or needs a token (",
+                      token_words(base), ")")
+                : "' with this token: it does not exist, or the token may not read it",
             " (status ", answer.head.status, ")")};
   }
   if (answer.head.status != 200) return status_error(answer.head, page, cat("'", order.name, "'"));
@@ -54,14 +59,14 @@ Result<Pulling> resolve_hub(Http& http, const wire::Resolve& order) {
   TRY_AS(const Url url, url_of(file.name));
   const std::string licence = lower(model.licence);
   Pulling pulling;
-  pulling.locate = [&http, url, name = file.name, repo = order.name,
-                    gated = model.gated]() -> Result<Located> {
+  pulling.locate = [&http, url, name = file.name, repo = order.name, gated = model.gated,
+                    token = token_words(base)]() -> Result<Located> {
     auto located = locate(http, url, cat("'", name, "'"));
     if (!located && located.error().code == Code::Denied && gated) {
       return Error{Code::Denied, cat(repo,
                                      " is given only to those who accepted its terms: do so on "
-                                     "its page, and set HF_TOKEN for the daemon, or "
-                                     "models.hub_token_file in lares.toml")};
+                                     "its page, and give your token as ",
+                                     token)};
     }
     return located;
   };

@@ -132,21 +132,38 @@ class GoesWell(WithRegistries):
 
     def test_by_a_name_of_the_catalogue(self):
         entries = owner(self.house, "GET", "/lares/v1/catalogue")
-        known = {True: None, False: None}  # one entry whose digest is known, one whose digest is not
+        known = {}  # by what the catalogue has of it: one entry each
         listed = json.loads((pathlib.Path(__file__).resolve().parents[2] / "src" / "inventory" / "catalogue.json").read_text())
         for entry in listed["models"]:
-            known[bool(entry["sha256"])] = entry
-        for has_digest, entry in known.items():
+            known["digest" if entry["sha256"] else "size" if entry["size_exact"] else "neither"] = entry
+        for has, entry in known.items():
             source = next(one["source"] for one in entries if one["id"] == entry["id"])
             self.there.add_hub(entry["repository"], [(entry["file"], model(MiB, 8))])
+            self.there.sent = 0
             pull = self.pull(entry["id"])
             self.assertEqual(pull["source"], source)
             self.assertEqual(pull["model"], entry["id"])
-            if has_digest:
-                self.assertEqual(pull["error"]["code"], "corrupt", "other bytes than the catalogue knows of")
-                self.assertFalse(self.file(entry["id"] + ".gguf").exists())
-            else:
+            if has == "neither":
                 self.assert_pulled(pull, model(MiB, 8))
+                continue
+            self.assertEqual(self.pull(source)["id"], pull["id"], "its source is the same")
+            told = entry["sha256"] if has == "digest" else f"has {MiB} bytes, and the catalogue knows it with {entry['size_bytes']}"
+            self.assert_failed(self.look(pull), "corrupt", told)
+            self.assertLess(self.there.sent, 100, "nothing of it was fetched")
+            owner(self.house, "DELETE", f"/lares/v1/pulls/{pull['id']}")
+
+    def test_a_source_that_gives_other_bytes_than_the_first_time(self):
+        first, second = model(MiB, 41), model(2 * MiB, 42)
+        self.there.add_hub("maker/changes", [("changes.gguf", first)])
+        self.assert_pulled(self.pull("hf:maker/changes"), first)
+        owner(self.house, "DELETE", "/lares/v1/models/changes")
+        self.there.add_hub("maker/changes", [("changes.gguf", second)])
+        self.assert_failed(self.pull("hf:maker/changes"), "corrupt", digest_of(first) + " came from there on ",
+                           "--sha256 " + digest_of(second))
+        done = subprocess.run([str(self.house.bin / "lares"), "models", "pull", "hf:maker/changes", "--sha256", digest_of(second)],
+                              env=self.house.environment, capture_output=True, text=True, timeout=120)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(digest_of(self.file("changes.gguf").read_bytes()), digest_of(second))
 
     def test_from_a_folder_on_this_disk(self):
         folder = pathlib.Path(self.folder) / "disk"
@@ -179,7 +196,17 @@ class GoesWell(WithRegistries):
         for *_, headers in self.there.seen("storage.test"):
             self.assertNotIn("Authorization", headers)
         status = self.pull("hf:maker/gated")
-        self.assert_failed(status, "denied", "HF_TOKEN")
+        self.assert_failed(status, "denied", "models.hub_token_file")
+        self.assertNotIn("HF_TOKEN", status["error"]["message"])
+
+    def test_the_environment_s_token_goes_to_hugging_face_alone(self):
+        self.there.add_hub("maker/mirror", [("mirror.gguf", model(MiB, 9))])
+        house = House(arguments=FAKE, settings=self.there.settings(), environment={"HF_TOKEN": "hf_secret"})
+        self.addCleanup(house.stop)
+        self.assertEqual(self.end(self.begin("hf:maker/mirror", house), house)["state"], "done")
+        self.assertTrue(self.there.requests)
+        for *_, headers in self.there.requests:
+            self.assertNotIn("Authorization", headers)
 
     def test_no_process_with_a_network_is_left(self):
         self.there.add_hub("maker/left", [("left.gguf", model(MiB, 6))])

@@ -66,7 +66,7 @@ constexpr std::string_view kAddSchema =
     R"({"type":"object","required":["source"],"properties":{)"
     R"("source":{"type":"string","maxLength":2048,"description":"hf:OWNER/REPO[:QUANTIZATION or FILE], ollama:NAME[:TAG], https://... or the absolute path of a file or folder."},)"
     R"("name":{"type":"string","maxLength":256,"description":"The model's id; its name at the source when left out."},)"
-    R"("sha256":{"type":"string","description":"What the file must be, where the source does not tell."}}})";
+    R"("sha256":{"type":"string","description":"What the file must be, in place of what the catalogue knows or came from there before."}}})";
 
 // clang-format off
 const Endpoint kEndpoints[] = {

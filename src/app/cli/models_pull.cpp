@@ -15,6 +15,8 @@ namespace {
 constexpr Option kOptions[] = {
     kJson,
     {"--name", '\0', "NAME", "what to call it, instead of as its source does"},
+    {"--sha256", '\0', "DIGEST",
+     "what its file must be; takes one that was changed at its source since it was pulled first"},
     {"--detach", '\0', "", "begin it and return; it goes on in the daemon"},
     {"--cancel", '\0', "", "end the pull of SOURCE, and remove what was fetched"},
     {"--list", '\0', "", "list the models on their way, and those that came"},
@@ -198,7 +200,9 @@ Result<int> run(Context& context, const Arguments& arguments) {
   const std::string source = source_meant(arguments.words().front());
   if (arguments.has("--cancel")) return cancel(context, source, json);
   Json order = {{"source", source}};
-  if (arguments.has("--name")) order["name"] = arguments.value("--name");
+  for (const std::string field : {"name", "sha256"}) {
+    if (arguments.has("--" + field)) order[field] = arguments.value("--" + field);
+  }
   TRY_AS(Json pull, ask(context.daemon, "POST", "/lares/v1/pulls", order));
   if (!arguments.has("--detach")) {
     TRY_AS(pull, follow(context, std::move(pull)));
@@ -221,9 +225,9 @@ constexpr Verb kVerb{
     .name = "models pull",
     .summary = "fetch a model, and go on with one that was interrupted",
     .more =
-        "What comes is held against its digest before it is used. Ctrl-C stops it; the same "
-        "command goes on "
-        "from there, after a crash or a reboot too, when the daemon goes on by itself. A file or a "
+        "What comes is held against its digest before it is used; a source that gives another file "
+        "than the first time is refused. Ctrl-C stops it; the same command goes on from there, "
+        "after a crash or a reboot too, when the daemon goes on by itself. A file or a "
         "folder on "
         "this disk is used where it lies, as `lares models add` does.",
     .options = kOptions,
