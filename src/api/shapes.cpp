@@ -142,8 +142,12 @@ Json our_model() {
                         {"text", text("only where one model is shown; \"\" when it is very long")}},
                        {"text"}))},
        {"state", one_of({"absent", "starting", "loading", "ready", "stopping", "quarantined"})},
-       {"added_unix", whole("Unix seconds")}},
-      {"file"});
+       {"added_unix", whole("Unix seconds")},
+       {"pulled",
+        or_null(typed("object",
+                      "of one that was pulled, for the owner, where one model is shown: source, "
+                      "sha256, pulled_ms, licence, known_in_advance"))}},
+      {"file", "pulled"});
 }
 
 Json rates() {

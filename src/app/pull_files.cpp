@@ -7,8 +7,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 
+#include "app/pull_source.h"
 #include "base/text.h"
 #include "inventory/models.h"
 
@@ -96,18 +98,53 @@ Result<Fd> open_pulled(const fs::path& file) {
   return fd;
 }
 
-Result<Unit> move_pulled(const fs::path& from, const fs::path& file,
-                         const std::vector<std::pair<fs::path, std::string>>& texts) {
+Result<Unit> move_pulled(const fs::path& from, const fs::path& file, const Texts& texts) {
+  const Error taken{Code::Invalid,
+                    cat("'", file.string(), "' is there already; give another name with --name")};
   std::error_code failed;
-  if (fs::exists(file, failed))
-    return Error{Code::Invalid,
-                 cat("'", file.string(), "' is there already; give another name with --name")};
+  if (fs::exists(file, failed)) return taken;
   for (const auto& [path, text] : texts) TRY(write_file(path, text));
   const std::string doing = cat("moving the model to '", file.string(), "'");
-  if (::rename(from.c_str(), file.c_str()) != 0) return system_error(doing, errno);
+  int moved = ::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, file.c_str(), RENAME_NOREPLACE);
+  // a file system that does not know it
+  if (moved != 0 && (errno == EINVAL || errno == ENOSYS))
+    moved = ::rename(from.c_str(), file.c_str());
+  if (moved != 0) return errno == EEXIST ? taken : system_error(doing, errno);
   const Fd folder(::open(file.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!folder || ::fsync(folder.get()) != 0) return system_error(doing, errno);
   return Unit{};
+}
+
+void move_pulled_back(const fs::path& from, const fs::path& file, const Texts& texts) {
+  static_cast<void>(::rename(file.c_str(), from.c_str()) != 0);
+  std::error_code ignored;
+  for (const auto& [path, text] : texts) fs::remove(path, ignored);
+}
+
+std::vector<fs::path> kept_pulls(const fs::path& models) {
+  std::vector<fs::path> folders;
+  std::error_code failed;
+  for (const auto& entry : fs::directory_iterator(models / kPullsFolder, failed)) {
+    if (entry.is_directory(failed)) folders.push_back(entry.path());
+  }
+  return folders;
+}
+
+Json read_besides(const fs::path& file) {
+  const auto text = read_file(file, KiB(64));
+  auto read = text ? parse_json(*text) : Result<Json>(text.error());
+  return read && read->is_object() ? *std::move(read) : Json();
+}
+
+Result<Json> read_order(const fs::path& folder) {
+  TRY_AS(const std::string text, read_file(folder / kPullOrder, KiB(64)));
+  TRY_AS(Json order, parse_json(text));
+  const std::string doing = cat("reading the pull in '", folder.string(), "'");
+  if (!order.is_object() || !order.contains("source") || !order["source"].is_string())
+    return Error{Code::Corrupt, cat(doing, ": it names no source")};
+  if (auto source = pull_source_from(order["source"].get<std::string>()); !source)
+    return std::move(source).error().within(doing);
+  return order;
 }
 
 void remove_folder(const fs::path& folder) {

@@ -107,8 +107,16 @@ Result<PullSource> pull_source_from(std::string_view written) {
   }
   if (written.starts_with("hf:")) return hub(written, written.substr(3));
   if (written.starts_with("ollama:")) return registry(written, written.substr(7));
-  if (lower(written).starts_with("https://") || lower(written).starts_with("http://"))
+  if (lower(written).starts_with("https://") || lower(written).starts_with("http://")) {
+    const size_t host = written.find("://") + 3;
+    const std::string_view authority =
+        written.substr(host, written.find_first_of("/?#", host) - host);
+    if (const size_t at = authority.rfind('@'); at != std::string_view::npos)
+      return wrong(cat(written.substr(0, host), "...", written.substr(host + at)),
+                   "what stands before '@' would be kept and shown; leave the user name and the "
+                   "password out");
     return PullSource{PullSource::Kind::Url, std::string(written), ""};
+  }
   if (written.starts_with('/')) return PullSource{PullSource::Kind::Disk, std::string(written), ""};
   return wrong(written, kForms);
 }

@@ -40,6 +40,17 @@ TEST(PullSource, APlaceIsTheFileThatTheRegistryChose) {
   EXPECT_EQ(place("https://x.org/a?file=2", "a"), "https://x.org/a?file=2");
 }
 
+TEST(PullSource, APasswordIsRefusedAndNotRepeated) {
+  for (const char* written : {"https://me:secret@x.org/m.gguf", "http://secret@x.org?a=@b",
+                              "HTTPS://me:se@cret@huggingface.co/o/r"}) {
+    const auto source = pull_source_from(written);
+    ASSERT_FALSE(source) << written;
+    EXPECT_EQ(source.error().message.find("cret"), std::string::npos) << source.error().message;
+    EXPECT_NE(source.error().message.find("...@"), std::string::npos) << source.error().message;
+  }
+  EXPECT_TRUE(pull_source_from("https://x.org/a@b.gguf"));
+}
+
 TEST(PullSource, RefusesWhatNamesNoModel) {
   for (const char* bad :
        {"", "llama3", "hf:o", "hf:o/r/x", "hf:../x", "hf:o/..", "hf:o/r:../../x",

@@ -18,6 +18,18 @@ bool flag_in(const Json& object, const char* name) {
   return found != object.end() && found->is_boolean() && found->get<bool>();
 }
 
+Json error_json(const std::optional<Error>& error) {
+  if (!error) return nullptr;
+  return {{"message", error->message}, {"code", row(error->code).name}};
+}
+
+// Of an order, which an earlier version may have written without it.
+Error error_from(const Json& why) {
+  if (!why.is_object()) return {Code::Io, "it ended with an error; the same pull tries again"};
+  const CodeRow* known = row_named(text_in_order(why, "code"));
+  return {known ? known->code : Code::Io, text_in_order(why, "message")};
+}
+
 }  // namespace
 
 std::string_view name(Pulls::State state) {
@@ -37,8 +49,7 @@ std::string_view name(Pulls::State state) {
 
 std::string model_name_from(std::string_view found_name) {
   std::string id = inventory::id_from(utf8_repaired(found_name));
-  // "default" and "" stand for another model
-  return id == "default" ? "" : id;
+  return id == inventory::kDefaultName ? "" : id;
 }
 
 Pulls::Pulls(Loop& loop, Log& log, Background& disk, Spawn spawn, Options options, Owner& owner)
@@ -69,9 +80,11 @@ void Pulls::save(const Pull& pull) {
                       {"sha256", pull.sha256},
                       {"model", pull.model},
                       {"size_bytes", pull.total},
+                      {"done_bytes", pull.done},
                       {"fetched", pull.ever_fetched},
                       {"paused", pull.paused},
                       {"failed", pull.state == State::Failed},
+                      {"why", error_json(pull.error)},
                       {"boot", pull.boot},
                       {"begun_ms", pull.begun_ms}};
   const fs::path folder = folder_of(pull);
@@ -114,26 +127,21 @@ void Pulls::remember(const std::string& place, const std::string& sha256) {
 
 void Pulls::resume() {
   read_digests();
-  std::error_code failed;
-  for (const auto& entry : fs::directory_iterator(options_.models / kPullsFolder, failed)) {
-    if (!entry.is_directory(failed)) continue;
-    const auto text = read_file(entry.path() / kPullOrder, KiB(64));
-    const auto order = text ? parse_json(*text) : Result<Json>(text.error());
-    const auto source = order && order->is_object()
-                            ? pull_source_from(text_in_order(*order, "source"))
-                            : Result<PullSource>(Error{Code::Corrupt, ""});
-    const std::string id = entry.path().filename().string();
-    if (!source || pulls_.size() >= kKeptMax) {
+  for (const fs::path& folder : kept_pulls(options_.models)) {
+    const auto order = read_order(folder);
+    const std::string id = folder.filename().string();
+    if (!order || pulls_.size() >= kKeptMax) {
       log_.warn("an unfinished pull cannot be read and is left where it is", {{"pull", id}});
       continue;
     }
     auto pull = std::make_unique<Pull>();
     pull->id = id;
-    pull->source = *source;
+    pull->source = *pull_source_from(text_in_order(*order, "source"));
     pull->wanted_name = text_in_order(*order, "name");
     pull->sha256 = text_in_order(*order, "sha256");
     pull->model = text_in_order(*order, "model");
     pull->total = count_in_order(*order, "size_bytes");
+    pull->done = std::min(pull->total, count_in_order(*order, "done_bytes"));
     pull->ever_fetched = flag_in(*order, "fetched");
     pull->paused = flag_in(*order, "paused");
     pull->boot = text_in_order(*order, "boot");
@@ -141,10 +149,10 @@ void Pulls::resume() {
     pull->state = State::Waiting;
     Pull& kept = *pulls_.emplace(id, std::move(pull)).first->second;
     if (kept.paused) {
-      kept.error = Error{Code::Cancelled, "it was stopped; the same pull goes on from there"};
+      kept.error = Error{Code::Cancelled, std::string(kStopped)};
     } else if (flag_in(*order, "failed")) {
       kept.state = State::Failed;
-      kept.error = Error{Code::Io, "it ended with an error; the same pull tries again"};
+      kept.error = error_from((*order)["why"]);
     } else {
       log_.info("going on with a pull", {{"pull", id}});
       start(kept);
@@ -165,12 +173,8 @@ Result<Json> Pulls::add(const std::string& written, std::string wanted_name, std
     }
   }
   TRY_AS(PullSource source, pull_source_from(meant));
-  if (!wanted_name.empty() && inventory::id_from(wanted_name) != wanted_name) {
-    return Error{Code::Invalid,
-                 cat("'", utf8_repaired(wanted_name.substr(0, 80)),
-                     "' is no name for a model; use a-z, 0-9, '.', '_', ':' and '-'"),
-                 "name"};
-  }
+  if (!wanted_name.empty())
+    TRY(inventory::check_name(wanted_name, cat("pulling '", source.text(), "'")));
   if (!sha256.empty() && !wire::is_sha256(sha256))
     return Error{Code::Invalid, "sha256 takes 64 hexadecimal digits in lower case", "sha256"};
   if (source.kind == PullSource::Kind::Disk) {
@@ -216,9 +220,10 @@ Result<Json> Pulls::add(const std::string& written, std::string wanted_name, std
 void Pulls::forget_oldest() {
   auto oldest = pulls_.end();
   for (auto it = pulls_.begin(); it != pulls_.end(); ++it) {
-    const bool over = it->second->state == State::Done || it->second->state == State::Cancelled;
-    if (over && (oldest == pulls_.end() || it->second->begun_ms < oldest->second->begun_ms))
-      oldest = it;
+    const Pull& pull = *it->second;
+    const bool over = pull.state == State::Done || pull.state == State::Cancelled ||
+                      (pull.state == State::Failed && !pull.ever_fetched);
+    if (over && (oldest == pulls_.end() || pull.begun_ms < oldest->second->begun_ms)) oldest = it;
   }
   if (oldest != pulls_.end()) pulls_.erase(oldest);
 }
@@ -255,15 +260,21 @@ Result<Json> Pulls::show(const std::string& id) const {
 Result<Json> Pulls::cancel(const std::string& id) {
   Pull* pull = find(id);
   if (!pull) return no_pull(id);
-  if (pull->state == State::Done || pull->state == State::Cancelled) return shown(*pull);
+  if (pull->state == State::Done) {
+    Json over = shown(*pull);
+    pulls_.erase(id);
+    return over;
+  }
   end_worker(*pull);
   pull->state = State::Cancelled;
   pull->error.reset();
   pull->queued = false;
   pull->done = 0;
-  const fs::path folder = folder_of(*pull);
-  if (!disk_.post([folder] { remove_folder(folder); }))
-    log_.warn("what was fetched could not be removed", {{"pull", id}});
+  const bool taken = disk_.post([this, id = pull->id, folder = folder_of(*pull)] {
+    remove_folder(folder);
+    loop_.post_end([this, id] { pulls_.erase(id); });
+  });
+  if (!taken) log_.warn("what was fetched could not be removed", {{"pull", id}});
   log_.info("pull cancelled", {{"pull", id}});
   start_waiting();
   return shown(*pull);
@@ -285,7 +296,7 @@ Result<Json> Pulls::stop(const std::string& id) {
   pull->state = State::Waiting;
   pull->paused = true;
   pull->queued = false;
-  pull->error = Error{Code::Cancelled, "it was stopped; the same pull goes on from there"};
+  pull->error = Error{Code::Cancelled, std::string(kStopped)};
   save(*pull);
   start_waiting();
   return shown(*pull);
@@ -301,11 +312,18 @@ void Pulls::stop_all() {
   for (auto& [id, pull] : pulls_) end_worker(*pull);
 }
 
+fs::path Pulls::besides(const std::string& model) const {
+  return options_.models / (model + std::string(kBesides));
+}
+
 void Pulls::forget_model(const std::string& id) {
+  std::erase_if(pulls_, [&](const auto& entry) {
+    return entry.second->state == State::Done && entry.second->model == id;
+  });
   const fs::path folder = options_.models;
-  static_cast<void>(disk_.post([folder, id] {
+  static_cast<void>(disk_.post([folder, id, besides = besides(id)] {
     std::error_code ignored;
-    fs::remove(folder / (id + std::string(kBesides)), ignored);
+    fs::remove(besides, ignored);
     for (const auto& [_, end] : kTexts) fs::remove(folder / (id + std::string(end)), ignored);
   }));
 }
@@ -324,9 +342,9 @@ Json Pulls::shown(const Pull& pull) const {
                {"bytes_per_s", rate},     {"begun_ms", pull.begun_ms}};
   if (rate > 0 && pull.total > pull.done) json["eta_s"] = (pull.total - pull.done) / rate;
   if (pull.error) {
-    json["error"] = {{"message", pull.error->message}, {"code", row(pull.error->code).name}};
+    json["error"] = error_json(pull.error);
   } else if (!pull.waiting.empty()) {
-    json["error"] = {{"message", pull.waiting}, {"code", row(Code::Busy).name}};
+    json["error"] = error_json(Error{Code::Busy, pull.waiting});
   }
   return json;
 }

@@ -54,6 +54,7 @@ class Pulls {
   static constexpr milliseconds kRetryMax{300'000};
   static constexpr milliseconds kLookAgain{1'000};  // when others are looked into
   static constexpr milliseconds kRateOver{5'000};
+  static constexpr milliseconds kKeepEvery{10'000};  // how far it is, for the next daemon
 
   using Inspected = std::function<void(Result<Json>)>;
   class Owner {
@@ -101,12 +102,15 @@ class Pulls {
   Result<Json> add(const std::string& written, std::string wanted_name, std::string sha256);
   Json list() const;
   Result<Json> show(const std::string& id) const;
-  // Ends it and removes what was fetched. One that is done stays as it is.
+  // Ends it, removes what was fetched, and takes it off the list when that is gone. Of one that is
+  // done the model stays.
   Result<Json> cancel(const std::string& id);
   // Ends it for now: the same pull goes on from there when it is asked for again.
   Result<Json> stop(const std::string& id);
   // What lies beside a model that is removed goes with it. Which digest its source had stays known.
   void forget_model(const std::string& id);
+  // The file that says where a model of that id was pulled from; see read_besides().
+  std::filesystem::path besides(const std::string& model) const;
   size_t running() const;
   void stop_all();
 

@@ -59,6 +59,7 @@ struct Pulls::Pull {
   bool hashing = false;
   std::unique_ptr<host::Worker> worker;
   Loop::TimerId retry = 0;
+  SteadyTime kept{};                                 // when it was saved last
   std::deque<std::pair<SteadyTime, uint64_t>> seen;  // bytes done, for the rate
 
   bool active() const {

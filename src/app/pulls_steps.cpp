@@ -2,7 +2,6 @@
 #include <fcntl.h>
 
 #include <algorithm>
-#include <cstdio>
 
 #include "app/pulls_state.h"
 #include "app/residents.h"
@@ -225,14 +224,10 @@ void Pulls::on_found(Pull& pull, wire::Found found) {
   pull.model = model;
   if (owner_.has_model(model)) {
     on_disk<Json>(
-        pull,
-        [file = options_.models / (model + std::string(kBesides))]() -> Result<Json> {
-          TRY_AS(const std::string text, read_file(file, KiB(64)));
-          return parse_json(text);
-        },
+        pull, [file = besides(model)]() -> Result<Json> { return read_besides(file); },
         [this, sha256 = found.sha256.empty() ? pull.expected.sha256 : found.sha256,
          size = found.size_bytes](Pull& here, Result<Json> besides) {
-          const bool same = besides && besides->is_object() && !sha256.empty() &&
+          const bool same = besides && !sha256.empty() &&
                             text_in_order(*besides, "sha256") == sha256 &&
                             count_in_order(*besides, "size_bytes") == size;
           if (!same) {
@@ -281,6 +276,9 @@ void Pulls::on_fetched(Pull& pull, const wire::Fetched& fetched) {
   const SteadyTime now = loop_.clock().now();
   pull.seen.emplace_back(now, pull.done);
   while (pull.seen.size() > 2 && now - pull.seen.front().first > kRateOver) pull.seen.pop_front();
+  if (now - pull.kept < kKeepEvery) return;
+  pull.kept = now;
+  save(pull);
 }
 
 void Pulls::verify(Pull& pull) {
@@ -369,15 +367,16 @@ void Pulls::move_in(Pull& pull, Json info) {
     pull.total = pull.done = count_in_order(*added, "size_bytes");
     return finish(pull);
   }
-  const Json besides = {
+  const Json pulled = {
       {"format", 1},
       {"source", pull.source.text()},
       {"sha256", pull.learned},
       {"known_in_advance", !pull.found.sha256.empty() || !pull.expected.sha256.empty()},
       {"size_bytes", pull.total},
+      {"pulled_ms", unix_ms(loop_.clock().wall())},
       {"licence", utf8_repaired(pull.found.licence.substr(0, 64))}};
-  std::vector<std::pair<fs::path, std::string>> texts;
-  texts.emplace_back(options_.models / (pull.model + std::string(kBesides)), dump(besides) + "\n");
+  Texts texts;
+  texts.emplace_back(besides(pull.model), dump(pulled) + "\n");
   for (size_t i = 0; i < pull.found.texts.size(); i++) {
     for (const auto& [called, end] : kTexts) {
       if (pull.found.text_names[i] == called && pull.found.texts[i].size() <= kTextMax)
@@ -388,12 +387,12 @@ void Pulls::move_in(Pull& pull, Json info) {
   on_disk<Unit>(
       pull,
       [from = folder_of(pull) / kPullPart, file, texts] { return move_pulled(from, file, texts); },
-      [this, file, info](Pull& here, Result<Unit> moved) {
+      [this, file, info, texts](Pull& here, Result<Unit> moved) {
         if (!moved) return fail(here, std::move(moved).error());
         auto added = owner_.add_pulled(file, here.model, info);
         if (!added) {
-          // back to where it came from: among the models the next daemon would list it
-          static_cast<void>(::rename(file.c_str(), (folder_of(here) / kPullPart).c_str()) != 0);
+          // among the models the next daemon would list it
+          move_pulled_back(folder_of(here) / kPullPart, file, texts);
           return fail(here, std::move(added).error());
         }
         remember(here.place, here.learned);

@@ -109,6 +109,7 @@ class Pulling : public ::testing::Test, public Pulls::Owner {
     done(inspected);
   }
   Result<Json> add_pulled(const fs::path& file, const std::string& id, Json) override {
+    if (!added) return added.error();
     models.push_back(id);
     return Json{{"id", id.empty() ? file.stem().string() : id}, {"size_bytes", 100u}};
   }
@@ -126,6 +127,7 @@ class Pulling : public ::testing::Test, public Pulls::Owner {
   bool hashed = false;
   int inspections = 0;
   Result<Json> inspected = Json::object();
+  Result<Unit> added = Unit{};
   std::vector<std::string> models;
   std::unique_ptr<Pulls> pulls;
 };
@@ -177,7 +179,9 @@ TEST_F(Pulling, ASourceThatGivesOtherBytesThanTheFirstTimeIsRefused) {
   say(found(100, other));
   const std::string why = look(again)["error"]["message"];
   EXPECT_EQ(look(again)["error"]["code"], "corrupt");
-  EXPECT_NE(why.find(cat(kSha, " came from there on ", day_of(unix_ms(clock.wall())))), std::string::npos) << why;
+  EXPECT_NE(why.find(cat(kSha, " came from there on ", day_of(unix_ms(clock.wall())))),
+            std::string::npos)
+      << why;
   EXPECT_NE(why.find("--sha256 " + other), std::string::npos) << why;
   // a quantization that means the same file is the same place
   again = add("hf:o/r:Q4_K_M");
@@ -271,6 +275,7 @@ TEST_F(Pulling, TwoOfOneSourceAreOne) {
   EXPECT_EQ(add("hf.co/o/r:Q4_K_M")["id"], first["id"]);
   EXPECT_EQ(started, 1);
   EXPECT_FALSE(pulls->add("hf:o/r:Q4_K_M", "another", ""));
+  EXPECT_FALSE(pulls->add("hf:o/r:Q4_K_M", "", kSha)) << "it was begun without that digest";
   say(found());
   // another source of what becomes the same model
   const Json second = add("hf:o/r2");
@@ -332,8 +337,77 @@ TEST_F(Pulling, ACancelledOneLeavesNothing) {
   EXPECT_EQ((*pulls->cancel(pull["id"]))["state"], "cancelled");
   settle();
   EXPECT_FALSE(fs::exists(part(pull)));
+  EXPECT_EQ(pulls->list(), Json::array());
   EXPECT_EQ(worker, nullptr);
   EXPECT_FALSE(pulls->cancel("p-none"));
+}
+
+TEST_F(Pulling, OneThatIsOverLeavesTheListWhenItIsCancelledOrItsModelRemoved) {
+  const Json done = bring("hf:o/r", found());
+  EXPECT_EQ((*pulls->cancel(done["id"]))["state"], "done");
+  EXPECT_EQ(pulls->list(), Json::array());
+  EXPECT_TRUE(fs::exists(folder.path() / "my-model.gguf"));
+  remove_model("my-model");
+  bring("hf:o/r", found());
+  remove_model("my-model");
+  EXPECT_EQ(pulls->list(), Json::array());
+  const Json failed = add("hf:o/other");
+  say(found());
+  say(wire::Failed{{Code::Denied, "not for you"}});
+  EXPECT_TRUE(fs::exists(part(failed)));
+  EXPECT_EQ((*pulls->cancel(failed["id"]))["state"], "cancelled");
+  settle();
+  EXPECT_FALSE(fs::exists(part(failed)));
+  EXPECT_EQ(pulls->list(), Json::array());
+}
+
+TEST_F(Pulling, WhyOneFailedAndHowFarItWasSurviveTheDaemon) {
+  const Json pull = add("hf:o/r");
+  say(found());
+  say(wire::Fetched{60, 60, ""});
+  say(wire::Failed{{Code::Denied, "not for you"}});
+  pulls = make();
+  pulls->resume();
+  const Json kept = look(pull);
+  EXPECT_EQ(kept["state"], "failed");
+  EXPECT_EQ(kept["error"], Json({{"message", "not for you"}, {"code", "denied"}}));
+  EXPECT_EQ(kept["bytes_done"], 60u);
+  EXPECT_EQ(kept["bytes_total"], 100u);
+}
+
+TEST_F(Pulling, AFailedOneGoesOnUnderAnotherName) {
+  const Json pull = add("hf:o/r", "first");
+  say(found());
+  say(wire::Failed{{Code::Denied, "not for you"}});
+  EXPECT_EQ(add("hf:o/r", "second")["id"], pull["id"]);
+  say(found());
+  EXPECT_EQ(look(pull)["model"], "second");
+}
+
+TEST_F(Pulling, ManyThatFailedDoNotKeepOthersOut) {
+  for (size_t i = 0; i <= Pulls::kKeptMax; i++) {
+    add(cat("hf:o/r", i));
+    say(wire::Failed{{Code::NotFound, "it is not there"}});
+  }
+  EXPECT_EQ(pulls->list().size(), Pulls::kKeptMax);
+}
+
+TEST_F(Pulling, NothingIsLeftBesideAModelThatCouldNotBeAdded) {
+  added = Error{Code::NoRoom, "the list of models could not be written"};
+  const Json pull = fetched("hf:o/r");
+  say(wire::Hashed{kSha, 100});
+  EXPECT_EQ(look(pull)["error"]["code"], "no_room");
+  EXPECT_TRUE(fs::exists(part(pull)));
+  for (const char* end : {".gguf", ".pulled.json", ".licence.txt"})
+    EXPECT_FALSE(fs::exists(folder.path() / (std::string("my-model") + end))) << end;
+}
+
+TEST_F(Pulling, AFileThatIsThereIsNeverOverwritten) {
+  const Json pull = fetched("hf:o/r");
+  ASSERT_TRUE(write_file(folder.path() / "my-model.gguf", "mine"));
+  say(wire::Hashed{kSha, 100});
+  EXPECT_EQ(look(pull)["error"]["code"], "invalid");
+  EXPECT_EQ(*read_file(folder.path() / "my-model.gguf"), "mine");
 }
 
 TEST_F(Pulling, SomeAtATimeTheOthersWait) {
@@ -372,6 +446,9 @@ TEST_F(Pulling, TakesNamesOfTheCatalogueAndFilesOfThisDisk) {
   EXPECT_EQ(known["model"], "known-one") << "under the name that it has there";
   EXPECT_FALSE(pulls->add("unknown-one", "", ""));
   EXPECT_FALSE(pulls->add("hf:o/r", "Not A Name", ""));
+  const auto standing = pulls->add("hf:o/r", "default", "");
+  ASSERT_FALSE(standing) << "before anything is fetched";
+  EXPECT_NE(standing.error().message.find("when none is named"), std::string::npos);
   EXPECT_FALSE(pulls->add("hf:o/r", "", "abc"));
   const fs::path file = folder.path() / "here.gguf";
   ASSERT_TRUE(write_file(file, "GGUF"));

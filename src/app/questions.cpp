@@ -4,6 +4,7 @@
 #include <array>
 
 #include "app/core.h"
+#include "app/pull_files.h"
 #include "base/text.h"
 #include "inventory/catalogue.h"
 #include "inventory/templates.h"
@@ -121,7 +122,13 @@ void Core::models_show(const Json& arguments, const api::Reply& reply) {
   Json answer = shown(**model);
   if (answer["template"].is_object())
     answer["template"]["text"] = text_in((*model)->info, "template");
-  reply(std::move(answer));
+  if (!pulls_) return reply(std::move(answer));
+  in_background(
+      [answer = std::move(answer), file = pulls_->besides((*model)->id)]() mutable -> Result<Json> {
+        answer["pulled"] = read_besides(file);
+        return std::move(answer);
+      },
+      reply);
 }
 
 void Core::models_add(const Json& arguments, const api::Reply& reply) {

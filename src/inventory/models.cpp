@@ -375,6 +375,24 @@ Result<const Model*> Models::default_for(Use use) const {
                "model"};
 }
 
+Result<> check_name(const std::string& id, std::string_view doing) {
+  if (!is_id(id)) {
+    return Error{Code::Invalid,
+                 cat(doing, ": '", utf8_repaired(id.substr(0, 80)),
+                     "' is no name for a model; use a-z, 0-9, '.', '_', ':' and '-', at most ",
+                     kIdLengthMax, " letters"),
+                 "name"};
+  }
+  if (id == kDefaultName) {
+    return Error{Code::Invalid,
+                 cat(doing, ": '", id,
+                     "' is no name for a model, because it stands for the one that answers when "
+                     "none is named; give another with --name"),
+                 "name"};
+  }
+  return Unit{};
+}
+
 Result<const Model*> Models::add(const fs::path& file, std::string id, Json info) {
   const std::string doing = cat("adding '", file.string(), "'");
   std::error_code failed;
@@ -388,20 +406,7 @@ Result<const Model*> Models::add(const fs::path& file, std::string id, Json info
   if (!size) return std::move(size).error().within(doing);
   const bool named = !id.empty();
   if (!named) id = id_from(file.filename().string());
-  if (!is_id(id)) {
-    return Error{Code::Invalid,
-                 cat(doing, ": '", utf8_repaired(id),
-                     "' is no name for a model; use a-z, 0-9, '.', '_', ':' and '-', at most ",
-                     kIdLengthMax, " letters"),
-                 "name"};
-  }
-  if (id == kDefaultName) {
-    return Error{Code::Invalid,
-                 cat(doing, ": '", id,
-                     "' is no name for a model, because it stands for the one that answers when "
-                     "none is named; give another with --name"),
-                 "name"};
-  }
+  TRY(check_name(id, doing));
   for (const Model& model : models_) {
     if (model.id == id && model.file != whole) {
       return Error{Code::Invalid,

@@ -41,6 +41,8 @@ std::string file_kind(std::string_view first_bytes);
 // The id that a name or a file's name becomes: "Org/My-Model.Q4_1.gguf" is "org-my-model.q4_1". ""
 // when nothing of it can stand in an id.
 std::string id_from(std::string_view name);
+// Whether a person may call a model so. Invalid, beginning with `doing`, when not.
+Result<> check_name(const std::string& id, std::string_view doing);
 
 // The models that Lares fetches by itself: the beginnings of their ids.
 inline constexpr std::string_view kEmbedded = "smollm2-135m-instruct";

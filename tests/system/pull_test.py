@@ -107,6 +107,9 @@ class GoesWell(WithRegistries):
         again = self.pull("hf:maker/tiny-GGUF:Q4_K_M")
         self.assertEqual(again["state"], "done", again)  # it is here: nothing was fetched
         self.assertEqual(self.file("tiny-q4_k_m.gguf").stat().st_mode & 0o777, 0o600)
+        known = owner(self.house, "GET", "/lares/v1/models/tiny-q4_k_m")["pulled"]
+        self.assertEqual((known["source"], known["sha256"]), ("hf:maker/tiny-GGUF", digest_of(content)))
+        self.assertLess(abs(known["pulled_ms"] / 1000 - time.time()), 60)
         owner(self.house, "DELETE", "/lares/v1/models/tiny-q4_k_m")
         wait_until(lambda: not self.file("tiny-q4_k_m.licence.txt").exists(), "its texts go with it")
         self.assertFalse(self.file("tiny-q4_k_m.gguf").exists())
@@ -353,6 +356,7 @@ class OnTheWay(WithRegistries):
         self.assertEqual(owner(self.house, "DELETE", f"/lares/v1/pulls/{pull['id']}")["state"], "cancelled")
         folder = self.house.home / "share" / "models" / ".pulls" / pull["id"]
         wait_until(lambda: not folder.exists(), "what was fetched is removed")
+        wait_until(lambda: pull["id"] not in [one["id"] for one in owner(self.house, "GET", "/lares/v1/pulls")], "it is off the list")
 
     def test_lares_egress_is_killed(self):
         content = self.prepared("killed", 24 * MiB)
@@ -644,6 +648,7 @@ class ByHand(WithRegistries):
     def test_it_shows_how_far_it_is_and_says_what_came(self):
         content = model(9 * MiB, 31)
         self.there.add_hub("maker/shown", [("shown.gguf", content)])
+        self.there.behave["pause_s"] = 0.02  # so that there is something to show
         done = self.lares("models", "pull", "hf:maker/shown", "--name", "by-hand")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("pulled by-hand (9.0 MiB)", done.stdout.replace("9 MiB", "9.0 MiB"))
@@ -672,6 +677,27 @@ class ByHand(WithRegistries):
         done = self.lares("models", "pull", "hf:maker/ctrl-c")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertLess(self.there.sent, 24 * MiB + 9 * MiB)
+
+    def test_what_waits_is_listed_while_no_daemon_runs(self):
+        self.there.add_hub("maker/rests", [("rests.gguf", model(24 * MiB, 34))])
+        self.there.behave["pause_s"] = 0.02
+        house = self.start()
+        self.addCleanup(lambda: house.stop())
+        pull = self.begin("hf:maker/rests", house)
+        wait_until(lambda: self.look(pull, house)["bytes_done"] > 9 * MiB, "some of it is here")
+        owner(house, "POST", f"/lares/v1/pulls/{pull['id']}/stop", {})
+        house.process.terminate()
+        house.process.wait()
+        lares = lambda *words: subprocess.run([str(house.bin / "lares"), "models", "pull", *words],  # noqa: E731
+                                              env=house.environment, capture_output=True, text=True, timeout=60)
+        listed = lares("--list", "--json")
+        (kept,) = json.loads(listed.stdout)
+        self.assertEqual((kept["source"], kept["state"], kept["bytes_total"]), ("hf:maker/rests", "waiting", 24 * MiB))
+        self.assertGreater(kept["bytes_done"], 8 * MiB)
+        self.assertIn("it was stopped", lares("--list").stdout)
+        house = self.start(keep_home=house.home)
+        (again,) = owner(house, "GET", "/lares/v1/pulls")
+        self.assertEqual((again["id"], again["bytes_done"]), (pull["id"], kept["bytes_done"]))
 
     def test_cancel_removes_it(self):
         self.there.add_hub("maker/gone", [("gone.gguf", model(24 * MiB, 33))])

@@ -16,9 +16,10 @@ constexpr size_t kFileNameMax = 4'096;
 
 using consent::Right;
 
-// Without what only the owner sees: where a file lies.
+// Without what only the owner sees: where a file lies, and came from.
 Json visible(Json model, const consent::Principal& who) {
-  if (who.right < Right::Owner && model.is_object()) model.erase("file");
+  if (who.right >= Right::Owner || !model.is_object()) return model;
+  for (const char* own : {"file", "pulled"}) model.erase(own);
   return model;
 }
 

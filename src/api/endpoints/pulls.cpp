@@ -71,10 +71,10 @@ constexpr std::string_view kAddSchema =
 // clang-format off
 const Endpoint kEndpoints[] = {
     {"POST /lares/v1/pulls", Right::Owner, "Pulls a model, goes on with one, or joins a pull of the same source.", kAddSchema, "", "Pull", "", ErrorShape::OpenAi, add},
-    {"GET /lares/v1/pulls", Right::Owner, "Lists the models on their way, and those that came.", "", "", "Pulls", "", ErrorShape::OpenAi, list},
+    {"GET /lares/v1/pulls", Right::Owner, "Lists the models on their way, those that came and those that did not.", "", "", "Pulls", "", ErrorShape::OpenAi, list},
     {"GET /lares/v1/pulls/{id}", Right::Owner, "One pull, and how far it is.", "", "", "Pull", "", ErrorShape::OpenAi, show},
     {"POST /lares/v1/pulls/{id}/stop", Right::Owner, "Ends a pull for now; the same pull goes on from there.", "", "", "Pull", "", ErrorShape::OpenAi, stop},
-    {"DELETE /lares/v1/pulls/{id}", Right::Owner, "Cancels a pull and removes what was fetched.", "", "", "Pull", "", ErrorShape::OpenAi, cancel},
+    {"DELETE /lares/v1/pulls/{id}", Right::Owner, "Cancels a pull, removes what was fetched, and takes it off the list; the model of one that is done stays.", "", "", "Pull", "", ErrorShape::OpenAi, cancel},
 };
 // clang-format on
 

@@ -7,6 +7,7 @@
 #include "app/cli/plain_text.h"
 #include "app/cli/show.h"
 #include "app/cli/table.h"
+#include "app/pull_files.h"
 #include "base/text.h"
 
 namespace lares::app {
@@ -18,8 +19,9 @@ constexpr Option kOptions[] = {
     {"--sha256", '\0', "DIGEST",
      "what its file must be; takes one that was changed at its source since it was pulled first"},
     {"--detach", '\0', "", "begin it and return; it goes on in the daemon"},
-    {"--cancel", '\0', "", "end the pull of SOURCE, and remove what was fetched"},
-    {"--list", '\0', "", "list the models on their way, and those that came"},
+    {"--cancel", '\0', "",
+     "end the pull of SOURCE, remove what was fetched, and take it off the list"},
+    {"--list", '\0', "", "list the models on their way, those that came and those that did not"},
 };
 constexpr Word kWords[] = {
     {"SOURCE",
@@ -106,8 +108,31 @@ Error error_of_pull(const Json& pull) {
   return {known ? known->code : Code::Io, text_of(error, "message")};
 }
 
-Result<int> list_pulls(Context& context, bool json) {
+// What lies there of pulls while no daemon runs, as it would list them.
+Json kept_without_daemon(const Home& home) {
   Json pulls = Json::array();
+  for (const std::filesystem::path& folder : kept_pulls(home.models())) {
+    const auto order = read_order(folder);
+    if (!order) continue;  // the daemon's log says so
+    const bool failed = flag_of(*order, "failed");
+    Json why = {{"message", "no daemon runs; it goes on by itself when one does"},
+                {"code", row(Code::Offline).name}};
+    if (failed) why = member_of(*order, "why");
+    if (flag_of(*order, "paused"))
+      why = {{"message", kStopped}, {"code", row(Code::Cancelled).name}};
+    pulls.push_back({{"id", folder.filename().string()},
+                     {"source", text_of(*order, "source")},
+                     {"model", text_of(*order, "model")},
+                     {"state", failed ? "failed" : "waiting"},
+                     {"bytes_done", count_of(*order, "done_bytes")},
+                     {"bytes_total", count_of(*order, "size_bytes")},
+                     {"error", std::move(why)}});
+  }
+  return pulls;
+}
+
+Result<int> list_pulls(Context& context, bool json) {
+  Json pulls = kept_without_daemon(context.home);
   if (context.daemon.running()) {
     TRY_AS(pulls, ask(context.daemon, "GET", "/lares/v1/pulls"));
   }
@@ -145,25 +170,33 @@ std::string source_meant(const std::string& written) {
   return failed ? written : absolute.string();
 }
 
-Result<int> cancel(Context& context, const std::string& source, bool json) {
-  TRY_AS(const Json pulls, ask(context.daemon, "GET", "/lares/v1/pulls"));
+// The pull that was meant, rather one that is on its way than one that is over.
+Result<Json> pull_meant(const Json& pulls, const std::string& source) {
+  const Json* meant = nullptr;
   for (const Json& pull : pulls) {
-    const std::string state = text_of(pull, "state");
-    if (state == "done" || state == "cancelled") continue;
     const std::string known = text_of(pull, "source");
-    if (known != source && text_of(pull, "id") != source && text_of(pull, "model") != source &&
-        known != source + ":latest")
-      continue;
-    TRY_AS(const Json ended, ask(context.daemon, "DELETE",
-                                 cat("/lares/v1/pulls/", path_escaped(text_of(pull, "id")))));
-    if (json) return print_json(context, ended);
-    TRY(context.screen.out(
-        plain_line(cat("cancelled the pull of ", known, "; what was fetched is removed")) + "\n"));
-    return 0;
+    const bool matches = known == source || known == source + ":latest" ||
+                         text_of(pull, "id") == source || text_of(pull, "model") == source;
+    if (matches && (!meant || text_of(*meant, "state") == "done")) meant = &pull;
   }
+  if (meant) return *meant;
   return Error{Code::NotFound, cat("cancelling '", source,
                                    "': it is not on its way; `lares models pull "
                                    "--list` shows what is")};
+}
+
+Result<int> cancel(Context& context, const std::string& source, bool json) {
+  TRY_AS(const Json pulls, ask(context.daemon, "GET", "/lares/v1/pulls"));
+  TRY_AS(const Json pull, pull_meant(pulls, source));
+  TRY_AS(const Json ended,
+         ask(context.daemon, "DELETE", cat("/lares/v1/pulls/", path_escaped(text_of(pull, "id")))));
+  if (json) return print_json(context, ended);
+  const std::string told =
+      text_of(ended, "state") == "done"
+          ? cat("took ", text_of(pull, "source"), " off the list; the model stays")
+          : cat("cancelled the pull of ", text_of(pull, "source"), "; what was fetched is removed");
+  TRY(context.screen.out(plain_line(told) + "\n"));
+  return 0;
 }
 
 // Follows a pull to its end. Ctrl-C stops it, as people expect; the same command goes on.
@@ -183,6 +216,10 @@ Result<Json> follow(Context& context, Json pull) {
           Code::Cancelled,
           cat("stopped; the same command goes on from there, and `lares models pull --cancel ",
               text_of(pull, "source"), "` removes what was fetched")};
+    }
+    if (!next && next.error().code == Code::NotFound) {  // from elsewhere, and it is gone
+      pull["state"] = "cancelled";
+      return pull;
     }
     if (!next) return next;
     pull = *std::move(next);

@@ -1,6 +1,7 @@
 // lares models show: all that is known of one model.
 #include "app/cli/plain_text.h"
 #include "app/cli/show.h"
+#include "app/pull_digests.h"
 #include "base/text.h"
 
 namespace lares::app {
@@ -79,8 +80,15 @@ Result<int> run(Context& context, const Arguments& arguments) {
   facts.add("vectors of", number("embedding_length", " numbers"));
   facts.add("pooling", text_of(info, "pooling"));
   facts.add("template", template_words(model));
+  const Json& pulled = member_of(model, "pulled");
+  facts.add("pulled from", text_of(pulled, "source"));
+  facts.add("pulled", count_of(pulled, "pulled_ms") > 0
+                          ? day_of(static_cast<int64_t>(count_of(pulled, "pulled_ms")))
+                          : "");
+  facts.add("sha256", text_of(pulled, "sha256"));
   const std::string link = text_of(info, "licence_link");
   facts.add("licence", cat(text_of(info, "licence"), link.empty() ? "" : cat(" (", link, ")")));
+  facts.add("  at its source", text_of(pulled, "licence"));
   TRY(context.screen.out(facts.print()));
   return 0;
 }

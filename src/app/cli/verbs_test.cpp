@@ -344,6 +344,21 @@ TEST_F(VerbsTest, ATemplateIsShownWithWhatItIsKnownAs) {
   EXPECT_EQ(run({"models", "show", "o", "--template"}), 3);
 }
 
+TEST_F(VerbsTest, AModelThatWasPulledSaysFromWhereAndWhen) {
+  const std::string sha(64, 'a');
+  daemon_.will("GET /lares/v1/models/m", {{"id", "m"},
+                                          {"info", {{"licence", "apache-2.0"}}},
+                                          {"pulled",
+                                           {{"source", "hf:o/r:m.gguf"},
+                                            {"sha256", sha},
+                                            {"pulled_ms", 1'795'737'600'000},
+                                            {"licence", "llama3.2"}}}});
+  EXPECT_EQ(run({"models", "show", "m"}), 0);
+  for (const std::string& part : {std::string("hf:o/r:m.gguf"), std::string("2026-11-27"), sha,
+                                  std::string("apache-2.0"), std::string("llama3.2")})
+    EXPECT_NE(out().find(part), std::string::npos) << part << "\n" << out();
+}
+
 TEST_F(VerbsTest, ModelsListShowsWhatThereIs) {
   daemon_.will("GET /lares/v1/models",
                Json::array({{{"id", "smollm2"},
