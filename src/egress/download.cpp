@@ -190,7 +190,7 @@ class Download {
     }
     if (!unsaved_since_) unsaved_since_ = now();
     if (part_.bytes_unsaved() < kCheckpointBytes && now() - *unsaved_since_ < kCheckpointEvery)
-      return Unit{};
+      return part_.bytes_unrecorded() < kRecordBytes ? Result<>(Unit{}) : part_.record();
     unsaved_since_.reset();
     return part_.checkpoint();
   }

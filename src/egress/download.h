@@ -15,15 +15,18 @@
 namespace lares::egress {
 
 inline constexpr size_t kParallel = 4;
-// Made durable after so many bytes, or that long after the first of them. What a crash costs is
-// this and what is on its way in the windows of the connections (http.h): one chunk together.
+// Recorded after so many bytes: that, and what is on its way in the windows of the connections
+// (http.h), is what the end of this process costs, less than a chunk together.
+inline constexpr uint64_t kRecordBytes = kChunkSize / 8;
+// Made durable after so many bytes, or that long after the first of them: when the machine ends,
+// chunks that were written since then are fetched again.
 inline constexpr uint64_t kCheckpointBytes = kChunkSize / 2;
 inline constexpr milliseconds kCheckpointEvery{2'000};
 inline constexpr int kFruitlessMax = 8;  // tries in a row that brought not one byte
 inline constexpr int kWrongMax = 3;      // answers that make no sense
 inline constexpr milliseconds kPauseFirst{500};
 inline constexpr milliseconds kPauseMax{30'000};
-static_assert(kCheckpointBytes + kParallel * kWindowMax <= kChunkSize);
+static_assert(kRecordBytes + kParallel * kWindowMax <= kChunkSize);
 
 // Where the bytes of a file are now. Signed addresses end, so it is asked for again.
 struct Located {

@@ -1,6 +1,7 @@
 // Journal: how far each chunk of a file has come, as records that survive a crash. A record is
-// written after the bytes that it speaks of are on disk, so what it says is there; a record that
-// was cut off, or that the disk damaged, ends the journal, and what it said is fetched again. Pure.
+// written after the bytes that it speaks of, so what it says is there as long as the machine runs;
+// after a reboot each chunk is held against its digest (Part::open). A record that was cut off, or
+// that the disk damaged, ends the journal, and what it said is fetched again. Pure.
 //
 //   a record, 48 bytes, little-endian:
 //     0 magic u32  4 kind u32 (1: the file, 2: a chunk)   8 chunk u32  12 have u32  16 size u64

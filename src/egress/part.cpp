@@ -13,8 +13,8 @@ namespace lares::egress {
 namespace {
 
 constexpr size_t kBlock = 1u << 20;
-// 16 records for each chunk of the largest file that we take whole
-constexpr uint64_t kJournalMax = uint64_t{64} << 20;
+// 32 records for each chunk, of a file of 1 TiB
+constexpr uint64_t kJournalMax = uint64_t{256} << 20;
 
 Error disk_error(std::string_view doing, int reason) {
   Error error = system_error(doing, reason);
@@ -105,7 +105,6 @@ Result<> Part::verify(size_t chunk, const HalfDigest& digest, const Tick& tick) 
 
 Result<> Part::append(std::string_view records) {
   TRY(write_at(journal_, records, journal_end_, "writing the journal of a pull"));
-  if (::fdatasync(journal_) != 0) return disk_error("writing the journal of a pull", errno);
   journal_end_ += records.size();
   return Unit{};
 }
@@ -119,13 +118,13 @@ Result<> Part::write(size_t chunk, std::string_view bytes) {
   state.have += static_cast<uint32_t>(bytes.size());
   changed_[chunk] = true;
   done_ += bytes.size();
+  unrecorded_ += bytes.size();
   unsaved_ += bytes.size();
   return Unit{};
 }
 
-Result<> Part::checkpoint() {
+Result<> Part::record() {
   if (changed_.empty()) return Unit{};
-  if (::fdatasync(part_) != 0) return disk_error("writing the model's file", errno);
   std::string records;
   for (const auto& [chunk, _] : changed_) {
     ChunkState& state = states_[chunk];
@@ -135,6 +134,15 @@ Result<> Part::checkpoint() {
   }
   TRY(append(records));
   changed_.clear();
+  unrecorded_ = 0;
+  return Unit{};
+}
+
+Result<> Part::checkpoint() {
+  if (unsaved_ == 0) return Unit{};
+  if (::fdatasync(part_) != 0) return disk_error("writing the model's file", errno);
+  TRY(record());
+  if (::fdatasync(journal_) != 0) return disk_error("writing the journal of a pull", errno);
   unsaved_ = 0;
   return Unit{};
 }

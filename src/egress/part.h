@@ -32,8 +32,12 @@ class Part {
 
   // Appends to what is there of a chunk. Requires: it fits. NoRoom: the disk is full.
   Result<> write(size_t chunk, std::string_view bytes);
-  // Since the last checkpoint.
+  // Since the last record, and since the last checkpoint.
+  uint64_t bytes_unrecorded() const { return unrecorded_; }
   uint64_t bytes_unsaved() const { return unsaved_; }
+  // Notes in the journal what is there, which outlives this process but not the machine.
+  Result<> record();
+  // The same, on the disk.
   Result<> checkpoint();
 
  private:
@@ -44,10 +48,11 @@ class Part {
   int part_;
   int journal_;
   uint64_t size_;
-  std::vector<ChunkState> states_;   // have: with what is not saved yet
+  std::vector<ChunkState> states_;   // have: with what is not recorded yet
   std::map<size_t, Sha256> hashes_;  // of chunks that are begun
-  std::map<size_t, bool> changed_;   // since the last checkpoint
+  std::map<size_t, bool> changed_;   // since the last record
   uint64_t done_ = 0;
+  uint64_t unrecorded_ = 0;
   uint64_t unsaved_ = 0;
   uint64_t journal_end_ = 0;
 };
