@@ -373,6 +373,35 @@ def map_paths(tree):
                         yield name, number, f"{path} does not exist"
 
 
+# `tests/x_test.py`: One, Another   `src/x_test.cpp` (One, Begi…: a remark)   the same: One, which is the file named last
+NAMED_TESTS = re.compile(r"(?:`((?:src|tests|tools)/[\w/.-]*_test\.\w+)`|\bthe same)"
+                         r"(?: \(([^):]*)[^)]*\)|: ([A-Z]\w*…?(?:, [A-Z]\w*…?)*))?")
+
+
+def defines_test(text, name):
+    """Whether a test's file has a class, fixture, suite or test of that name; a name that ends in … is the beginning of one."""
+    word = re.escape(name.rstrip("…")) + ("" if name.endswith("…") else r"\b")
+    in_cpp = word if name.endswith("…") else rf"(?:{word}|{re.escape(name)}Test\b)"
+    return re.search(rf"^class {word}|^ +def {word}|^TEST\w*\((?:{in_cpp}|\w+, {word})|\b(?:describe|test)\([\"`].*?{word}", text, re.M)
+
+
+def named_tests(tree):
+    """Tests that the documents name stand in the file that is named for them."""
+    for name in tree.files:
+        if not name.endswith(".md") or "/" in name and not name.startswith("docs/"):
+            continue
+        last = None
+        for number, line in tree.lines(name):
+            for found in NAMED_TESTS.finditer(line):
+                last = found.group(1) or last
+                tests = found.group(2) or found.group(3)
+                if not tests or last not in tree.files:
+                    continue  # that the file exists is map_paths' to say
+                for test in tests.split(", "):
+                    if not defines_test(tree.text(last), test):
+                        yield name, number, f"'{test}' is no test of {last}; name the file where it is"
+
+
 def matches_any(names, pattern):
     return "*" in pattern and any(fnmatch.fnmatch(name, pattern) for name in names)
 
@@ -428,7 +457,7 @@ def logged_content(tree):
 
 
 RULES = [rooms, room_targets, doors, banned_code, banned_words, foreign_words, open_ends, headers, dead_files,
-         map_paths, whitespace, executable_bits, blobs, logged_content]
+         map_paths, named_tests, whitespace, executable_bits, blobs, logged_content]
 
 
 # ---- mentions

@@ -133,6 +133,18 @@ class Rules(unittest.TestCase):
                                 "`base/gone.h` `tools/x` [c](docs/gone.md) `GONE.md`\n")
         self.assertEqual(self.found(tidy.map_paths), [("README.md", 3)] * 4)
 
+    def test_tests_that_documents_name_are_in_the_file_named(self):
+        self.write("src/app/a_test.cpp", "TEST_F(HandedTest, Once) {}\n"
+                                         "TEST(Asking, SaysSo) {}\n// Elsewhere\n")
+        self.write("tests/system/b_test.py", "class Damage(Base):\n    def test_a_cut(self):\n        pass\n")
+        self.write("tests/page/c_test.mjs", 'describe("first open", () => {});\n')
+        self.write("docs/a.md", "`src/app/a_test.cpp` (Asking, Handed, SaysSo, Says…: each once)\n"
+                                "`src/app/a_test.cpp`: a sentence; `tests/system/b_test.py`: Damage, which cuts\n"
+                                "the same: Damage; `tests/page/c_test.mjs` (first open), axe\n"
+                                "`src/app/a_test.cpp` (Elsewhere); `tests/system/b_test.py`: Asking\n"
+                                "the same: Damag\n")
+        self.assertEqual(self.found(tidy.named_tests), [("docs/a.md", 4), ("docs/a.md", 4), ("docs/a.md", 5)])
+
     def test_code_names_only_notes_that_exist(self):
         self.write("docs/decisions/0001-a.md", "")
         self.write("src/base/a.h", HEADER + "// docs/decisions/0001-a.md and docs/decisions/0009-b.md\n")
