@@ -19,6 +19,7 @@ export class Fake {
   pulls = [];
   credentials = [{ id: "k-page", kind: "page", name: "Chromium on Linux", created_ms: Date.now() - 9e7, last_used_ms: Date.now() }];
   asked = []; // bodies of requests for answers
+  ordered = []; // bodies of orders to pull
   paired = true;
   tokensPerSecond = 200;
   context = kContext;
@@ -140,7 +141,9 @@ export class Fake {
     if (route === "GET /lares/v1/catalogue") return json(this.catalogue().filter((one) => one.title.toLowerCase().includes((url.searchParams.get("query") ?? "").toLowerCase())));
     if (route === "GET /lares/v1/pulls") return json(this.pulls);
     if (route === "POST /lares/v1/pulls") {
-      const made = { id: this.id("p"), source: body.source, model: body.source.replace(/^.*\//, ""), state: "fetching", bytes_done: 0.9 * GIB, bytes_total: 2.5 * GIB, bytes_per_s: 31e6, eta_s: 55, begun_ms: Date.now() };
+      this.ordered.push(body);
+      const known = this.catalogue().find((one) => one.id === body.source);
+      const made = { id: this.id("p"), source: known?.source ?? body.source, model: known?.id ?? body.source.replace(/^.*\//, ""), state: "fetching", bytes_done: 0.9 * GIB, bytes_total: 2.5 * GIB, bytes_per_s: 31e6, eta_s: 55, begun_ms: Date.now() };
       this.pulls.unshift(made);
       return json(made);
     }

@@ -41,6 +41,12 @@ describe("first open", () => {
     assert.equal(await page.locator("textarea").inputValue(), "Name the four seasons.");
   });
 
+  visit("gets the better model by its id in the catalogue, whose digest the daemon holds it to", async ({ page, fake }) => {
+    await page.locator(".better .main-button").click();
+    await page.waitForSelector(".better progress");
+    assert.deepEqual(fake.ordered, [{ source: "qwen-3-4b" }]);
+  });
+
   visit("tells the model's state until it is ready", async ({ page, fake }) => {
     await page.waitForSelector(".model-line");
     assert.match(await text(page, ".model-line"), /SmolLM2 135M Instruct is loading/);
@@ -427,6 +433,7 @@ describe("the other parts", () => {
     await page.waitForSelector(".card");
     await page.locator(".card .plain-button").first().click();
     await page.waitForSelector(".pull progress");
+    assert.deepEqual(fake.ordered, [{ source: "qwen-3-4b" }], "by its id, to which the daemon knows a digest");
     assert.match(await text(page, ".pull"), /qwen-3-4b.*fetching.*922 MiB of 2\.5 GiB/s);
     await page.locator(".card .quiet").first().click();
     assert.match(await text(page, "dialog"), /It fits: 401 MiB of the budget of 4\.0 GiB/);

@@ -49,8 +49,9 @@ export async function refreshPulls(): Promise<void> {
   }
 }
 
-export async function pull(source: string): Promise<void> {
-  const begun = await call<Pull>("POST", "/lares/v1/pulls", { source });
+/** Begins to pull, or goes on. `what`: the id of an entry of the catalogue, which pins its digest, or where a model is. */
+export async function pull(what: string): Promise<void> {
+  const begun = await call<Pull>("POST", "/lares/v1/pulls", { source: what });
   pulls.value = [begun, ...pulls.value.filter((other) => other.id !== begun.id)];
 }
 

@@ -57,7 +57,7 @@ function BetterModel() {
       <p><strong>{entry.title}</strong> · {bytes(entry.size_bytes)}{speed ? ` · about ${rate(speed)} here` : ""} · {entry.licence}</p>
       <p class="aside">{entry.why}</p>
       {running ? <PullLine of={running} /> : (
-        <button type="button" class="main-button" onClick={() => void pull(entry.source).catch((error) => (complaint.value = said(error)))}>Get it, {bytes(entry.size_bytes)}</button>
+        <button type="button" class="main-button" onClick={() => void pull(entry.id).catch((error) => (complaint.value = said(error)))}>Get it, {bytes(entry.size_bytes)}</button>
       )}
       {complaint.value && <p class="complaint" role="alert">{complaint.value}</p>}
     </section>

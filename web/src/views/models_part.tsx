@@ -129,7 +129,7 @@ function Entry({ of }: { of: CatalogueEntry }) {
         {of.recommended && <span class="state ready">suits this machine</span>}
         <span class="grow" />
         {of.have ? <span class="aside">here</span> : coming ? <span class="aside">coming</span> : (
-          <button type="button" class="plain-button" disabled={!of.fits} onClick={() => void pull(of.source).catch((error) => (complaint.value = said(error)))}>Get, {bytes(of.size_bytes)}</button>
+          <button type="button" class="plain-button" disabled={!of.fits} onClick={() => void pull(of.id).catch((error) => (complaint.value = said(error)))}>Get, {bytes(of.size_bytes)}</button>
         )}
       </div>
       <p>{[`${parameters(of.parameters)} parameters`, of.quantization, `needs ${bytes(of.needs_bytes)}`, speed].filter(Boolean).join(" · ")}</p>
