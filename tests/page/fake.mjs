@@ -25,6 +25,8 @@ export class Fake {
   context = kContext;
   reply = () => "Spring, summer, autumn and winter.";
   modelState = "ready";
+  has = ["smollm2-135m", "gemma-3-270m"]; // ids of the models that are here
+  titles = {}; // of models, by id, where they are not their own
   number = 0;
   breaks = 0; // answers that break off after this many pieces, 0: none
   held = new Map(); // "GET /path" to a promise that its answer waits for
@@ -92,22 +94,30 @@ export class Fake {
 
   models() {
     const info = { name: "a note of whoever trained it", context: this.context, context_train: 8192, parameters: 134_515_008, quantization: "Q4_1", licence: "Apache-2.0" };
-    return [
+    const own = [
       { id: "smollm2-135m", title: "SmolLM2 135M Instruct", use: "chat", default: true, size_bytes: 98_000_000, needs_bytes: 412 * 2 ** 20, ours: true, info, state: this.modelState, added_unix: 1_780_000_000 },
       { id: "gemma-3-270m", title: "Gemma 3 270M", use: "chat", default: false, size_bytes: 253_000_000, needs_bytes: 600 * 2 ** 20, ours: true, info: { ...info, parameters: 268_000_000, licence: "Gemma" }, state: "absent", added_unix: 1_780_000_000 },
     ];
+    return this.has.map((id) => own.find((one) => one.id === id) ?? { ...own[1], id, title: "" }).map((one) => ({ ...one, title: this.titles[one.id] ?? one.title }));
   }
 
   catalogue() {
     const entry = (id, title, parameters, size, more) => ({
       id, title, family: "qwen", parameters, quantization: "Q4_K_M", source: `hf:example/${id}`, size_bytes: size, licence: "Apache-2.0", read_at: "https://models.example/card", context: 32_768,
-      needs_bytes: size * 1.2, fits: true, predicted: { tokens_per_s: 14.2, prompt_tokens_per_s: 60 }, measured: null, have: false, recommended: false, why: "The largest that leaves half of the memory to other programs.", ...more,
+      needs_bytes: size * 1.2, fits: true, predicted: { tokens_per_s: 14.2, prompt_tokens_per_s: 60 }, measured: null, have: this.has.includes(id), recommended: false, why: "the most able that fits into 4.0 GiB; about 14 tokens/s here", ...more,
     });
     return [
       entry("qwen-3-4b", "Qwen 3 4B Instruct", 4e9, 2.5 * GIB, { recommended: true }),
-      entry("llama-3.1-8b", "Llama 3.1 8B Instruct", 8e9, 4.9 * GIB, { why: "Better, and slower here.", predicted: { tokens_per_s: 6.1 } }),
-      entry("qwen-3-32b", "Qwen 3 32B", 32e9, 19.8 * GIB, { fits: false, why: "Needs more memory than this machine has.", predicted: null }),
+      entry("llama-3.1-8b", "Llama 3.1 8B Instruct", 8e9, 4.9 * GIB, { why: "fits; about 6.1 tokens/s here, slower than people read", predicted: { tokens_per_s: 6.1 } }),
+      entry("qwen-3-32b", "Qwen 3 32B", 32e9, 19.8 * GIB, { fits: false, why: "needs 23.8 GiB, and memory.budget allows 4.0 GiB", predicted: null }),
     ];
+  }
+
+  /** The newest pull has ended well: its model is here. */
+  arrives() {
+    this.pulls[0].state = "done";
+    this.has.push(this.pulls[0].model);
+    this.titles[this.pulls[0].model] = this.catalogue().find((one) => one.id === this.pulls[0].model)?.title;
   }
 
   async answer(request, response) {
@@ -140,8 +150,15 @@ export class Fake {
     if (route.endsWith("/plan")) return json({ model: "x", weights_bytes: 9.8e7, state_bytes: 2.8e8, compute_bytes: 4e7, needs_bytes: 4.2e8, fits: true, budget_bytes: 4 * GIB, would_evict: [], predicted: { tokens_per_s: 60 }, measured: { tokens_per_s: 61.2, prompt_tokens_per_s: 400 } });
     if (route === "GET /lares/v1/catalogue") return json(this.catalogue().filter((one) => one.title.toLowerCase().includes((url.searchParams.get("query") ?? "").toLowerCase())));
     if (route === "GET /lares/v1/pulls") return json(this.pulls);
+    const [, pulled, stops] = /^\/lares\/v1\/pulls\/([^/]+)(\/stop)?$/.exec(url.pathname) ?? [];
+    if (pulled) {
+      const pull = this.pulls.find((one) => one.id === pulled);
+      Object.assign(pull, stops ? { state: "waiting", error: { message: "it was stopped; the same pull goes on from there", code: "cancelled" } } : { state: "cancelled", error: undefined, bytes_done: 0 });
+      return json(pull);
+    }
     if (route === "POST /lares/v1/pulls") {
       this.ordered.push(body);
+      if (body.source.includes("nothing")) return refuse(400, `'${body.source}' names no model: write hf:OWNER/REPO[:QUANTIZATION]`, "invalid");
       const known = this.catalogue().find((one) => one.id === body.source);
       const made = { id: this.id("p"), source: known?.source ?? body.source, model: known?.id ?? body.source.replace(/^.*\//, ""), state: "fetching", bytes_done: 0.9 * GIB, bytes_total: 2.5 * GIB, bytes_per_s: 31e6, eta_s: 55, begun_ms: Date.now() };
       this.pulls.unshift(made);

@@ -47,6 +47,52 @@ describe("first open", () => {
     assert.deepEqual(fake.ordered, [{ source: "qwen-3-4b" }]);
   });
 
+  visit("offers to use the better model when it came, and goes on with it", async ({ page, fake }) => {
+    await page.locator(".better .main-button").click();
+    await page.waitForSelector(".better progress");
+    fake.arrives();
+    await page.waitForSelector("text=Qwen 3 4B Instruct is here");
+    assert.match(await text(page, ".better"), /answered by SmolLM2 135M Instruct until you choose it[^]*models\.default = "qwen-3-4b"/);
+    await page.locator(".better .main-button").click();
+    await page.waitForSelector(".better", { state: "detached" });
+    assert.equal(await text(page, ".model-name"), "Qwen 3 4B Instruct");
+    await page.reload();
+    await page.waitForFunction(() => document.querySelector(".model-name")?.textContent === "Qwen 3 4B Instruct");
+    await say(page, "Name the four seasons.");
+    await answered(page);
+    assert.equal(fake.asked[0].model, "qwen-3-4b");
+  });
+
+  visit("keeps the model that answers when that is chosen over the better one", async ({ page }) => {
+    await page.locator("text=Keep SmolLM2 135M Instruct").click();
+    await page.waitForSelector(".better", { state: "detached" });
+    await page.reload();
+    await page.waitForFunction(() => document.querySelector(".model-name")?.textContent === "SmolLM2 135M Instruct");
+    assert.equal(await page.locator(".better").count(), 0);
+  }, { prepare: (fake) => fake.has.push("qwen-3-4b") });
+
+  visit("offers the better model again after it was removed", async ({ page }) => {
+    await page.waitForSelector(".better .main-button");
+    assert.match(await text(page, ".better"), /Get it, 2\.5 GiB/);
+  }, { prepare: (fake) => fake.pulls.push({ id: "p-1", source: "hf:example/qwen-3-4b", model: "qwen-3-4b", state: "done", bytes_done: 9, bytes_total: 9, bytes_per_s: 0, begun_ms: Date.now() }) });
+
+  visit("says how to get a model where none is here, and keeps what is written until one is", async ({ page, fake }) => {
+    await page.waitForSelector("text=No model is here yet");
+    assert.match(await text(page, ".first"), /lares models search[^]*lares models pull NAME[^]*A model for this machine[^]*Qwen 3 4B Instruct/);
+    assert.equal(await page.locator(".prompts").count(), 0);
+    await say(page, "Name the four seasons.");
+    assert.equal(await page.locator("textarea").inputValue(), "Name the four seasons.");
+    assert.equal(await page.locator(".send").isDisabled(), true);
+    assert.match(await text(page, ".composer"), /No model is here yet to answer: get one first/);
+    assert.equal(fake.conversations.size, 0);
+    await page.locator(".better .main-button").click();
+    await page.waitForSelector(".better progress");
+    fake.arrives();
+    await page.waitForSelector(".model-choice");
+    await page.locator(".send").click();
+    await answered(page);
+  }, { prepare: (fake) => (fake.has = []) });
+
   visit("tells the model's state until it is ready", async ({ page, fake }) => {
     await page.waitForSelector(".model-line");
     assert.match(await text(page, ".model-line"), /SmolLM2 135M Instruct is loading/);
@@ -441,6 +487,80 @@ describe("the other parts", () => {
     fake.pulls[0].state = "done";
     await page.waitForSelector(".pull progress", { state: "detached" });
   }, { path: "/#/models" });
+
+  const pull = (id, more) => ({ id, source: `hf:example/${id}`, model: id, bytes_done: 2e8, bytes_total: 1e9, bytes_per_s: 0, begun_ms: Date.now(), ...more });
+  visit("a pull that rests says why, and goes on or goes away; one that is over is not in the list", async ({ page, fake }) => {
+    await page.waitForSelector(".pull");
+    assert.deepEqual(await page.locator(".pull-name").allInnerTexts(), ["paused-one", "failed-one", "lost-one"]);
+    const [paused, failed, lost] = await page.locator(".pull").allInnerTexts();
+    assert.match(paused, /paused\s+Go on\s+Remove[^]*191 MiB of 954 MiB/);
+    assert.match(failed, /stopped\s+Try again\s+Remove[^]*it was changed there/);
+    assert.match(lost, /waiting for the network\s+Pause\s+Cancel/);
+    await page.locator('[aria-label="Remove: failed-one"]').click();
+    await page.waitForFunction(() => document.querySelectorAll(".pull").length === 2);
+    assert.equal(fake.pulls[1].state, "cancelled", "what was fetched is removed");
+    await page.locator('[aria-label="Pause: lost-one"]').click();
+    await page.waitForSelector('[aria-label="Go on: lost-one"]');
+    await page.locator('[aria-label="Go on: paused-one"]').click();
+    await page.waitForFunction(() => document.querySelector(".pull")?.innerText.includes("fetching"));
+    assert.deepEqual(fake.ordered, [{ source: "hf:example/paused-one" }]);
+  }, {
+    path: "/#/models",
+    prepare: (fake) => fake.pulls.push(
+      pull("paused-one", { state: "waiting", error: { message: "it was stopped; the same pull goes on from there", code: "cancelled" } }),
+      pull("failed-one", { state: "failed", error: { message: "the registry has a file of another digest; it was changed there", code: "corrupt" } }),
+      pull("lost-one", { state: "waiting", error: { message: "no answer from example.org", code: "offline" } }),
+      pull("done-one", { state: "done" }), pull("cancelled-one", { state: "cancelled" })),
+  });
+
+  visit("what could not be done is said where it was tried, in sight", async ({ page }) => {
+    await page.waitForSelector("section[aria-labelledby=catalogue] .card");
+    await page.locator("[name=source]").fill("nothing");
+    await page.keyboard.press("Enter");
+    const complaint = page.locator("section[aria-labelledby=by-name] [role=alert]");
+    await complaint.waitFor();
+    assert.match(await complaint.innerText(), /'nothing' names no model/);
+    assert.equal(await page.locator("[name=source]").inputValue(), "nothing");
+    assert.equal(await complaint.evaluate((one) => one.getBoundingClientRect().bottom <= innerHeight), true);
+    await page.evaluate(() => document.dispatchEvent(new Event("visibilitychange"))); // the lists are read anew
+    await page.waitForTimeout(300);
+    assert.match(await complaint.innerText(), /'nothing' names no model/);
+  }, { path: "/#/models", complains: true, viewport: { width: 1180, height: 420 } });
+
+  visit("what is searched in the catalogue stays when a model comes", async ({ page, fake }) => {
+    const search = page.locator('[aria-label="Search the catalogue"]');
+    await search.fill("qwen 3 4b");
+    const found = page.locator("section[aria-labelledby=catalogue] .card");
+    await page.waitForFunction(() => document.querySelectorAll("section[aria-labelledby=catalogue] .card").length === 1);
+    await found.locator(".plain-button").click();
+    await page.waitForSelector(".pull");
+    fake.arrives();
+    await page.waitForSelector("text=Qwen 3 4B Instruct is here");
+    assert.equal(await search.inputValue(), "qwen 3 4b");
+    assert.equal(await found.count(), 1);
+    assert.match(await found.innerText(), /here/);
+  }, { path: "/#/models" });
+
+  visit("models of one title, and those that the person named, are told apart by their ids", async ({ page }) => {
+    await page.waitForSelector(".card");
+    assert.deepEqual(await page.locator(".model-id").allInnerTexts(), ["smollm2-135m", "gemma-3-270m", "gemma-3-270m-q8", "homework"]);
+    await page.evaluate(() => (location.hash = "#/"));
+    await page.locator(".model-choice").click();
+    assert.deepEqual(await page.evaluate(() => [".menu", ".model-choice"].map((one) => document.querySelector(one).getBoundingClientRect().left)).then(([list, button]) => list - button), 0, "the list begins at its button");
+    const choices = await page.locator("[role=menuitem]").allInnerTexts();
+    assert.match(choices[0], /SmolLM2 135M Instruct · 93 MiB/);
+    assert.match(choices[1], /Gemma 3 270M · gemma-3-270m · 241 MiB/);
+    assert.match(choices[2], /Gemma 3 270M · gemma-3-270m-q8 · 241 MiB/);
+    assert.match(choices[3], /SmolLM2 360M · homework · 241 MiB/);
+    await page.locator("[role=menuitem]").nth(3).click();
+    await page.waitForFunction(() => document.querySelector(".model-choice")?.textContent.includes("homework"));
+  }, {
+    path: "/#/models",
+    prepare: (fake) => {
+      fake.has.push("gemma-3-270m-q8", "homework");
+      fake.titles = { "gemma-3-270m-q8": "Gemma 3 270M", homework: "SmolLM2 360M" };
+    },
+  });
 
   visit("the machine shows memory, speed and queue, and draws what there is", async ({ page }) => {
     await page.waitForSelector("canvas");

@@ -36,3 +36,6 @@ export function parameters(n: number): string {
   if (!n) return "";
   return n >= 1e9 ? `${(n / 1e9).toFixed(n < 1e10 ? 1 : 0)} billion` : `${Math.round(n / 1e6)} million`;
 }
+
+/** What the daemon says in its own lower case, as a sentence. */
+export const sentence = (text: string) => (text ? `${text[0]?.toUpperCase()}${text.slice(1)}${/[.!?…]$/.test(text) ? "" : "."}` : "");

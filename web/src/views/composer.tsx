@@ -8,7 +8,7 @@ import { tokensAbout } from "../chat/compaction";
 import * as chat from "../chat/current";
 import { attachments, complaint, editing, focus, holdArea, write } from "../chat/draft";
 import { connection, said } from "../api/http";
-import { current as model, nameOf } from "../models";
+import { current as model, nameOf, noModel } from "../models";
 import { bytes, count } from "../words";
 import { Clip, Cross, Square, Up } from "./icons";
 import { ModelChoice } from "./model_choice";
@@ -38,7 +38,7 @@ let waiting = false;
 
 async function submit(area: HTMLTextAreaElement): Promise<void> {
   const nothing = () => !area.value.trim() && !attachments.value.length;
-  if (waiting || nothing() || chat.live.value) return;
+  if (waiting || nothing() || chat.live.value || noModel.value) return;
   waiting = true;
   try {
     await chat.ready(); // the words stay where they are until it is known where they belong
@@ -111,7 +111,7 @@ export function Composer() {
         </div>
       )}
       <Attached />
-      <textarea ref={area} rows={1} aria-label="Your message" placeholder={`Ask ${nameOf(model.value)}`} enterkeyhint="send" spellcheck
+      <textarea ref={area} rows={1} aria-label="Your message" placeholder={noModel.value ? "Get a model first" : `Ask ${nameOf(model.value)}`} enterkeyhint="send" spellcheck
         onInput={(event) => {
           const writer = event.currentTarget;
           const now = writer.value.trim() !== "";
@@ -132,6 +132,7 @@ export function Composer() {
           attachments.value = [...attachments.value, attachedText(`pasted${pasted ? `-${pasted + 1}` : ""}.txt`, text)];
         }}
       />
+      {noModel.value && <p id="no-model" class="caution" role="status">No model is here yet to answer: <a href="#/models">get one</a> first.</p>}
       <div class="composer-ends">
         <button type="button" class="quiet" aria-label="Attach text or pictures" title="Attach text or pictures" onClick={() => chooser.current?.click()}><Clip /></button>
         <input ref={chooser} type="file" multiple hidden tabIndex={-1}
@@ -149,8 +150,8 @@ export function Composer() {
 
 function SendOrStop() {
   if (chat.live.value) return <button type="button" class="send" aria-label="Stop the answer" title="Stop (Esc)" onClick={chat.stop}><Square /></button>;
-  const off = !(hasWords.value || attachments.value.length) || connection.value === "unpaired";
-  return <button type="submit" class="send" aria-label="Send" title="Send (Enter)" disabled={off}><Up /></button>;
+  const off = !(hasWords.value || attachments.value.length) || connection.value === "unpaired" || noModel.value;
+  return <button type="submit" aria-describedby={noModel.value ? "no-model" : undefined} class="send" aria-label="Send" title="Send (Enter)" disabled={off}><Up /></button>;
 }
 
 function Complaints() {

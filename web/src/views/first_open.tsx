@@ -1,12 +1,15 @@
-// What a person sees first: where they are, four things that the smallest model can do, and the better model for this machine.
+// What a person sees first: where they are, four things that the smallest model can do, and the better model for this machine. Where
+// there is no model yet, how to get one.
 
 import { useEffect } from "preact/hooks";
-import { connection, said } from "../api/http";
+import { connection } from "../api/http";
 import { write } from "../chat/draft";
-import { better, catalogue, complaint, current, nameOf, pull, pulls, refreshCatalogue } from "../models";
-import { bytes, rate } from "../words";
+import { better, catalogue, complaint, current, nameOf, noModel, pull, pullOf, refreshCatalogue } from "../models";
+import { bytes, rate, sentence } from "../words";
+import { attempt, Complaint } from "./complaint";
 import { PullLine } from "./pull_line";
 import { stateWords } from "./model_choice";
+import { Unused } from "./unused";
 
 // Tried with SmolLM2 135M, twice each: it does what each of them asks.
 const PROMPTS = [
@@ -23,12 +26,17 @@ export function FirstOpen() {
   return (
     <div class="first">
       <p class="here"><Dot /> {connection.value === "away" ? "lares does not answer yet; it is looked for" : "On this device. Nothing leaves."}</p>
-      <h1>What is on your mind?</h1>
-      <ModelState />
-      <ul class="prompts" aria-label="Things to ask">
-        {PROMPTS.map((prompt) => <li key={prompt}><button type="button" onClick={() => write(prompt)}>{prompt}</button></li>)}
-      </ul>
-      <BetterModel />
+      {noModel.value ? <NoModel /> : (
+        <>
+          <h1>What is on your mind?</h1>
+          <ModelState />
+          <ul class="prompts" aria-label="Things to ask">
+            {PROMPTS.map((prompt) => <li key={prompt}><button type="button" onClick={() => write(prompt)}>{prompt}</button></li>)}
+          </ul>
+          <Unused />
+          <BetterModel title="A better model for this machine" />
+        </>
+      )}
     </div>
   );
 }
@@ -46,20 +54,29 @@ function ModelState() {
   return <p class="model-line" role="status">{nameOf(model)} {words}{model.state === "loading" || model.state === "starting" ? "…" : "."}</p>;
 }
 
-function BetterModel() {
+function NoModel() {
+  return (
+    <>
+      <h1>No model is here yet</h1>
+      <p>Questions are answered by a model on this machine. {better.value ? "This one suits it; " : ""}<a href="#/models">Models</a> lists others. In a terminal, <code>lares models search</code> lists
+        them and <code>lares models pull NAME</code> gets one.</p>
+      {catalogue.value && complaint.value && <p class="complaint" role="alert">{complaint.value}</p>}
+      <BetterModel title="A model for this machine" />
+    </>
+  );
+}
+
+function BetterModel({ title }: { title: string }) {
   const entry = better.value;
   if (!entry) return null;
-  const running = pulls.value.find((one) => one.source === entry.source && one.state !== "cancelled");
-  const speed = entry.measured?.tokens_per_s ?? entry.predicted?.tokens_per_s;
+  const running = pullOf(entry);
   return (
     <section class="better" aria-labelledby="better">
-      <h2 id="better">A better model for this machine</h2>
-      <p><strong>{entry.title}</strong> · {bytes(entry.size_bytes)}{speed ? ` · about ${rate(speed)} here` : ""} · {entry.licence}</p>
-      <p class="aside">{entry.why}</p>
-      {running ? <PullLine of={running} /> : (
-        <button type="button" class="main-button" onClick={() => void pull(entry.id).catch((error) => (complaint.value = said(error)))}>Get it, {bytes(entry.size_bytes)}</button>
-      )}
-      {complaint.value && <p class="complaint" role="alert">{complaint.value}</p>}
+      <h2 id="better">{title}</h2>
+      <p><strong>{entry.title}</strong> · {bytes(entry.size_bytes)}{entry.measured?.tokens_per_s ? ` · ${rate(entry.measured.tokens_per_s)}, measured here` : ""} · licence {entry.licence}</p>
+      <p class="aside">{sentence(entry.why)}</p>
+      {running ? <PullLine of={running} /> : <button type="button" class="main-button" onClick={() => void attempt(entry.id, () => pull(entry.id))}>Get it, {bytes(entry.size_bytes)}</button>}
+      <Complaint at={entry.id} />
     </section>
   );
 }

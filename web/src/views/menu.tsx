@@ -3,14 +3,19 @@
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
 export interface Choice {
+  /** What tells it from the others, where two may say the same. */
+  key?: string;
   says: string;
   act: () => void;
   grave?: boolean;
   off?: boolean;
 }
 
+const kGap = 4; // px between the button and its list
+const kEdge = 8; // px that the list keeps from the window's edges
+
 export function Menu({ label, choices, children, className = "quiet" }: { label: string; choices: Choice[]; children: preact.ComponentChildren; className?: string }) {
-  const [place, setPlace] = useState<{ top: number; right: number; up: boolean } | null>(null);
+  const [place, setPlace] = useState<Record<string, string> | null>(null);
   const button = useRef<HTMLButtonElement>(null);
   const list = useRef<HTMLDivElement>(null);
 
@@ -18,7 +23,13 @@ export function Menu({ label, choices, children, className = "quiet" }: { label:
     const box = button.current?.getBoundingClientRect();
     if (!box) return;
     const up = box.bottom > innerHeight - 40 * choices.length - 24;
-    setPlace({ top: up ? innerHeight - box.top + 4 : box.bottom + 4, right: Math.max(8, innerWidth - box.right), up });
+    const leftwards = box.left + box.right > innerWidth; // to where there is more room
+    const across = Math.max(kEdge, leftwards ? innerWidth - box.right : box.left);
+    setPlace({
+      [up ? "bottom" : "top"]: `${(up ? innerHeight - box.top : box.bottom) + kGap}px`,
+      [leftwards ? "right" : "left"]: `${across}px`,
+      maxWidth: `min(24rem, ${innerWidth - across - kEdge}px)`,
+    });
   };
   const close = (refocus = true) => {
     setPlace(null);
@@ -65,10 +76,9 @@ export function Menu({ label, choices, children, className = "quiet" }: { label:
         {children}
       </button>
       {place && (
-        <div ref={list} role="menu" aria-label={label} class="menu" onKeyDown={walk}
-          style={place.up ? { bottom: `${place.top}px`, right: `${place.right}px` } : { top: `${place.top}px`, right: `${place.right}px` }}>
+        <div ref={list} role="menu" aria-label={label} class="menu" onKeyDown={walk} style={place}>
           {choices.map((choice) => (
-            <button key={choice.says} type="button" role="menuitem" class={choice.grave ? "grave" : ""} disabled={choice.off ?? false}
+            <button key={choice.key ?? choice.says} type="button" role="menuitem" class={choice.grave ? "grave" : ""} disabled={choice.off ?? false}
               onClick={() => {
                 close();
                 choice.act();

@@ -2,7 +2,7 @@
 
 import { call, said } from "../api/http";
 import * as chat from "../chat/current";
-import { chatModels, chosen, current, nameOf, refreshModels } from "../models";
+import { chatModels, current, idBeside, nameOf, prefer } from "../models";
 import { bytes } from "../words";
 import { go } from "../route";
 import { Menu } from "./menu";
@@ -13,20 +13,22 @@ export function ModelChoice() {
   const model = current.value;
   if (!model) return null;
   const choices = chatModels.value.map((one) => ({
-    says: `${one.id === model.id ? "✓ " : ""}${nameOf(one)} · ${bytes(one.size_bytes)} · ${stateWords[one.state]}`,
+    key: one.id,
+    says: [`${one.id === model.id ? "✓ " : ""}${nameOf(one)}`, idBeside(one), bytes(one.size_bytes), stateWords[one.state]].filter(Boolean).join(" · "),
     act: () => choose(one.id),
   }));
   return (
-    <Menu label={`Model: ${nameOf(model)}, ${stateWords[model.state]}`} choices={[...choices, { says: "More models…", act: () => go("#/models") }]} className="quiet model-choice">
+    <Menu label={`Model: ${[nameOf(model), idBeside(model)].filter(Boolean).join(", ")}, ${stateWords[model.state]}`} choices={[...choices, { says: "More models…", act: () => go("#/models") }]} className="quiet model-choice">
       <span class="model-name">{nameOf(model)}</span>
+      {idBeside(model) && <span class="model-state">{idBeside(model)}</span>}
       {model.state !== "ready" && <span class="model-state">{stateWords[model.state]}</span>}
     </Menu>
   );
 }
 
-function choose(id: string): void {
-  chosen.value = id;
-  void refreshModels();
+/** That model answers from now on, in the open conversation too. */
+export function choose(id: string): void {
+  prefer(id);
   const conversation = chat.id.value;
   if (conversation) void call("PATCH", `/lares/v1/conversations/${encodeURIComponent(conversation)}`, { model: id }).catch((error) => (chat.complaint.value = said(error)));
 }

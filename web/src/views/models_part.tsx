@@ -1,16 +1,17 @@
 // Models: those that are here, with what they would cost; those that suit this machine; and what is being pulled.
 
-import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { connection, get, said } from "../api/http";
+import { connection, get } from "../api/http";
 import type { CatalogueEntry, Model, Plan, Predicted } from "../api/types";
-import { catalogue, complaint, isOver, models, nameOf, pull, pulls, refreshCatalogue, refreshModels, refreshPulls, removeModel } from "../models";
-import { bytes, count, parameters, rate } from "../words";
+import { catalogue, complaint, isOver, matching, models, nameOf, pull, pullOf, pulls, refreshCatalogue, refreshModels, refreshPulls, removeModel, search, words } from "../models";
+import { bytes, count, parameters, rate, sentence } from "../words";
 import { ask } from "./ask";
+import { attempt, Complaint } from "./complaint";
 import { stateWords } from "./model_choice";
 import { PullLine } from "./pull_line";
+import { Unused } from "./unused";
 
-const words = signal("");
+const kTypedMs = 150; // without a key, then what was typed is searched
 let typed = 0;
 
 export function ModelsPart() {
@@ -18,11 +19,12 @@ export function ModelsPart() {
     if (connection.value !== "open") return;
     void refreshModels();
     void refreshPulls();
-    void refreshCatalogue(words.value);
+    void refreshCatalogue();
   }, [connection.value]);
   return (
     <div class="part-body">
       <div role="alert">{complaint.value && <p class="complaint">{complaint.value}</p>}</div>
+      <Unused />
       <Pulls />
       <section aria-labelledby="here">
         <h2 id="here">On this machine</h2>
@@ -35,7 +37,7 @@ export function ModelsPart() {
 }
 
 function Pulls() {
-  const shown = pulls.value.filter((one) => !isOver(one.state) || one.state === "failed" || Date.now() - one.begun_ms < 600_000);
+  const shown = pulls.value.filter((one) => !isOver(one.state));
   if (!shown.length) return null;
   return (
     <section aria-labelledby="pulls">
@@ -56,24 +58,22 @@ function Here({ of }: { of: Model }) {
     <li class="card">
       <div class="card-head">
         <h3>{nameOf(of)}</h3>
+        {nameOf(of) !== of.id && <code class="model-id">{of.id}</code>}
         <span class={`state ${of.state}`}>{stateWords[of.state]}</span>
         <span class="grow" />
-        <button type="button" class="quiet" onClick={() => void plan(of)}>Plan</button>
+        <button type="button" class="quiet" onClick={() => void attempt(of.id, () => plan(of))}>Plan</button>
         {of.ours && <button type="button" class="quiet" onClick={() => remove(of)}>Remove</button>}
       </div>
       <p>{of.use === "embedding" ? "For search" : of.default ? "Answers when nothing else is chosen" : "For chats"} · {bytes(of.size_bytes)} on the disk · needs {bytes(of.needs_bytes)} in memory</p>
       {facts.length > 0 && <p class="aside">{facts.join(" · ")}</p>}
+      <Complaint at={of.id} />
     </li>
   );
 }
 
 async function plan(of: Model): Promise<void> {
-  try {
-    const read = await get<Plan>(`/lares/v1/models/${of.id.split("/").map(encodeURIComponent).join("/")}/plan`);
-    ask({ title: `Loading ${nameOf(of)}`, body: <PlanText of={read} /> });
-  } catch (error) {
-    complaint.value = said(error);
-  }
+  const read = await get<Plan>(`/lares/v1/models/${of.id.split("/").map(encodeURIComponent).join("/")}/plan`);
+  ask({ title: `Loading ${nameOf(of)}`, body: <PlanText of={read} /> });
 }
 
 function PlanText({ of }: { of: Plan }) {
@@ -98,42 +98,43 @@ function remove(of: Model): void {
     title: `Remove ${nameOf(of)}?`,
     body: <p>Its file of {bytes(of.size_bytes)} is deleted. Conversations with it stay, and go on with another model.</p>,
     does: "Remove",
-    act: () => removeModel(of.id).catch((error) => void (complaint.value = said(error))),
+    act: () => void attempt(of.id, () => removeModel(of.id)),
   });
 }
 
 function Catalogue() {
-  const entries = catalogue.value;
+  const entries = matching.value ?? catalogue.value;
   return (
     <section aria-labelledby="catalogue">
       <h2 id="catalogue">For this machine</h2>
       <input type="search" class="search" placeholder="Search the catalogue" aria-label="Search the catalogue" value={words.value}
         onInput={(event) => {
-          words.value = event.currentTarget.value;
+          const query = event.currentTarget.value;
           clearTimeout(typed);
-          typed = window.setTimeout(() => void refreshCatalogue(words.value.trim()), 150);
+          typed = window.setTimeout(() => void attempt("catalogue", () => search(query)), kTypedMs);
         }} />
-      {entries && !entries.length && <p class="aside" role="status">{words.value ? "Nothing in the catalogue is called that." : "The catalogue is empty."}</p>}
+      <Complaint at="catalogue" />
+      {entries && !entries.length && <p class="aside" role="status">{matching.value ? "Nothing in the catalogue is called that." : "The catalogue is empty."}</p>}
       <ul class="cards">{entries?.map((entry) => <Entry key={entry.id} of={entry} />)}</ul>
     </section>
   );
 }
 
 function Entry({ of }: { of: CatalogueEntry }) {
-  const coming = pulls.value.find((one) => one.source === of.source && !isOver(one.state));
-  const speed = of.measured?.tokens_per_s ? `${rate(of.measured.tokens_per_s)}, measured here` : of.predicted?.tokens_per_s ? `about ${rate(of.predicted.tokens_per_s)} here` : "";
+  const measured = of.measured?.tokens_per_s ? `${rate(of.measured.tokens_per_s)}, measured here` : "";
   return (
     <li class={of.fits ? "card" : "card dim"}>
       <div class="card-head">
         <h3>{of.title}</h3>
         {of.recommended && <span class="state ready">suits this machine</span>}
         <span class="grow" />
-        {of.have ? <span class="aside">here</span> : coming ? <span class="aside">coming</span> : (
-          <button type="button" class="plain-button" disabled={!of.fits} onClick={() => void pull(of.id).catch((error) => (complaint.value = said(error)))}>Get, {bytes(of.size_bytes)}</button>
+        {of.have ? <span class="aside">here</span> : pullOf(of) ? <span class="aside">coming</span> : (
+          <button type="button" class="plain-button" disabled={!of.fits} onClick={() => void attempt(of.id, () => pull(of.id))}>Get, {bytes(of.size_bytes)}</button>
         )}
       </div>
-      <p>{[`${parameters(of.parameters)} parameters`, of.quantization, `needs ${bytes(of.needs_bytes)}`, speed].filter(Boolean).join(" · ")}</p>
-      <p class="aside">{of.why} {of.licence}. {/^https:\/\//.test(of.read_at) && <a href={of.read_at} target="_blank" rel="noopener noreferrer">Where this was read</a>}</p>
+      <p>{[`${parameters(of.parameters)} parameters`, of.quantization, `needs ${bytes(of.needs_bytes)}`, measured, `licence ${of.licence}`].filter(Boolean).join(" · ")}</p>
+      <p class="aside">{sentence(of.why)} {/^https:\/\//.test(of.read_at) && <a href={of.read_at} target="_blank" rel="noopener noreferrer">Where this was read</a>}</p>
+      <Complaint at={of.id} />
     </li>
   );
 }
@@ -147,12 +148,12 @@ function PullByName() {
           event.preventDefault();
           const field = event.currentTarget.elements.namedItem("source") as HTMLInputElement;
           if (!field.value.trim()) return;
-          complaint.value = "";
-          void pull(field.value.trim()).then(() => (field.value = ""), (error) => (complaint.value = said(error)));
+          void attempt("by-name", () => pull(field.value.trim())).then((taken) => taken && (field.value = ""));
         }}>
         <input name="source" aria-label="Where the model is" placeholder="hf:OWNER/REPO:Q4_K_M, ollama:NAME, https://… or /a/file.gguf" spellcheck={false} autocomplete="off" />
         <button type="submit" class="plain-button">Get</button>
       </form>
+      <Complaint at="by-name" />
       <p class="aside">Pulling is the one thing here that uses the network: a request to that host, and nothing else.</p>
     </section>
   );

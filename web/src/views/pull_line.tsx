@@ -1,35 +1,43 @@
-// One pull: how far it is, and how to end it.
+// One pull: how far it is, and how to pause it, go on with it or end it.
 
-import { said } from "../api/http";
 import type { Pull } from "../api/types";
-import { cancelPull, complaint, isOver, pull } from "../models";
+import { cancelPull, isPaused, pausePull, pull } from "../models";
 import { bytes, seconds } from "../words";
+import { attempt, Complaint } from "./complaint";
 
 const WORDS: Record<Pull["state"], string> = {
   resolving: "asking where it is", reserving: "making room on the disk", fetching: "fetching", verifying: "checking every byte",
-  inspecting: "looking at the file", done: "here", failed: "stopped", cancelled: "cancelled", waiting: "waiting for the network",
+  inspecting: "looking at the file", done: "here", failed: "stopped", cancelled: "cancelled", waiting: "waiting for its turn",
 };
 
+function wordsOf(of: Pull): string {
+  if (isPaused(of)) return "paused";
+  return of.state === "waiting" && of.error ? "waiting for the network" : WORDS[of.state] ?? of.state;
+}
+
 export function PullLine({ of }: { of: Pull }) {
-  const share = of.bytes_total > 0 ? Math.min(of.bytes_done / of.bytes_total, 1) : 0;
+  const rests = of.state === "failed" || isPaused(of);
+  const share = of.bytes_total > 0 ? Math.min(of.bytes_done / of.bytes_total, 1) : undefined;
   const figures = [
     of.bytes_total > 0 ? `${bytes(of.bytes_done)} of ${bytes(of.bytes_total)}` : "",
     of.state === "fetching" && of.bytes_per_s > 0 ? `${bytes(of.bytes_per_s)}/s` : "",
     of.state === "fetching" && of.eta_s ? `${seconds(of.eta_s * 1000)} left` : "",
   ].filter(Boolean);
-  const act = (doing: Promise<void>) => void doing.catch((error) => (complaint.value = said(error)));
+  const name = of.model || of.source;
+  const button = (says: string, act: () => Promise<void>) => <button type="button" class="quiet" aria-label={`${says}: ${name}`} onClick={() => void attempt(of.id, act)}>{says}</button>;
   return (
     <div class="pull">
       <div class="pull-head">
-        <span class="pull-name">{of.model || of.source}</span>
-        <span>{WORDS[of.state] ?? of.state}</span>
+        <span class="pull-name">{name}</span>
+        <span>{wordsOf(of)}</span>
         <span class="grow" />
-        {!isOver(of.state) && <button type="button" class="quiet" onClick={() => act(cancelPull(of.id))}>Cancel</button>}
-        {(of.state === "failed" || of.state === "cancelled") && <button type="button" class="quiet" onClick={() => act(pull(of.source))}>Go on</button>}
+        {rests ? button(of.state === "failed" ? "Try again" : "Go on", () => pull(of.source)) : of.state !== "inspecting" && button("Pause", () => pausePull(of.id))}
+        {button(rests ? "Remove" : "Cancel", () => cancelPull(of.id))}
       </div>
-      {!isOver(of.state) && <progress max={1} value={of.bytes_total > 0 ? share : undefined} aria-label={`Pulling ${of.model || of.source}`} />}
-      {figures.length > 0 && !isOver(of.state) && <p class="aside">{figures.join(" · ")}</p>}
-      {of.error && <p class="ended broke">{of.error.message}</p>}
+      <progress max={1} value={rests ? share ?? 0 : share} aria-label={`Pulling ${name}`} />
+      {figures.length > 0 && <p class="aside">{figures.join(" · ")}</p>}
+      {of.error && !isPaused(of) && <p class={of.state === "failed" ? "ended broke" : "aside"}>{of.error.message}</p>}
+      <Complaint at={of.id} />
     </div>
   );
 }
