@@ -190,7 +190,7 @@ Json catalogue_entry() {
        {"source", text("for a pull: hf:OWNER/REPOSITORY:FILE")},
        {"size_bytes", whole("of the file")},
        {"size_exact", yes_or_no("false: given with two or three digits")},
-       {"sha256", or_null(text("of the file; null until a pull has learned it"))},
+       {"sha256", or_null(text("of the file; null where nobody gave it"))},
        {"licence", text()},
        {"thinks", yes_or_no("writes down its thoughts before each answer")},
        {"read_at", text("the address where repository and file were read")},

@@ -23,11 +23,13 @@ Json error_json(const std::optional<Error>& error) {
   return {{"message", error->message}, {"code", row(error->code).name}};
 }
 
-// Of an order, which an earlier version may have written without it.
-Error error_from(const Json& why) {
-  if (!why.is_object()) return {Code::Io, "it ended with an error; the same pull tries again"};
-  const CodeRow* known = row_named(text_in_order(why, "code"));
-  return {known ? known->code : Code::Io, text_in_order(why, "message")};
+// Why a pull failed, as its order says; those of an earlier version do not.
+Error why_failed(const Json& order) {
+  const auto why = order.find("why");
+  if (why == order.end() || !why->is_object())
+    return {Code::Io, "it ended with an error; the same pull tries again"};
+  const CodeRow* known = row_named(text_in_order(*why, "code"));
+  return {known ? known->code : Code::Io, text_in_order(*why, "message")};
 }
 
 }  // namespace
@@ -152,7 +154,7 @@ void Pulls::resume() {
       kept.error = Error{Code::Cancelled, std::string(kStopped)};
     } else if (flag_in(*order, "failed")) {
       kept.state = State::Failed;
-      kept.error = error_from((*order)["why"]);
+      kept.error = why_failed(*order);
     } else {
       log_.info("going on with a pull", {{"pull", id}});
       start(kept);

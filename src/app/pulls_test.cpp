@@ -375,6 +375,14 @@ TEST_F(Pulling, WhyOneFailedAndHowFarItWasSurviveTheDaemon) {
   EXPECT_EQ(kept["bytes_total"], 100u);
 }
 
+TEST_F(Pulling, OrdersOfAnEarlierVersionAreRead) {
+  const fs::path order = folder.path() / ".pulls" / "p-1";
+  ASSERT_TRUE(make_private_folder(order));
+  ASSERT_TRUE(write_file(order / "pull.json", R"({"format":1,"source":"hf:o/r","failed":true})"));
+  pulls->resume();
+  EXPECT_EQ((*pulls->show("p-1"))["state"], "failed");
+}
+
 TEST_F(Pulling, AFailedOneGoesOnUnderAnotherName) {
   const Json pull = add("hf:o/r", "first");
   say(found());
