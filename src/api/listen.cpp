@@ -102,8 +102,9 @@ Result<Fd> listen_on(bool six, uint16_t port) {
                  cat(doing, ": the port is taken by ", listener_on(port, six),
                      "; end that program, or set api.port in lares.toml to another (0: any)")};
   if (bound != 0 && errno == EACCES)
-    return Error{Code::Denied,
-                 cat(doing, ": ports below 1024 are the system's; set api.port in lares.toml to another")};
+    return Error{
+        Code::Denied,
+        cat(doing, ": ports below 1024 are the system's; set api.port in lares.toml to another")};
   if (bound != 0) return system_error(doing, errno);
   return fd;
 }

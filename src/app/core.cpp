@@ -30,7 +30,7 @@ struct Core::Doing {
   Tokens prompt_tokens = 0;
   Tokens reused_tokens = 0;
   std::vector<Tokens> written;  // of each choice: as its deltas say, and in the end its Done
-  double prefill_ms = 0;  // of the first answer; the others share its prompt
+  double prefill_ms = 0;        // of the first answer; the others share its prompt
   Together decode;
 
   Tokens completion_tokens() const {
@@ -143,8 +143,9 @@ Result<const inventory::Model*> Core::default_model(inventory::Use use) const {
   auto found = models_.default_for(use);
   if (found || options_.residents.fetcher.empty()) return found;
   Error error = std::move(found).error();
-  error.message += cat(", `", options_.residents.fetcher, " models",
-                       use == inventory::Use::Embedding ? " embedder" : "", "` fetches a small one");
+  error.message +=
+      cat(", `", options_.residents.fetcher, " models",
+          use == inventory::Use::Embedding ? " embedder" : "", "` fetches a small one");
   return error;
 }
 

@@ -69,9 +69,9 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
   // Blocking; on the background thread.
   using Question = std::function<Result<Json>(const Json& arguments)>;
   struct Surroundings {
-    Json settings = Json::array();  // "config"
-    Json status = Json::object();   // fields of "status" that never change
-    std::filesystem::path person;   // the person's home folder, for models.find
+    Json settings = Json::array();                   // "config"
+    Json status = Json::object();                    // fields of "status" that never change
+    std::filesystem::path person;                    // the person's home folder, for models.find
     std::function<Json(const DoctorFacts&)> doctor;  // blocking; on the background thread
     // How fast this machine computes with that engine (app/machine); blocking, on the background
     // thread. Empty where nothing can be measured.
@@ -205,6 +205,7 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
   bool pump_scheduled_ = false;
   bool stopping_ = false;
   std::optional<inventory::Speeds> speeds_;  // once they were asked for
+  SteadyTime speeds_until_{};                // then they are measured again
   const SteadyTime begun_;
 };
 

@@ -283,8 +283,7 @@ void models(Report& report, const DoctorFacts& facts, const Programs& programs) 
                   cat("`lares stop`, and the next question tries it at once; if it goes on so, ",
                       how_to_mend(model, facts.fetcher)));
     } else {
-      report.line(check, true,
-                  cat(model.size, ", for ", inventory::use_name(model.use)));
+      report.line(check, true, cat(model.size, ", for ", inventory::use_name(model.use)));
     }
   }
 }

@@ -44,7 +44,10 @@ Result<Json> machine_speeds(const Programs& programs, const Home& home, const st
   TRY_AS(Json measured, host::probe(programs.worker.string(), {cat("--measure=", file.string()),
                                                                cat("--threads=", threads)}));
   log.info("machine measured", {{"variant", variant}, {"quiet", quiet}});
-  if (!quiet) return measured;
+  if (!quiet) {
+    measured["passing"] = true;
+    return measured;
+  }
   if (auto written = write_file(cache, dump({{"key", key}, {"measured", measured}}) + "\n");
       !written)
     log.warn("the speed of this machine will be measured again",

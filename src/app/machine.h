@@ -17,8 +17,9 @@ namespace lares::app {
 
 enum class Measure { IfUnknown, Never };
 
-// What --measure printed (engine/backends/llama_measure.h). NotFound: not measured yet, and Never
-// was said. Errors of the probe otherwise. `variant`: the CPU variant in use.
+// What --measure printed (engine/backends/llama_measure.h), with "passing": true where other
+// programs were in its way, so that it holds for a while only. NotFound: not measured yet, and
+// Never was said. Errors of the probe otherwise. `variant`: the CPU variant in use.
 Result<Json> machine_speeds(const Programs& programs, const Home& home, const std::string& variant,
                             unsigned threads, Measure measure, Log& log);
 

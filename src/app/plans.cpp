@@ -11,6 +11,7 @@
 namespace lares::app {
 namespace {
 
+constexpr milliseconds kPassingFor{300'000};  // speeds that were measured beside other programs
 constexpr size_t kAnswersLookedAt = 200;
 constexpr size_t kAnswersCounted = 9;      // the newest; the middle one is told
 constexpr Tokens kAnswerTokensLeast = 16;  // shorter ones measure the clock
@@ -75,11 +76,15 @@ void Core::with_speeds(Measure measure, const std::function<void()>& then) {
 
 void Core::measured_first(Measure measure, const std::function<void()>& then) {
   const auto& engine = residents_.engine();
-  if (speeds_ || !surroundings_.speeds || !engine || !*engine) return then();
+  const bool known = speeds_ && now() < speeds_until_;
+  if (known || !surroundings_.speeds || !engine || !*engine) return then();
   const bool taken = slow_.post([this, engine = **engine, measure, then] {
     auto told = std::make_shared<Result<Json>>(surroundings_.speeds(engine, measure));
     loop_.post_end([this, told, then] {
-      if (*told) speeds_ = inventory::Speeds::from(**told);
+      if (*told) {
+        speeds_ = inventory::Speeds::from(**told);
+        speeds_until_ = (*told)->value("passing", false) ? now() + kPassingFor : SteadyTime::max();
+      }
       if (!*told && told->error().code != Code::NotFound)
         log_.warn("the speed of this machine could not be measured",
                   {{"why", told->error().message}});

@@ -70,6 +70,34 @@ TEST(Plans, TheCatalogueWaitsUntilTheEngineIsChosenAndMeasured) {
   EXPECT_GT(all.front()["read"].size(), 1u);
 }
 
+TEST(Plans, SpeedsMeasuredBesideOtherProgramsHoldForAWhileOnly) {
+  House house({}, GiB(64));
+  const auto measured = [](double rate) {
+    return Json{
+        {"threads", 2u},
+        {"node_us", 1.0},
+        {"logit_ns", 0.5},
+        {"types",
+         {{"Q4_K",
+           {{"decode_bytes_per_s", rate}, {"prefill_values_per_s", 1e11}, {"copied", 0.5}}}}}};
+  };
+  const auto rate = [&] {
+    const Json all = ask(house, "catalogue", {{"query", "q4_k_m"}});
+    return all.front()["predicted"]["tokens_per_s"].get<double>();
+  };
+  house.speeds = measured(1e9);
+  house.speeds["passing"] = true;
+  const double slow = rate();
+  house.speeds = measured(1e10);
+  EXPECT_EQ(rate(), slow);
+  house.clock.advance(std::chrono::minutes(6));
+  const double quick = rate();
+  EXPECT_GT(quick, slow * 2);
+  house.speeds = measured(1e9);
+  house.clock.advance(std::chrono::hours(24));
+  EXPECT_EQ(rate(), quick) << "on a quiet machine it is measured once";
+}
+
 TEST(Plans, TakesNamesOfTheCatalogueToo) {
   House house({{"alpha", MiB(300)}}, GiB(64));
   const Json all = ask(house, "catalogue", Json::object());

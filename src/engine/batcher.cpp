@@ -36,9 +36,8 @@ Json token_json(const Model& model, Token token, float logprob) {
 size_t text_bytes(const Json& json) {
   if (json.is_string()) return json.get_ref<const std::string&>().size();
   if (!json.is_structured()) return 0;
-  return std::accumulate(json.begin(), json.end(), size_t{0}, [](size_t sum, const Json& inside) {
-    return sum + text_bytes(inside);
-  });
+  return std::accumulate(json.begin(), json.end(), size_t{0},
+                         [](size_t sum, const Json& inside) { return sum + text_bytes(inside); });
 }
 
 }  // namespace
@@ -116,8 +115,8 @@ Result<std::vector<Token>> Batcher::prompt_tokens(Request& request) {
   } else {
     std::string prompt;
     if (options.chat) {
-      const Pulse::Quiet quiet(
-          pulse_, template_max(options.messages.size(), text_bytes(options.messages)));
+      const Pulse::Quiet quiet(pulse_,
+                               template_max(options.messages.size(), text_bytes(options.messages)));
       TRY_AS(Rendered rendered, model_.render_chat(options.messages, options.template_kwargs));
       prompt = std::move(rendered.prompt);
       stops.insert(stops.end(), rendered.stops.begin(), rendered.stops.end());

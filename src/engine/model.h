@@ -55,8 +55,8 @@ class Pulse {
    public:
     Quiet(Pulse& pulse, std::chrono::milliseconds limit)
         : pulse_(pulse),
-          outer_until_(pulse.quiet_until_.exchange(
-              (Steady::now() + limit).time_since_epoch().count())) {}
+          outer_until_(
+              pulse.quiet_until_.exchange((Steady::now() + limit).time_since_epoch().count())) {}
     ~Quiet() {
       pulse_.quiet_until_.store(outer_until_);
       pulse_.beat();

@@ -23,10 +23,10 @@ std::string first_answer_line(std::string_view model, Bytes size, const Json& la
                          ", a very small model: its sums and its languages other than English are "
                          "often wrong.");
   if (!larger.is_object()) return line;
-  line += cat(" ", text_of(larger, "title"), " ", text_of(larger, "quantization"), " (",
-              size_of(larger, "size_bytes"), ", about ",
-              rate_words(number_of(member_of(larger, "predicted"), "tokens_per_s")),
-              " tokens/s here");
+  line +=
+      cat(" ", text_of(larger, "title"), " ", text_of(larger, "quantization"), " (",
+          size_of(larger, "size_bytes"), ", about ",
+          rate_words(number_of(member_of(larger, "predicted"), "tokens_per_s")), " tokens/s here");
   return line +
          (flag_of(larger, "recommended")
               ? ") fits this machine better"

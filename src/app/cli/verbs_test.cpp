@@ -117,10 +117,13 @@ TEST_F(Asking, AnAnswerThatOnlyRepeatsItselfIsEndedAndSaidToBeSo) {
 
 TEST_F(Asking, AQuestionWhoseDaemonEndsBeforeTheFirstWordIsAskedAgain) {
   const auto ends_after = [](const std::string& said) {
-    const Json role = {{"model", "m"}, {"choices", {{{"index", 0}, {"delta", {{"content", said}}}}}}};
+    const Json role = {{"model", "m"},
+                       {"choices", {{{"index", 0}, {"delta", {{"content", said}}}}}}};
     return Daemon::Answer{
-        200, cat("data: ", dump(role), "\n\ndata: ",
-                 R"({"error": {"message": "the daemon is stopping", "type": "connection_error", "code": "offline"}})", "\n\n")};
+        200,
+        cat("data: ", dump(role), "\n\ndata: ",
+            R"({"error": {"message": "the daemon is stopping", "type": "connection_error", "code": "offline"}})",
+            "\n\n")};
   };
   daemon_.answers["POST /v1/chat/completions"].push_back(ends_after(""));
   daemon_.will_say({"Hello"});

@@ -105,7 +105,10 @@ Parts parts_of(const llama_context* context) {
 class LlamaModel final : public Model {
  public:
   LlamaModel(llama_model* model, Pulse& pulse)
-      : pulse_(pulse), model_(model), vocab_(llama_model_get_vocab(model)), template_(model, pulse) {
+      : pulse_(pulse),
+        model_(model),
+        vocab_(llama_model_get_vocab(model)),
+        template_(model, pulse) {
     describe();
   }
 
