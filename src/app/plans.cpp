@@ -177,8 +177,11 @@ void Core::catalogue(const Json& arguments, const api::Reply& reply) {
          inventory::ranked(inventory::catalogue(), machine, query, have)) {
       const inventory::Entry& entry = *one.entry;
       Json seen;
+      std::optional<Bytes> size_here;
       for (const inventory::Model& model : models_.all()) {
-        if (inventory::entry_of(model) == &entry) seen = plan_of(model)["measured"];
+        if (inventory::entry_of(model) != &entry) continue;
+        seen = plan_of(model)["measured"];
+        size_here = model.size;
       }
       Json predicted;
       if (one.predicted)
@@ -190,8 +193,8 @@ void Core::catalogue(const Json& arguments, const api::Reply& reply) {
                      {"parameters", entry.parameters},
                      {"quantization", entry.quantization},
                      {"source", entry.source()},
-                     {"size_bytes", entry.size.n},
-                     {"size_exact", entry.size_exact},
+                     {"size_bytes", size_here.value_or(entry.size).n},
+                     {"size_exact", size_here || entry.size_exact},
                      {"sha256", entry.sha256.empty() ? Json() : Json(entry.sha256)},
                      {"licence", entry.licence},
                      {"thinks", entry.thinks},

@@ -98,6 +98,14 @@ TEST(Plans, SpeedsMeasuredBesideOtherProgramsHoldForAWhileOnly) {
   EXPECT_EQ(rate(), quick) << "on a quiet machine it is measured once";
 }
 
+TEST(Plans, TheCatalogueHasTheSizeOfAFileThatIsHere) {
+  House house({{"llama-3.2-1b-instruct-q4_0", MiB(300)}}, GiB(4));
+  const Json all = ask(house, "catalogue", {{"query", "llama-3.2-1b-instruct-q4_0"}});
+  ASSERT_EQ(all.size(), 1u);
+  EXPECT_TRUE(all.front()["have"].get<bool>());
+  EXPECT_EQ(all.front()["size_bytes"], 8u) << "of the test's file";
+}
+
 TEST(Plans, TakesNamesOfTheCatalogueToo) {
   House house({{"alpha", MiB(300)}}, GiB(64));
   const Json all = ask(house, "catalogue", Json::object());

@@ -314,6 +314,24 @@ class OnTheWay(WithRegistries):
         self.there.behave["storage.test"] = ended
         self.assert_pulled(self.pull("hf:maker/signed"), content)
 
+    def test_transfers_that_end_while_the_address_is_asked_for_again(self):
+        content = self.prepared("meanwhile", 24 * MiB)  # three chunks at once
+        left = [1]
+
+        def ended(request):
+            if left[0] > 0 and not request.headers["Range"].endswith("=0-0"):
+                left[0] -= 1
+                request.answer(403)
+                return True
+            return False
+
+        def slow(request):
+            if left[0] == 0 and "/resolve/" in request.path:
+                time.sleep(1)
+            return False
+        self.there.behave.update({"storage.test": ended, "hub.test": slow, "pause_s": 0.03})
+        self.assert_pulled(self.pull("hf:maker/meanwhile"), content)
+
     def test_another_etag_of_the_same_content(self):
         content = self.prepared("etag")
         self.there.behave["pause_s"] = 0.02
