@@ -613,6 +613,34 @@ class Interrupted(Case):
         self.assertEqual(library.read_bytes()[:4], b"\x7fELF")
 
 
+def hold(test, *folders, word=None, stubborn=False):
+    """A process that has the folders as laresd has them: by a lock on each file "lock", which says who."""
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "lock").write_text("")
+    code = ("import fcntl, os, signal, sys, time\n"
+            "files = [open(name, 'r+') for name in sys.argv[2:]]\n"
+            "for f in files:\n"
+            "    fcntl.flock(f, fcntl.LOCK_EX)\n"
+            "    f.write((sys.argv[1] or str(os.getpid())) + '\\n/somewhere/api.sock\\n')\n"
+            "    f.flush()\n"
+            "def end(*_):\n"  # one folder after the other, as laresd does
+            "    for f in files:\n"
+            "        f.close()\n"
+            "        time.sleep(0.3)\n"
+            "    sys.exit(7)\n"
+            f"signal.signal(signal.SIGTERM, {'signal.SIG_IGN' if stubborn else 'end'})\n"
+            "print('held', flush=True)\n"
+            "time.sleep(600)\n")
+    holder = subprocess.Popen([sys.executable, "-c", code, word or "", *(folder / "lock" for folder in folders)],
+                              stdout=subprocess.PIPE, text=True)
+    test.addCleanup(holder.stdout.close)
+    test.addCleanup(holder.wait)
+    test.addCleanup(holder.kill)
+    test.assertEqual(holder.stdout.readline(), "held\n")
+    return holder
+
+
 class Installing(Case):
     """install and uninstall, over the programs of the small clone."""
 
@@ -746,29 +774,10 @@ install(PROGRAMS tools/uninstall tools/folders.sh DESTINATION tools)
         self.assertEqual(done.returncode, 9, done.stderr)
         self.assertTrue((clone.home / ".local" / "bin" / "lares").exists())
 
-
-    def hold(self, folder, word=None, stubborn=False):
-        """A process that has the folder as laresd has it: by a lock on its file "lock", which says who."""
-        (folder / "lock").write_text("")
-        code = ("import fcntl, os, signal, sys, time\n"
-                "f = open(sys.argv[1], 'r+')\n"
-                "fcntl.flock(f, fcntl.LOCK_EX)\n"
-                "f.write((sys.argv[2] or str(os.getpid())) + '\\n/somewhere/api.sock\\n')\n"
-                "f.flush()\n"
-                f"signal.signal(signal.SIGTERM, {'signal.SIG_IGN' if stubborn else 'lambda *_: sys.exit(7)'})\n"
-                "print('held', flush=True)\n"
-                "time.sleep(600)\n")
-        holder = subprocess.Popen([sys.executable, "-c", code, folder / "lock", word or ""], stdout=subprocess.PIPE, text=True)
-        self.addCleanup(holder.stdout.close)
-        self.addCleanup(holder.wait)
-        self.addCleanup(holder.kill)
-        self.assertEqual(holder.stdout.readline(), "held\n")
-        return holder
-
     def test_purge_ends_the_daemon_that_uses_the_folders_first(self):
         clone = self.built()
         self.assertEqual(clone.lares("install").returncode, 0)
-        holder = self.hold(clone.placed_model().parents[1])
+        holder = hold(self, clone.placed_model().parents[1])
         done = self.uninstall(clone, "--purge", "--yes")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(holder.wait(PATIENCE_S), 7)
@@ -780,7 +789,7 @@ install(PROGRAMS tools/uninstall tools/folders.sh DESTINATION tools)
         bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
         self.addCleanup(bystander.wait)
         self.addCleanup(bystander.kill)
-        holder = self.hold(clone.placed_model().parents[1], word=str(bystander.pid))
+        holder = hold(self, clone.placed_model().parents[1], word=str(bystander.pid))
         done = self.uninstall(clone, "--purge", "--yes")
         self.assertEqual(done.returncode, 6, done.stderr)
         self.assertIn(f"process {bystander.pid}", done.stderr)
@@ -792,7 +801,7 @@ install(PROGRAMS tools/uninstall tools/folders.sh DESTINATION tools)
     def test_purge_refuses_with_the_process_that_does_not_end(self):
         clone = self.built()
         self.assertEqual(clone.lares("install").returncode, 0)
-        holder = self.hold(clone.placed_model().parents[1], stubborn=True)
+        holder = hold(self, clone.placed_model().parents[1], stubborn=True)
         done = self.uninstall(clone, "--purge", "--yes")
         self.assertEqual(done.returncode, 6, done.stderr)
         self.assertIn(f"kill {holder.pid}", done.stderr)
@@ -869,6 +878,53 @@ class Purging(unittest.TestCase):
         self.assertEqual(self.files(self.folder), {".config/lares/app.toml": ""})
         self.assertIn(".config/lares' is left: nothing in it is known to be of Lares", said)
 
+    def homes(self):
+        """Two homes of one user, whose daemons would meet in one run folder; in each an installed `lares` that notes its calls."""
+        homes = [self.folder / name for name in ("one", "other")]
+        for home in homes:
+            self.write({name: text for name, text in self.OURS.items() if name.startswith("share/")}, home / ".local")
+            (home / ".local" / "share").rename(home / "lares")
+            (home / ".local" / "share").mkdir()
+            (home / "lares").rename(home / ".local" / "share" / "lares")
+            program = home / ".local" / "bin" / "lares"
+            program.parent.mkdir()
+            program.write_text(f'#!/bin/sh\necho "$@" >"{home}/called"\n')
+            program.chmod(0o755)
+        return homes
+
+    def test_the_daemon_of_another_home_goes_on(self):
+        one, other = self.homes()
+        run = self.folder / "run" / "lares"
+        holder = hold(self, one / ".local" / "share" / "lares", run)
+        self.write({"port": "5273\n"}, run)
+        said = self.purge(HOME=str(other))
+        self.assertIsNone(holder.poll(), said)
+        self.assertIn(f"'{run}' is left: the daemon there (process {holder.pid}) has the data of another home\n", said)
+        self.assertEqual(sorted(self.files(run)), ["lock", "port"])
+        self.assertFalse((other / "called").exists(), "its `lares stop` would have ended the other's daemon")
+        self.assertFalse((other / ".local" / "share" / "lares").exists())
+        self.assertTrue((one / ".local" / "share" / "lares" / "version").exists())
+
+    def test_the_daemon_of_this_home_ends(self):
+        one, other = self.homes()
+        run = self.folder / "run" / "lares"
+        holder = hold(self, other / ".local" / "share" / "lares", run)
+        said = self.purge(HOME=str(other))
+        self.assertEqual(holder.wait(PATIENCE_S), 7, said)
+        self.assertEqual((other / "called").read_text(), "stop\n")
+        self.assertFalse(run.exists())
+        self.assertTrue((one / ".local" / "share" / "lares" / "version").exists())
+
+    def test_a_daemon_that_ends_while_it_is_looked_at_is_no_reason_to_refuse(self):
+        self.write(self.OURS)
+        holder = hold(self, self.home / "share", self.home / "run")
+        slow = self.folder / "tools" / "grep"  # asked whether the daemon has the second folder, it answers when it no longer does
+        self.write({"grep": f'#!/bin/sh\nsleep 1\nexec {shutil.which("grep")} "$@"\n'}, slow.parent)
+        slow.chmod(0o755)
+        self.purge(LARES_HOME=str(self.home), PATH=f"{slow.parent}:{os.environ['PATH']}")
+        self.assertEqual(holder.wait(PATIENCE_S), 7)
+        self.assertFalse(self.home.exists())
+
     def test_nothing_is_removed_through_a_link(self):
         self.write(self.OURS)
         elsewhere = self.folder / "elsewhere"
@@ -888,8 +944,10 @@ class Purging(unittest.TestCase):
         self.write({f"models/{name}": "GGUF" for model in (places.EMBEDDED_MODEL, places.EMBEDDER) for name in (model, f".{model}.part")},
                    self.folder / ".local" / "share" / "lares")
         self.write({"CACHEDIR.TAG": places.CACHE_TAG, "dl/archive": ""}, self.folder / ".cache" / "lares" / "build")
-        self.purge()
-        self.assertEqual(self.files(self.folder), {})
+        self.write({"ccache/0/one": ""}, self.folder / ".cache")
+        said = self.purge()
+        self.assertEqual(self.files(self.folder), {".cache/ccache/0/one": ""})
+        self.assertIn(f"'{self.folder}/.cache/ccache' is left: ccache keeps there what you build", said)
 
     def test_the_list_has_what_a_real_daemon_writes(self):
         built = [pathlib.Path(os.environ["LARES_BIN"])] if "LARES_BIN" in os.environ else sorted((ROOT / "build").glob("*/bin"))
