@@ -15,6 +15,7 @@ import os
 import pathlib
 import pty
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -519,25 +520,31 @@ class NoRoom(Case):
 class Interrupted(Case):
     """Killed as soon as a step has begun, then run again: it ends well, and what was done is not done again."""
 
-    def run_until(self, clone, text, kill):
-        """Runs ./lares on a terminal of its own until its screen shows the text, then kills it; returns what it showed."""
+    def run_until(self, clone, step, kill):
+        """Runs ./lares on a terminal of its own until it is in the step, then kills it and opens the gate; returns what it showed."""
         pid, terminal = pty.fork()
         if pid == 0:
             os.chdir(clone.root)
             os.execve("./lares", ["./lares", "hello"], clone.environment())
         shown, until = b"", time.monotonic() + PATIENCE_S
-        while time.monotonic() < until:
+        waiting = clone.folder / "waiting" if step in self.COMPILED else None
+        there = lambda: waiting.exists() if waiting else step.encode() in shown  # noqa: E731
+        while not there() and time.monotonic() < until:
+            if not select.select([terminal], [], [], 0.05)[0]:
+                continue
             try:
-                chunk = os.read(terminal, 4096)
+                shown += os.read(terminal, 4096)
             except OSError:
                 break
-            shown += chunk
-            if text.encode() in shown:
-                kill(pid)
-                break
+        reached = there()
+        kill(pid)
+        (clone.folder / "go").touch()
+        with contextlib.suppress(OSError):
+            while chunk := os.read(terminal, 4096):
+                shown += chunk
         _, status = os.waitpid(pid, 0)
         os.close(terminal)
-        self.assertIn(text.encode(), shown)
+        self.assertTrue(reached, shown)
         return shown.decode(errors="replace"), status
 
     def wait_for_no_lock(self, clone):
@@ -549,13 +556,19 @@ class Interrupted(Case):
 
     STEPS = ("placing the model", "unpacking the engine", "unpacking Boost", "building the engine", "building the programs")
 
-    def slow_compiler(self, clone):
-        """A compiler that takes its time, so that a kill falls into the middle of a build."""
+    COMPILED = {"building the engine": "*/b.c*", "building the programs": "*slow.c*"}
+
+    def gate(self, clone, step):
+        """A compiler that waits in the middle of the step's build, or of the last one, and says so by a file, until the file `go` is
+        there: the set-up cannot come to its end before it is killed. (The screen would not do: a build is on it only once a file of
+        it is compiled.)"""
         tools = clone.folder / "slow"
         tools.mkdir()
         for name in ("cc", "gcc"):
             path = tools / name
-            path.write_text(f'#!/bin/sh\ncase "$*" in *slow.c*|*/b.c*) sleep 1.5 ;; esac\nexec {shutil.which("cc")} "$@"\n')
+            path.write_text(f'#!/bin/sh\ncase "$*" in {self.COMPILED.get(step, "*slow.c*")}) touch {clone.folder}/waiting; n=0\n'
+                            f'while [ ! -e {clone.folder}/go ] && [ $n -lt {PATIENCE_S * 10} ]; do sleep 0.1; n=$((n + 1)); done ;; esac\n'
+                            f'exec {shutil.which("cc")} "$@"\n')
             path.chmod(0o755)
         clone.environment = lambda base=clone.environment, **more: base(**{"PATH": f"{tools}:{os.environ['PATH']}", **more})
 
@@ -563,7 +576,7 @@ class Interrupted(Case):
         for step in self.STEPS:
             with self.subTest(step):
                 clone = self.clone()
-                self.slow_compiler(clone)
+                self.gate(clone, step)
 
                 def kill(pid, clone=clone):
                     # the set-up is the Python under the shell script; its own children must not outlive it
@@ -583,7 +596,7 @@ class Interrupted(Case):
         for step in self.STEPS:
             with self.subTest(step):
                 clone = self.clone()
-                self.slow_compiler(clone)
+                self.gate(clone, step)
                 shown, status = self.run_until(clone, step, lambda pid: os.killpg(pid, signal.SIGINT))
                 self.assertFalse(os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0, shown)
                 done = clone.lares("hello")
