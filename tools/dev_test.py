@@ -87,14 +87,20 @@ class Dev(unittest.TestCase):
 
     def test_new_writes_a_part_and_its_case_once(self):
         (self.root / "src" / "api").mkdir(parents=True)
-        status, said = self.call("new", "endpoint", "Token budget")
+        status, said = self.call("new", "endpoint", "token_budget")
         self.assertEqual(status, 0, said)
         source = (self.root / "src" / "api" / "endpoints" / "token_budget.cpp").read_text()
         self.assertIn('"GET /lares/v1/token_budget"', source)
         self.assertTrue((self.root / "tests" / "cases" / "token_budget.case").exists())
-        self.assertIn("it exists", self.call("new", "endpoint", "token-budget")[1])
+        self.assertIn("it exists", self.call("new", "endpoint", "token_budget")[1])
         self.assertIn("src/agent does not exist yet", self.call("new", "tool", "clock")[1])
-        self.assertIn("give a name of letters", self.call("new", "verb", "7")[1])
+
+    def test_new_takes_no_name_that_is_a_path_or_would_be_changed(self):
+        (self.root / "src" / "engine").mkdir(parents=True)
+        for name in ("../x", "a/b", "7", "_x", "Token budget", "token-budget", "x.cpp", "é", ""):
+            status, said = self.call("new", "backend", name)
+            self.assertEqual((status, said.split(":")[1].strip()), (1, f"naming '{name}'"))
+        self.assertEqual([path for path in self.root.rglob("*") if path.is_file()], [])
 
     @unittest.skipUnless(shutil.which("clang-format-19"), "clang-format-19 is not here")
     def test_what_new_writes_is_formatted(self):

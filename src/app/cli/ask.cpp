@@ -26,7 +26,7 @@ constexpr Example kExamples[] = {
      "Asks a certain model; the beginning of its name is enough."},
     {"lares --json \"Say hi\" | jq -r .choices[0].message.content",
      "Gives a program the whole answer, with its figures."},
-    {"lares -- why", "Asks a question that is also the name of a verb."},
+    {"lares -- help me write a letter", "Asks a question that begins with the name of a verb."},
 };
 
 // --json: the API's answer as it is.

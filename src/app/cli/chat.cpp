@@ -376,6 +376,10 @@ Result<int> chat(Context& context, const Arguments& arguments) {
   std::string which;
   for (const std::string& word : arguments.words()) which += cat(which.empty() ? "" : " ", word);
   if (arguments.has("--list")) return list(context, arguments, which);
+  if (arguments.has("--json"))
+    return Error{Code::Invalid,
+                 "reading the command line: --json is for `lares chat --list`, and for one "
+                 "question: lares --json \"...\"; a conversation is text"};
   if (arguments.has("--delete")) return forget(context, which);
   const bool goes_on = arguments.has("--continue");
   if (!which.empty() && !goes_on) {

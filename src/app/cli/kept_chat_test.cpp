@@ -289,6 +289,19 @@ TEST_F(KeptChat, AreListedAndDeleted) {
   EXPECT_NE(screen.written_out.find("deleted 'Newts', 5 messages"), std::string::npos);
 }
 
+TEST_F(KeptChat, JsonWithoutAListIsRefusedAndNothingIsDeleted) {
+  Context context{screen, daemon, home};
+  for (const char* with : {"--json", "--delete", "--continue"}) {
+    Arguments arguments;
+    arguments.values_["--json"] = arguments.values_[with] = "";
+    arguments.words_ = {"7f"};
+    const auto refused = lares::app::chat(context, arguments);
+    EXPECT_EQ(refused.error().code, Code::Invalid) << with;
+    EXPECT_NE(refused.error().message.find("lares chat --list"), std::string::npos) << with;
+  }
+  EXPECT_TRUE(daemon.asked.empty());
+}
+
 TEST_F(KeptChat, WordsWithoutContinueAreToldWhatToWrite) {
   Context context{screen, daemon, home};
   Arguments arguments;
