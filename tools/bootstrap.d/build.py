@@ -216,11 +216,10 @@ def write_ready(engine, model, began, newest):
 
 
 def clean(engine, sqlite, keep):
-    """Removes other engines, and archives and trees that no pin names."""
+    """Removes other engines and SQLites, trees that are not in `keep`, and all archives: what is needed of them is unpacked."""
     for folder, kept in ((ENGINES, engine), (SQLITES, sqlite)):
         for path in folder.iterdir() if folder.is_dir() else ():
             if path.name.removesuffix(".cmake") != kept.name:
                 remove(path)
-    for path in [*fetch.DOWNLOADS.glob("*"), *fetch.SOURCES.glob("*")]:
-        if path.name not in keep:
-            remove(path)
+    for path in [*fetch.DOWNLOADS.glob("*"), *(one for one in fetch.SOURCES.glob("*") if one.name not in keep)]:
+        remove(path)

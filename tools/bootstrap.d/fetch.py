@@ -23,6 +23,7 @@ from screen import CORRUPT, IO, NOT_FOUND, OFFLINE, Bar, Stop, megabytes, say
 
 POLL_S = 0.1
 CHUNK_BYTES = 1 << 20
+WHOLE = "-whole"  # the end of the name of a folder that holds all of an archive
 UNPACK_VERSION = "2"  # raise when KEPT or LEFT_OUT change
 ROOM_BESIDE_BYTES = 8 << 20  # logs, stamps and rounding beside a file
 
@@ -88,6 +89,12 @@ def pins(file_name):
         name, version, sha256, size, file, what = match.groups()
         found[name] = Pin(name, version, sha256, int(size), file, what)
     return found
+
+
+def unpacked_names():
+    """The folders below SOURCES that the pins of this clone stand for."""
+    folders = [pin.folder.name for one in THIRD_PARTY.glob("*.txt") if one.name.startswith(("pip-", "npm")) for pin in pins(one.name).values()]
+    return {name + end for name in folders for end in ("", WHOLE)}
 
 
 def sha256_of(path):
@@ -305,7 +312,7 @@ def explained(pin, program, doing, output):
 def unpacked(pin, whole=False):
     """The folder of the pin's unpacked archive, fetched and unpacked when it is not there; `whole`: with what the engine
     does not need, in a folder beside it."""
-    folder = pin.folder.with_name(pin.folder.name + "-whole") if whole else pin.folder
+    folder = pin.folder.with_name(pin.folder.name + WHOLE) if whole else pin.folder
     vouched = f"{pin.sha256} {UNPACK_VERSION}\n"
     if read_stamp(folder / ".unpacked") == vouched:
         return folder

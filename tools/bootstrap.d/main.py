@@ -185,9 +185,9 @@ def folders(_):
 
 
 def clean(_):
-    llama, boost, sqlite = sources()
+    llama, _boost, sqlite = sources()
     with cache_lock():
-        build.clean(build.engine_folder(llama), build.sqlite_folder(sqlite), keep={llama.folder.name, boost.folder.name, sqlite.folder.name})
+        build.clean(build.engine_folder(llama), build.sqlite_folder(sqlite), fetch.unpacked_names())
 
 
 VERBS = {"first-answer": first_answer, "configure": configure, "build": build_preset, "variants": more_variants, "embedder": embedder,
