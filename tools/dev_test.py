@@ -57,6 +57,18 @@ class Dev(unittest.TestCase):
         self.assertIn("no such target", self.call("fuzz", "jsn")[1])
         self.assertIn("no such stage; there are: tidy, format", self.call("ci", "tdy")[1])
 
+    def test_the_stages_of_ci_are_stages_and_are_told(self):
+        named = dev.stages_of_ci()
+        self.assertIn("dev", named)
+        self.assertEqual([name for name in named if name not in dev.STAGES], [])
+        contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+        left_out = ", ".join(f"`{name}`" for name in dev.STAGES if name not in named)
+        self.assertIn(f"({left_out})", contributing)
+        said = self.call("ci", "--help")[1]
+        self.assertIn(f".ci/run runs: {' '.join(named)}.", said)
+        for name in dev.STAGES:
+            self.assertRegex(said, rf"(?m)^  {name} +\w")
+
     def test_fuzz_targets_are_found_in_the_sources(self):
         (self.root / "src" / "a").mkdir(parents=True)
         (self.root / "src" / "a" / "x_fuzz.cpp").write_text("FUZZ(one) {\n}\nFUZZ(two) {\n}\n// FUZZ(three)\n")
