@@ -85,7 +85,7 @@ Device cpu_feature(std::string_view feature, const Variant* in_use) {
     return std::find(v.needs.begin(), v.needs.end(), feature) != v.needs.end();
   });
   if (!built_for) {
-    device.why = "the engine has no kernels for it";
+    device.why = "no CPU variant of the engine is built with it";
   } else if (in_use) {
     device.why =
         cat("the variant in use, '", in_use->name,

@@ -3,7 +3,12 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <array>
 #include <fstream>
+#include <iterator>
+#include <sstream>
+
+#include "base/text.h"
 
 namespace lares::inventory {
 namespace {
@@ -107,6 +112,31 @@ TEST_F(DevicesTest, ListsTheFeaturesThatNoKernelUses) {
   EXPECT_EQ(names("cpu-feature"),
             (std::vector<std::string>{"gfni", "vaes", "avx512ifma", "avx512_vbmi2", "avx512_bitalg",
                                       "avx512_vpopcntdq"}));
+}
+
+TEST_F(DevicesTest, ShowsAllThatAVariantNeedsAsUsedByIt) {
+  const std::vector<std::array<const char*, 3>> variants = {
+#define VARIANT(architecture, name, needs) {architecture, name, needs},
+#include "inventory/cpu_variants.inc"
+#undef VARIANT
+  };
+  for (const auto& [architecture, name, needs] : variants) {
+    const bool is_x86 = architecture == std::string("x86_64");
+    put("proc/cpuinfo", cat("processor : 0\n", is_x86 ? "flags" : "Features", " : ", needs, "\n"));
+    size_t used = 0;
+    for (const Device& device : devices(name, root))
+      used += device.kind == "cpu-feature" && device.used;
+    std::istringstream words(needs);
+    const auto wanted = std::distance(std::istream_iterator<std::string>(words), {});
+    EXPECT_EQ(used, static_cast<size_t>(wanted)) << name;
+  }
+}
+
+TEST_F(DevicesTest, OfAFeatureWithoutAVariantSaysNothingOfKernels) {
+  put("proc/cpuinfo",
+      "processor : 0\nflags : gfni\n");  // the engine has some, and no variant with them
+  const auto found = devices("x64", root);
+  EXPECT_EQ(found.front().why, "no CPU variant of the engine is built with it");
 }
 
 TEST_F(DevicesTest, FindsTheNpuThatCallsItselfASignalProcessor) {
