@@ -42,7 +42,7 @@ PROGRAM_ROOMS = {"engine": "worker", "train": "worker", "egress": "egress"}
 DOORS = [
     (r"nlohmann/", ["base/json.h"]),
     (r"(spdlog|fmt)/", ["base/log.cpp"]),
-    (r"boost/", ["api/http*.cpp", "api/client*.cpp", "api/beast.cpp"]),
+    (r"boost/", ["api/http*.cpp", "api/connection.*", "api/client*.cpp", "api/beast.cpp"]),
     (r"seccomp\.h", ["host/sandbox.cpp"]),
     (r"sqlite3\w*\.h", ["store/sqlite.cpp"]),
     (r"curl/", ["egress/http.cpp", "egress/url.cpp"]),
@@ -66,7 +66,7 @@ HELPERS = ["*_testing.h", "*/testing/*"]
 # Tests of real sockets and real processes, which have their own time.
 REAL_TIME_TESTS = ["host/*_test.cpp", "api/http_test.cpp", "api/client_test.cpp", "app/*_process_test.cpp"]
 # Where the front door's coroutines may be; nowhere else has any.
-COROUTINES = ["api/http*.cpp", "api/client*.cpp"]
+COROUTINES = ["api/http*.cpp", "api/connection.*", "api/client*.cpp"]
 
 # (pattern in code with comments and strings taken out, what to write instead, files it holds for)
 BANNED_CODE = [
