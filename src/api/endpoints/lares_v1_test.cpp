@@ -77,12 +77,15 @@ TEST(Models, OneIsAskedForByAnyName) {
   EXPECT_EQ(responder->json()["error"]["param"], "model");
 }
 
-TEST(Models, OnlyTheOwnerSeesWhereFilesLie) {
+TEST(Models, OnlyTheOwnerSeesWhereFilesLieAndCameFrom) {
   FakeService service;
   service.answer = listed();
+  (*service.answer)[0]["pulled"] = {{"source", "https://x.org/secret"}};
   Request request;
   request.who = kApp;
-  EXPECT_FALSE(call("GET /lares/v1/models", request, service)->json()[0].contains("file"));
+  const Json seen = call("GET /lares/v1/models", request, service)->json()[0];
+  EXPECT_FALSE(seen.contains("file"));
+  EXPECT_FALSE(seen.contains("pulled"));
   request.who = kOwner;
   EXPECT_EQ(call("GET /lares/v1/models", request, service)->json()[0]["file"], "/home/a/tiny.gguf");
 }
