@@ -9,6 +9,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "api/door.h"
 #include "base/file.h"
 #include "base/text.h"
 
@@ -314,6 +315,28 @@ std::string takes(const Setting& setting) {
   return std::string(type_name(setting));
 }
 
+namespace {
+
+// The front door's limits, which no setting changes.
+std::string limits_of_the_door() {
+  const api::Limits limits;
+  return cat(
+      "\n## Limits that are not set\n\nA request that is over one of these is refused with the "
+      "number.\n\n| what | at most | status |\n|---|---|---|\n",
+      "| the head of a request | ", limits.head, " | 431 |\n",              //
+      "| a line of the head | ", limits.line, " | 431, the first 414 |\n",  //
+      "| header fields | ", limits.lines, " | 431 |\n",                     //
+      "| a body | ", limits.body, " | 413 |\n",                             //
+      "| bodies that are being read, together | ", limits.bodies, " | 429 |\n",
+      "| time for a head | ", limits.head_time.count() / 1000, " s | 408 |\n",
+      "| time for a body | ", limits.body_time.count() / 1000, " s, ",
+      limits.body_idle.count() / 1000, " s between two pieces | 408 |\n",
+      "| connections of other users without a token, together | ", limits.unauthenticated,
+      " | 429 |\n");
+}
+
+}  // namespace
+
 std::string settings_page() {
   std::string page =
       "# Configuration\n\n"
@@ -328,7 +351,7 @@ std::string settings_page() {
     page += cat("| `", setting.name, "` | ", takes(setting), " | ", setting.standard, " | ",
                 setting.sentence, " |\n");
   }
-  return page;
+  return page + limits_of_the_door();
 }
 
 std::string settings_help() {
