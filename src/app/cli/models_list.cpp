@@ -74,7 +74,8 @@ const Registered<Verb> kRegistered{kVerb};
 constexpr Verb kBare{
     .name = "models",
     .summary = "the models of this machine; alone, the list of them",
-    .more = "`lares models list`, `show`, `add`, `rm`, `find` and `search` have a --help each.",
+    .more =
+        "`lares models list`, `show`, `add`, `pull`, `rm`, `find` and `search` have a --help each.",
     .options = kOptions,
     .words = {},
     .examples = kExamples,
