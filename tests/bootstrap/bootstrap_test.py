@@ -899,6 +899,12 @@ class Purging(unittest.TestCase):
         self.purge(LARES_HOME=str(self.home))
         self.assertEqual(self.files(), {"config/token": "of another program\n", "cache/build/one.o": ""})
 
+    def test_a_folder_for_models_in_which_there_were_none_goes_too(self):
+        self.write({name: text for name, text in self.OURS.items() if "models" not in name})
+        (self.home / "share" / "models").mkdir()
+        said = self.purge(LARES_HOME=str(self.home))
+        self.assertFalse(self.home.exists(), said)
+
     def test_folders_of_xdg_are_held_to_the_same(self):
         self.write({"app.toml": ""}, self.folder / ".config" / "lares")
         self.write({name: text for name, text in self.OURS.items() if name.startswith("share/")}, self.folder / ".local")
