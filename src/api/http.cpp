@@ -14,7 +14,6 @@
 
 #include "api/connection.h"
 #include "base/file.h"
-#include "base/text.h"
 
 namespace lares::api {
 namespace {
