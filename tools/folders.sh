@@ -1,6 +1,6 @@
 # Where Lares keeps things, for the scripts that source this: the rule of src/app/home.cpp, where a path that does
-# not begin with '/' is no answer (XDG Base Directory Specification). Each function leaves its answer in REPLY and
-# starts no process: ./lares asks on every call.
+# not begin with '/' is no answer (XDG Base Directory Specification). Those named lares_ and xdg_ leave their
+# answer in REPLY and start no process: ./lares asks on every call. The others find the daemon that uses the folders.
 
 # xdg_folder VARIABLE BELOW-HOME: the variable's folder, or that one in HOME; 1 where there is neither.
 xdg_folder() {
@@ -36,6 +36,37 @@ lares_units() {
 lares_exec_start() {
   REPLY=${1//\\/\\\\} REPLY=${REPLY//\"/\\\"} REPLY=${REPLY//%/%%} REPLY=${REPLY//\$/\$\$}
   REPLY="ExecStart=\"$REPLY\""
+}
+
+# holder_of FOLDER: the daemon that has it, as the file "lock" there names it, in `holder`; "?" where it names none, 1 where nobody has it.
+holder_of() {
+  holder=
+  [ -f "$1/lock" ] && ! flock -n "$1/lock" true || return 1
+  read -r holder <"$1/lock"
+  case $holder in '' | *[!0-9]*) holder='?' ;; esac
+}
+
+# holds PROCESS FOLDER: whether the kernel says so; a number in a file proves nothing.
+holds() {
+  [ -f "$2/lock" ] && grep -q "FLOCK .* WRITE $1 [^ ]*:$(stat -c %i "$2/lock") " /proc/locks
+}
+
+# find_daemon PREFIX: the daemon in the run folder, into `runs`. That folder is one for each user, so it may be of another HOME;
+# then it is put into `stranger`, too. Ours has our data, or runs from PREFIX.
+find_daemon() {
+  local run
+  runs= stranger=
+  lares_folder run && run=$REPLY && holder_of "$run" || return 0
+  runs=$holder
+  lares_folder share && holds "$runs" "$REPLY" && return 0
+  holds "$runs" "$run" && [ "/proc/$runs/exe" -ef "$1/libexec/lares/laresd" ] && return 0
+  stranger=$runs
+}
+
+# stop_daemon LARES: ends the daemon that find_daemon found, unless it is another home's.
+stop_daemon() {
+  [ -n "$runs" ] && [ -z "$stranger" ] && [ -x "$1" ] || return 0
+  "$1" stop >/dev/null 2>&1 || true
 }
 
 # What Lares writes into these folders: FOLDER NAME SIGN. tools/uninstall --purge removes this and nothing else, so what

@@ -738,6 +738,26 @@ install(PROGRAMS tools/uninstall tools/folders.sh DESTINATION tools)
             self.assertEqual(clone.lares("install").returncode, 0)
         self.assertEqual([path.name for path in (clone.home / ".local" / "libexec").iterdir()], ["lares"])
 
+    def test_installing_again_ends_the_daemon_of_this_home_and_no_other(self):
+        clone = self.built()
+        run = clone.folder / "run" / "lares"
+        clone.environment = lambda base=clone.environment, **more: base(**{"XDG_RUNTIME_DIR": str(run.parent), **more})
+        self.assertEqual(clone.lares("install").returncode, 0)
+        called = clone.folder / "called"
+
+        def again(holder_of):
+            program = clone.home / ".local" / "libexec" / "lares" / "lares"
+            program.write_text(f'#!/bin/sh\necho "$@" >"{called}"\n')
+            holder = hold(self, holder_of, run)
+            self.assertEqual(clone.lares("install").returncode, 0)
+            holder.kill()
+            holder.wait()
+
+        again(clone.folder / "other" / "share")
+        self.assertFalse(called.exists())
+        again(clone.placed_model().parents[1])
+        self.assertEqual(called.read_text(), "stop\n")
+
     def test_a_program_of_that_name_that_is_not_ours_stays(self):
         clone = self.built()
         other = clone.home / ".local" / "bin" / "lares"
