@@ -425,6 +425,7 @@ Json shapes() {
       {"Session",
        object({{"principal", text()},
                {"right", one_of({"app", "owner"})},
+               {"credential", or_null(text("the id of this page's own among the credentials"))},
                {"version", text()},
                {"system", text("the system prompt of the page's chats, with today's date")}})},
       {"Pairing", object({{"code", text("good once")},

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/file.h"
+#include "base/sha256.h"
 #include "base/text.h"
 #include "consent/secret_file.h"
 
@@ -15,6 +16,7 @@ namespace {
 constexpr Bytes kFileMax = MiB(1);
 constexpr size_t kIdBytes = 8;
 constexpr size_t kCodeBytes = 16;
+constexpr size_t kDigestDigits = 64;
 constexpr size_t kBrowserMax = 200;  // of what a browser calls itself
 constexpr std::string_view kRemedy =
     "remove it, and the next start begins a new one (apps and pages are to be paired again)";
@@ -46,6 +48,8 @@ Result<std::unique_ptr<Credentials>> Credentials::open(const std::filesystem::pa
   } else if (!read && read.error().code != Code::NotFound) {
     return std::move(read).error();
   }
+  // secrets of an earlier version go from the disk at once; where that cannot be, with the next use
+  if (made->used_since_write_ && !made->write()) made->used_since_write_ = true;
   return made;
 }
 
@@ -73,9 +77,14 @@ Result<> Credentials::read() {
     row.name = field("name");
     row.created_ms = time("created_ms");
     row.last_used_ms = time("last_used_ms");
-    row.secret = field("secret");
+    row.digest = field("secret_sha256");
+    // earlier versions kept the secret itself
+    if (const std::string secret = field("secret"); is_token(secret)) {
+      row.digest = sha256_hex(secret);
+      used_since_write_ = true;
+    }
     if (row.id.size() != 2 * kIdBytes || field("kind") != name(row.kind) || row.created_ms < 0 ||
-        row.last_used_ms < 0 || !is_token(row.secret) ||
+        row.last_used_ms < 0 || !is_lower_hex(row.digest, kDigestDigits) ||
         (row.kind == Kind::App && !is_name(row.name)))
       return corrupt("an entry of it is not whole");
     rows_.push_back(std::move(row));
@@ -93,15 +102,16 @@ Result<> Credentials::write() {
                     {"name", row.name},
                     {"created_ms", row.created_ms},
                     {"last_used_ms", row.last_used_ms},
-                    {"secret", row.secret}});
+                    {"secret_sha256", row.digest}});
   }
   return write_file(file(folder_), dump(json) + "\n", 0600);
 }
 
 Credentials::Row* Credentials::find(Kind kind, std::string_view secret) {
+  const std::string digest = sha256_hex(secret);
   Row* found = nullptr;
   for (Row& row : rows_) {  // all of them: how long it takes tells nothing
-    if (equal_in_constant_time(row.secret, secret) && row.kind == kind) found = &row;
+    if (equal_in_constant_time(row.digest, digest) && row.kind == kind) found = &row;
   }
   return found;
 }
@@ -196,13 +206,13 @@ Result<Credentials::Secret> Credentials::give(Kind kind, std::string name, std::
   row.kind = kind;
   row.name = std::move(name);
   row.created_ms = now_();
-  row.secret = std::move(secret);
+  row.digest = sha256_hex(secret);
   rows_.push_back(row);
   if (auto written = write(); !written) {
     rows_.pop_back();
     return std::move(written).error();
   }
-  return Secret{row.id, row.secret};
+  return Secret{row.id, std::move(secret)};
 }
 
 Result<> Credentials::revoke(std::string_view id) {

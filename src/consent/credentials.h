@@ -6,8 +6,8 @@
 //   gone
 //
 // What was given stands in `folder`/credentials.json, 0600, and outlives the daemon; codes do not.
-// Secrets leave this class once, when they are given. Any thread. Calls that give or take back
-// write a file: not for the run loop.
+// Of a secret only its SHA-256 is kept: it leaves this class once, when it is given. Any thread.
+// Calls that give or take back write a file: not for the run loop.
 #pragma once
 
 #include <chrono>
@@ -87,7 +87,7 @@ class Credentials {
 
  private:
   struct Row : Given {
-    std::string secret;
+    std::string digest;  // of its secret
   };
   struct Pairing {
     std::string code;

@@ -139,6 +139,35 @@ TEST_F(CredentialsTest, UsesAreTold) {
   EXPECT_EQ(all->given().at(0).last_used_ms, now);
 }
 
+TEST_F(CredentialsTest, NoSecretIsOnTheDisk) {
+  const auto page = all->redeem(all->pair(), "Firefox");
+  const auto app = all->add_app("notes");
+  ASSERT_TRUE(page && app);
+  const std::string kept = *read_file(file);
+  for (const std::string& secret : {page->secret, app->secret})
+    EXPECT_EQ(kept.find(secret.substr(kTokenPrefix.size())), std::string::npos) << kept;
+}
+
+TEST_F(CredentialsTest, SecretsThatAnEarlierVersionKeptAreGoodAndGoFromTheDisk) {
+  const auto row = [](const char* kind, const std::string& secret) {
+    return Json{{"id", "0123456789abcdef"}, {"kind", kind},           {"name", "notes"},
+                {"created_ms", 1},          {"last_used_ms", kDayMs}, {"secret", secret}};
+  };
+  const std::string app = new_token();
+  const std::string page = new_token();
+  now = 2 * kDayMs;
+  ASSERT_TRUE(write_file(file, dump(Json{row("app", app), row("page", page)}), 0600));
+  for (int start = 0; start < 2; start++) {
+    open();
+    EXPECT_TRUE(all->of_token(app));
+    EXPECT_TRUE(all->of_page(page));
+    const std::string kept = *read_file(file);
+    for (const std::string& secret : {app, page})
+      EXPECT_EQ(kept.find(secret), std::string::npos) << kept;
+  }
+  EXPECT_TRUE(all->set_aside().empty());
+}
+
 TEST_F(CredentialsTest, NamesOfAppsAreCheckedAndUnlike) {
   for (const std::string& wrong : {std::string(), std::string(" a"), std::string("a "),
                                    std::string("a\nb"), std::string("é"), std::string(65, 'a')}) {

@@ -55,6 +55,7 @@ void session(const Request& request, std::shared_ptr<Responder> responder, Servi
     if (!known) return responder->error(known.error());
     (*known)["principal"] = who.id;
     (*known)["right"] = consent::name(who.right);
+    (*known)["credential"] = who.credential.empty() ? Json() : Json(who.credential);
     answer_json(*responder, *known);
   });
 }

@@ -16,6 +16,7 @@
 #include <ctime>
 #include <filesystem>
 
+#include "base/sha256.h"
 #include "base/text.h"
 #include "engine/backends/llama_chat.h"
 #include "engine/backends/llama_log.h"
@@ -26,7 +27,6 @@
 #include "engine/gguf.h"
 #include "engine/gguf_facts.h"
 #include "engine/model.h"
-#include "engine/sha256.h"
 #include "engine/wordpiece.h"
 
 static_assert(GGML_MAX_NAME == 128, "every user of ggml must agree on the layout of ggml_tensor");

@@ -1,8 +1,8 @@
-#include "engine/sha256.h"
+#include "base/sha256.h"
 
 #include <gtest/gtest.h>
 
-namespace lares::engine {
+namespace lares {
 namespace {
 
 // FIPS 180-4's own examples.
@@ -16,4 +16,4 @@ TEST(Sha256, GivesThePublishedDigests) {
 }
 
 }  // namespace
-}  // namespace lares::engine
+}  // namespace lares

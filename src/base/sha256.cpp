@@ -1,10 +1,10 @@
-#include "engine/sha256.h"
+#include "base/sha256.h"
 
 #include <array>
 #include <bit>
 #include <cstdint>
 
-namespace lares::engine {
+namespace lares {
 namespace {
 
 // The first 32 bits of the fractional parts of the cube roots of the first 64 primes.
@@ -64,4 +64,4 @@ std::string sha256_hex(std::string_view bytes) {
   return hex;
 }
 
-}  // namespace lares::engine
+}  // namespace lares
