@@ -269,13 +269,14 @@ Result<std::vector<Conversation>> Conversations::list(std::string_view principal
     TRY(gather(std::move(rows)));
     return all;
   }
-  // the newest message with a hit stands for its conversation
+  // the newest message with a hit stands for its conversation; a summary says nothing that was not
+  // said
   TRY_AS(
       Rows rows,
       database_->query(
           cat("WITH hit(conversation, message) AS MATERIALIZED (SELECT m.conversation, max(m.key) "
               "FROM said CROSS JOIN message m ON m.key = said.rowid WHERE said MATCH ? "
-              "GROUP BY m.conversation) ",
+              "AND m.role <> 'summary' GROUP BY m.conversation) ",
               kColumns, ", (SELECT text FROM message WHERE key = hit.message) ",
               "FROM conversation c LEFT JOIN hit ON hit.conversation = c.key "
               "WHERE c.principal = ? AND c.updated_ms < ? AND (hit.message IS NOT NULL OR "

@@ -85,6 +85,20 @@ TEST(Conversations, AreListedNewestFirstInPages) {
   EXPECT_EQ(titles(third), (Names{"n0"}));
 }
 
+TEST(Conversations, AreNotFoundByWordsThatOnlyASummaryHas) {
+  const TestFolder folder;
+  Conversations store = opened(folder.path());
+  const std::string id = store.create("owner", "Zoology", "", 1)->id;
+  const Message asked = *store.append("owner", id, said(Role::User, "What is a newt?"), 2);
+  Message summary = said(Role::Summary, "The person likes newts and dragons.", asked.id);
+  summary.covers = asked.id;
+  ASSERT_TRUE(store.append("owner", id, summary, 3));
+  EXPECT_EQ(store.list("owner", {.query = "dragons"})->size(), 0u);
+  const auto found = store.list("owner", {.query = "newt"});
+  ASSERT_EQ(found->size(), 1u);
+  EXPECT_NE(found->front().snippet.find("What is a newt?"), std::string::npos);
+}
+
 TEST(Conversations, AreFoundByWordsOfMessagesAndTitles) {
   const TestFolder folder;
   Conversations store = opened(folder.path());

@@ -53,6 +53,10 @@ Result<std::string> summary_of(Context& context, const Sampling& sampling, std::
       continue;
     }
     if (!answer) return std::move(answer).error();
+    if (text_of(member_of(*answer, "lares"), "outcome") == "repeats")
+      return Error{Code::Unsupported,
+                   "summarising: the model only repeated itself; /new begins another "
+                   "conversation"};
     const Json& choices = member_of(*answer, "choices");
     const std::string said =
         choices.is_array() && !choices.empty()

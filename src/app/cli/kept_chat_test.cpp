@@ -254,6 +254,19 @@ TEST_F(KeptChat, AnOldConversationTooLongForOneSummaryIsSummarisedInPieces) {
   EXPECT_EQ(transcript.in_view().size(), 3u);
 }
 
+TEST_F(KeptChat, ASummaryThatOnlyRepeatsItselfIsNotTaken) {
+  will_show_one();
+  daemon.will("POST /v1/chat/completions", kTooLong, 400);
+  daemon.will("POST /v1/chat/completions",
+              {{"choices", {{{"message", {{"role", "assistant"}, {"content", "newt newt newt"}}}}}},
+               {"lares", {{"outcome", "repeats"}}}});
+  EXPECT_NE(chat({"Name one"}, {}, "c-7f"), 0);
+  EXPECT_NE(screen.written_err.find("summarising: the model only repeated itself"),
+            std::string::npos);
+  for (const Json& message : sent("POST /lares/v1/conversations/c-7f/messages"))
+    EXPECT_NE(message["role"], "summary");
+}
+
 TEST_F(KeptChat, AQuestionTooLongByItselfIsSaidAndNothingIsSummarised) {
   daemon.will("POST /v1/chat/completions", kTooLong, 400);
   EXPECT_EQ(chat({"much too long"}), 2);
