@@ -10,6 +10,7 @@ export const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; font-src 'self'; " +
   "form-action 'none'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types lares dompurify";
 
+const MIB = 2 ** 20;
 const GIB = 2 ** 30;
 const kContext = 8192;
 
@@ -17,13 +18,15 @@ export class Fake {
   conversations = new Map();
   receipts = new Map();
   pulls = [];
-  credentials = [{ id: "k-page", kind: "page", name: "Chromium on Linux", created_ms: Date.now() - 9e7, last_used_ms: Date.now() }];
+  credentials = [{ id: "k-page", kind: "page", name: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36", created_ms: Date.now() - 9e7, last_used_ms: Date.now() }];
   asked = []; // bodies of requests for answers
   ordered = []; // bodies of orders to pull
   paired = true;
   tokensPerSecond = 200;
+  readsMs = 0; // before the first word
   context = kContext;
   reply = () => "Spring, summer, autumn and winter.";
+  outcome = () => "stop"; // of the answer to a body
   modelState = "ready";
   has = ["smollm2-135m", "gemma-3-270m"]; // ids of the models that are here
   titles = {}; // of models, by id, where they are not their own
@@ -144,10 +147,10 @@ export class Fake {
     const route = `${request.method} ${url.pathname}`;
     await this.held.get(route);
     if (route === "POST /v1/chat/completions") return this.complete(body, request, response, refuse);
-    if (route === "GET /lares/v1/session" || route === "POST /lares/v1/session") return json({ principal: "owner", right: "owner", version: "0.2.0", system: "You are Lares. Today is Thursday." });
+    if (route === "GET /lares/v1/session" || route === "POST /lares/v1/session") return json({ principal: "owner", right: "owner", credential: "k-page", version: "0.2.0", system: "You are Lares. Today is Thursday." });
     if (route === "DELETE /lares/v1/session") return (this.paired = false), json({});
     if (route === "GET /lares/v1/models") return json(this.models());
-    if (route.endsWith("/plan")) return json({ model: "x", weights_bytes: 9.8e7, state_bytes: 2.8e8, compute_bytes: 4e7, needs_bytes: 4.2e8, fits: true, budget_bytes: 4 * GIB, would_evict: [], predicted: { tokens_per_s: 60 }, measured: { tokens_per_s: 61.2, prompt_tokens_per_s: 400 } });
+    if (route.endsWith("/plan")) return json({ model: "x", weights_bytes: 94 * MIB, state_bytes: 267 * MIB, compute_bytes: 38 * MIB, needs_bytes: 449 * MIB, fits: true, budget_bytes: 4 * GIB, would_evict: [], predicted: { memory_bytes: 447 * MIB, tokens_per_s: 60 }, measured: { memory_bytes: 449 * MIB, tokens_per_s: 61.2, prompt_tokens_per_s: 400 } });
     if (route === "GET /lares/v1/catalogue") return json(this.catalogue().filter((one) => one.title.toLowerCase().includes((url.searchParams.get("query") ?? "").toLowerCase())));
     if (route === "GET /lares/v1/pulls") return json(this.pulls);
     const [, pulled, stops] = /^\/lares\/v1\/pulls\/([^/]+)(\/stop)?$/.exec(url.pathname) ?? [];
@@ -171,6 +174,7 @@ export class Fake {
     if (route === "GET /lares/v1/config") return json([{ name: "memory.budget", value: "4 GiB", unit: "bytes", default: "half of the memory", source: "default", says: "bytes that all models together may take" }, { name: "api.port", value: 5273, unit: "", default: "5273", source: "lares.toml, line 3", says: "the port on 127.0.0.1 and [::1]" }]);
     if (route === "GET /lares/v1/credentials") return json(this.credentials);
     if (route === "POST /lares/v1/credentials") {
+      if (body.name === "twice") return refuse(400, "naming the app: 'twice' has a token already; take it back first", "invalid");
       this.credentials.push({ id: this.id("k"), kind: "app", name: body.name, created_ms: Date.now(), last_used_ms: 0 });
       return json({ id: this.credentials.at(-1).id, token: "lares-0123456789abcdef0123456789abcdef" });
     }
@@ -211,12 +215,14 @@ export class Fake {
     const tokens = Math.ceil(words.length / 4);
     if (tokens > this.context) return refuse(400, `the prompt has ${tokens} tokens, but this model's context is ${this.context}; shorten it`, "context_length_exceeded");
     const pieces = this.reply(body).match(/\s*\S+|\s+$/g) ?? [];
-    const receipt = this.receipt(pieces.length, Math.floor(tokens / 2));
+    const receipt = this.receipt(pieces.length, Math.floor(tokens / 2), this.outcome(body));
     const conversation = this.conversations.get(body.lares?.conversation);
     const send = (value) => response.write(`data: ${JSON.stringify({ id: "chatcmpl-1", object: "chat.completion.chunk", created: 1, model: "smollm2-135m", system_fingerprint: "x", ...value })}\n\n`);
     response.writeHead(200, { "Content-Type": "text/event-stream", "X-Lares-Id": receipt.id });
     let gone = false;
     response.on("close", () => (gone = true));
+    send({ choices: [{ index: 0, delta: { role: "assistant", content: "" }, logprobs: null, finish_reason: null }] });
+    await new Promise((done) => setTimeout(done, this.readsMs));
     let sent = "";
     const began = Date.now();
     for (let i = 0; i < pieces.length && !gone; i++) {

@@ -107,7 +107,7 @@ describe("chat", () => {
     await answered(page);
     assert.match(await text(page, ".answered .text"), /Spring, summer, autumn and winter\./);
     await page.waitForSelector("button.where");
-    assert.match(await text(page, "button.where"), /On this device.*first word after 0\.2 s.*of 214 tokens reused.*nothing left/s);
+    assert.match(await text(page, "button.where"), /On this device.*first word after 0\.2 s.*of 214 tokens reused.*nothing left this device/s);
     await page.locator("button.where").click();
     assert.match(await text(page, "dialog"), /ran on this machine: there is no other place/);
     await page.keyboard.press("Escape");
@@ -118,6 +118,14 @@ describe("chat", () => {
     await page.reload();
     await page.waitForSelector(".answered .text");
     assert.match(await text(page, ".answered .text"), /Spring, summer/);
+  });
+
+  visit("says that a long prompt is being read, for how long, and how long it takes here", async ({ page, fake }) => {
+    fake.readsMs = 3_500;
+    await say(page, "word ".repeat(1_200));
+    await page.waitForFunction(() => /^reading the prompt, [23] s of about 5 s…$/.test(document.querySelector(".phase")?.textContent ?? ""));
+    await answered(page);
+    assert.equal(await page.locator(".phase").count(), 0);
   });
 
   visit("stops, and goes on from there", async ({ page, fake }) => {
@@ -165,6 +173,10 @@ describe("chat", () => {
     assert.match(await text(page, ".thinking"), /secret steps/);
   });
 
+  const full = (fake) => {
+    fake.context = 1024;
+    fake.conversation("Long", Array.from({ length: 14 }, (_, i) => [i % 2 ? "assistant" : "user", `turn ${i} ` + "bread ".repeat(50)]));
+  };
   visit("summarises older turns when the context is full, shows it, and takes it back", async ({ page, fake }) => {
     fake.reply = (body) => (/Summarise all of this/.test(JSON.stringify(body)) ? "They spoke of bread." : "ok");
     await say(page, "and now?");
@@ -182,11 +194,28 @@ describe("chat", () => {
   }, {
     complains: true, // of the status of the refusal
     path: "/#/c/c-00000001",
-    prepare: (fake) => {
-      fake.context = 1024;
-      fake.conversation("Long", Array.from({ length: 14 }, (_, i) => [i % 2 ? "assistant" : "user", `turn ${i} ` + "bread ".repeat(50)]));
-    },
+    prepare: full,
   });
+
+  visit("a summary that only repeats itself is not taken", async ({ page, fake }) => {
+    fake.outcome = () => "repeats";
+    fake.reply = () => "bread bread bread";
+    await say(page, "and now?");
+    await page.waitForSelector(".ended.broke");
+    assert.match(await text(page, ".ended.broke"), /summary of the older turns only repeated itself and was not taken; choose another model/);
+    assert.equal(await page.locator(".summary").count(), 0);
+    assert.deepEqual([...fake.conversations.values()][0].messages.filter((one) => one.role === "summary"), []);
+  }, { complains: true, path: "/#/c/c-00000001", prepare: full });
+
+  visit("a question that is too long by itself is refused, and nothing is summarised for it", async ({ page, fake }) => {
+    await page.waitForFunction(() => document.querySelector(".model-name"));
+    await page.locator("input[type=file]").setInputFiles({ name: "book.txt", mimeType: "text/plain", buffer: Buffer.from("word ".repeat(2_000)) });
+    await page.waitForSelector(".caution");
+    await say(page, "what is it about?");
+    await page.waitForSelector(".ended.broke");
+    assert.match(await text(page, ".ended.broke"), /this model's context is 1024; shorten it/);
+    assert.equal(fake.asked.length, 1);
+  }, { complains: true, path: "/#/c/c-00000001", prepare: full });
 
   visit("what was said elsewhere meanwhile is there when the window is seen again", async ({ page, fake }) => {
     await page.waitForSelector(".answered");
@@ -265,6 +294,17 @@ describe("chat", () => {
     await page.waitForFunction(() => !document.querySelector(".conversations li"));
     assert.deepEqual([...fake.conversations.values()].map((one) => one.title), ["Other"]);
   }, { prepare: (fake) => (fake.conversation("Other", [["user", "oats"]]), fake.conversation("Baking", [["user", "rye bread"]])) });
+
+  visit("a conversation that could not be deleted says so above the list, from wherever it was tried", async ({ page, fake }) => {
+    await page.waitForSelector(".row-menu");
+    fake.conversations.clear();
+    await page.locator(".row-menu").click();
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("Enter");
+    await page.locator("dialog .grave-button").click();
+    await page.waitForSelector(".side > [role=alert]");
+    assert.match(await text(page, ".side > [role=alert]"), /no conversation 'c-00000001'/);
+  }, { complains: true, path: "/#/machine", prepare: (fake) => fake.conversation("Baking", [["user", "rye bread"]]) });
 
   let goOn;
   visit("a title that is being typed outlives the list being read anew", async ({ page, fake }) => {
@@ -482,11 +522,21 @@ describe("the other parts", () => {
     assert.deepEqual(fake.ordered, [{ source: "qwen-3-4b" }], "by its id, to which the daemon knows a digest");
     assert.match(await text(page, ".pull"), /qwen-3-4b.*fetching.*922 MiB of 2\.5 GiB/s);
     await page.locator(".card .quiet").first().click();
-    assert.match(await text(page, "dialog"), /It fits: 401 MiB of the budget of 4\.0 GiB/);
+    assert.match(await text(page, "dialog"), /It fits: 449 MiB of the budget of 4\.0 GiB[^]*Weights\s+94 MiB\s+Conversations\s+267 MiB\s+Computing\s+38 MiB\s+The worker itself, and a margin\s+50 MiB\s+In all\s+449 MiB\s+Memory, predicted\s+447 MiB\s+Memory, measured here\s+449 MiB/);
     await page.keyboard.press("Escape");
     fake.pulls[0].state = "done";
     await page.waitForSelector(".pull progress", { state: "detached" });
   }, { path: "/#/models" });
+
+  visit("every column of a table is in sight on a phone", async ({ page }) => {
+    for (const part of ["machine", "activity"]) {
+      await page.evaluate((to) => (location.hash = `#/${to}`), part);
+      await page.waitForFunction((label) => document.querySelector(".wide")?.getAttribute("aria-label") === label, part === "machine" ? "Models in memory" : "Requests");
+      const beyond = await page.evaluate(() => [...document.querySelectorAll(".rows td")].filter((one) => one.getBoundingClientRect().right > innerWidth).length);
+      assert.equal(beyond, 0, part);
+    }
+    assert.equal(await page.locator(".rows tbody tr").first().locator("td").count(), 9);
+  }, { path: "/#/machine", viewport: { width: 390, height: 780 }, prepare: (fake) => (fake.receipt(30, 0), fake.receipt(40, 100)) });
 
   const pull = (id, more) => ({ id, source: `hf:example/${id}`, model: id, bytes_done: 2e8, bytes_total: 1e9, bytes_per_s: 0, begun_ms: Date.now(), ...more });
   visit("a pull that rests says why, and goes on or goes away; one that is over is not in the list", async ({ page, fake }) => {
@@ -544,6 +594,9 @@ describe("the other parts", () => {
   visit("models of one title, and those that the person named, are told apart by their ids", async ({ page }) => {
     await page.waitForSelector(".card");
     assert.deepEqual(await page.locator(".model-id").allInnerTexts(), ["smollm2-135m", "gemma-3-270m", "gemma-3-270m-q8", "homework"]);
+    await page.locator(".card").nth(2).locator("text=Remove").click();
+    assert.match(await text(page, "dialog"), /^Remove Gemma 3 270M \(gemma-3-270m-q8\)\?/);
+    await page.keyboard.press("Escape");
     await page.evaluate(() => (location.hash = "#/"));
     await page.locator(".model-choice").click();
     assert.deepEqual(await page.evaluate(() => [".menu", ".model-choice"].map((one) => document.querySelector(one).getBoundingClientRect().left)).then(([list, button]) => list - button), 0, "the list begins at its button");
@@ -578,6 +631,22 @@ describe("the other parts", () => {
     await page.waitForSelector('[aria-label="Take back the access of editor"]', { state: "detached" });
     assert.deepEqual(fake.credentials.map((one) => one.kind), ["page"]);
   }, { path: "/#/settings" });
+
+  visit("pages have short names, this one is marked, and a token that is refused is told of beside its name", async ({ page }) => {
+    await page.waitForSelector("section[aria-labelledby=access] .card");
+    const cards = await page.locator("section[aria-labelledby=access] .card").allInnerTexts();
+    assert.match(cards[0], /^Chrome on Linux\s+this page/);
+    assert.match(cards[1], /^Firefox on Windows\s+page/);
+    assert.match(await text(page, "section[aria-labelledby=programs]"), /lares token --show in a terminal prints your own token/);
+    await page.locator("[name=app]").fill("twice");
+    await page.keyboard.press("Enter");
+    await page.waitForSelector("section[aria-labelledby=access] form + [role=alert]");
+    assert.match(await text(page, "form + [role=alert]"), /'twice' has a token already/);
+    assert.equal(await page.locator("[name=app]").inputValue(), "twice");
+  }, {
+    path: "/#/settings", complains: true,
+    prepare: (fake) => fake.credentials.unshift({ id: "k-other", kind: "page", name: "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0", created_ms: 1, last_used_ms: 0 }),
+  });
 
   visit("ending the session needs pairing anew", async ({ page }) => {
     await page.locator("text=End this session").click();

@@ -96,7 +96,10 @@ test("a browser that is revoked while its page is open is told how to pair again
   await visit(async ({ page }) => {
     await say(page, "repeat: seen");
     await answered(page);
-    const mine = (await house.ask("GET", "/lares/v1/credentials")).filter((one) => one.kind === "page").sort((a, b) => b.created_ms - a.created_ms)[0];
+    const session = await page.evaluate(() => fetch("/lares/v1/session").then((answer) => answer.json()));
+    const pages = (await house.ask("GET", "/lares/v1/credentials")).filter((one) => one.kind === "page").sort((a, b) => b.created_ms - a.created_ms);
+    const mine = pages.find((one) => one.id === session.credential);
+    assert.equal(mine, pages[0], "the page knows which of them it is");
     await house.ask("DELETE", `/lares/v1/credentials/${mine.id}`);
     await say(page, "repeat: not seen");
     await page.waitForFunction(() => /lares ui/.test(document.body.innerText));

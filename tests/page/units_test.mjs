@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { HARNESS } from "./support.mjs";
 
-const { EventCutter, attachedText, branch, bytes, contentOf, decoded, given, needsHost, newestEnd, planCompaction, safeLink, seconds, shownOf, siblings, thinkingOf, turns } = await import(HARNESS);
+const { EventCutter, attachedText, branch, browserName, bytes, contentOf, decoded, given, needsHost, newestEnd, planCompaction, safeLink, seconds, shownOf, siblings, thinkingOf, turns } = await import(HARNESS);
 
 const message = (id, parent, role, content, more = {}) => ({ id, parent, role, content, created_ms: Number(id.slice(1)), state: "whole", ...more });
 const tree = (...all) => new Map(all.map((one) => [one.id, one]));
@@ -89,6 +89,18 @@ test("files travel as parts that say what they are, and are shown as files", () 
   assert.deepEqual(shown.files, [{ name: "a'b'.txt", bytes: 6, text: "zwölf" }]);
   assert.equal(shown.text, "what is this?");
   assert.deepEqual(shownOf([{ type: "image_url", image_url: { url: "http://evil.invalid/x.png" } }, { type: "image_url", image_url: { url: "data:image/svg+xml,<svg/>" } }]).pictures, []);
+});
+
+test("browsers have short names", () => {
+  const linux = "Mozilla/5.0 (X11; Linux x86_64)";
+  for (const [says, name] of [
+    [`${linux}; rv:140.0) Gecko/20100101 Firefox/140.0`, "Firefox on Linux"],
+    [`${linux} AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36 Edg/140.0`, "Edge on Linux"],
+    ["Mozilla/5.0 (Linux; Android 15) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Mobile Safari/537.36", "Chrome on Android"],
+    ["Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Mobile Safari/604.1", "Safari on iOS"],
+    ["curl/8.5.0", "curl/8.5.0"], ["", "A browser"], ["x".repeat(200), `${"x".repeat(39)}…`],
+  ])
+    assert.equal(browserName(says), name);
 });
 
 test("numbers read as people write them", () => {

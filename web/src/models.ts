@@ -2,7 +2,7 @@
 
 import { computed, effect, signal } from "@preact/signals";
 import { call, connection, found, get, said } from "./api/http";
-import type { CatalogueEntry, Model, Pull } from "./api/types";
+import type { CatalogueEntry, Model, Plan, Pull } from "./api/types";
 
 export const models = signal<Model[]>([]);
 /** Whether the list of models was read at least once. */
@@ -18,8 +18,11 @@ export const complaint = signal("");
 export const arrived = signal<string[]>([]);
 
 const kChosen = "lares.model"; // in this browser's storage
+const kDeclined = "lares.declined";
 /** The model that the person chose for this page's chats, "" for the default. */
 export const chosen = signal(localStorage.getItem(kChosen) ?? "");
+/** The better model that the person did not want to use. */
+const declined = signal(localStorage.getItem(kDeclined) ?? "");
 
 export const chatModels = computed(() => models.value.filter((model) => model.use === "chat"));
 export const standard = computed(() => chatModels.value.find((model) => model.default) ?? chatModels.value[0] ?? null);
@@ -96,17 +99,24 @@ export async function pausePull(id: string): Promise<void> {
 export function prefer(id: string): void {
   chosen.value = id;
   localStorage.setItem(kChosen, id);
-  noticed(id);
+  arrived.value = arrived.value.filter((other) => other !== id);
   void refreshModels();
 }
 
-/** The person knows that this model came. */
-export function noticed(id: string): void {
+/** Has the page offer that model no more. */
+export function decline(id: string): void {
+  declined.value = id;
+  localStorage.setItem(kDeclined, id);
   arrived.value = arrived.value.filter((other) => other !== id);
 }
 
+const modelPath = (id: string) => `/lares/v1/models/${id.split("/").map(encodeURIComponent).join("/")}`;
+
+/** What that model would need, and how fast it would be. */
+export const planOf = (id: string) => get<Plan>(`${modelPath(id)}/plan`);
+
 export async function removeModel(id: string): Promise<void> {
-  await call("DELETE", `/lares/v1/models/${id.split("/").map(encodeURIComponent).join("/")}`);
+  await call("DELETE", modelPath(id));
   await refreshModels();
   if (catalogue.value) await refreshCatalogue();
 }
@@ -127,7 +137,7 @@ export const better = computed(() => (suits.value && !suits.value.have ? suits.v
 /** A better model that is here and that this page's chats do not use: what came last, or what the catalogue recommends. */
 export const unused = computed(() => {
   const other = (id?: string) => chatModels.value.find((model) => model.id === id && model.id !== current.value?.id);
-  return other(arrived.value.at(-1)) ?? (chosen.value ? undefined : other(suits.value?.id)) ?? null;
+  return other(arrived.value.at(-1)) ?? (chosen.value || suits.value?.id === declined.value ? undefined : other(suits.value?.id)) ?? null;
 });
 
 /** The short name of a model: what people call it, or its id. */
@@ -145,6 +155,9 @@ export function idBeside(model: Model): string {
   const [short, id] = [bare(name), bare(model.id)];
   return twice || !(id.includes(short) || short.includes(id)) ? model.id : "";
 }
+
+/** The name of a model, by which it is told from all others. */
+export const exactName = (model: Model) => `${nameOf(model)}${idBeside(model) ? ` (${idBeside(model)})` : ""}`;
 
 // While a model loads or a pull runs, what is shown of it is read again and again; otherwise nothing is asked.
 export function watch(): () => void {

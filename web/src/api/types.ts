@@ -3,6 +3,8 @@
 export interface Session {
   principal: string;
   right: string;
+  /** The id of this page's own among the credentials. */
+  credential: string | null;
   version: string;
   /** What the page's chats give the model first. */
   system: string;
@@ -52,13 +54,13 @@ export interface Where {
   ttft_ms: number;
   prompt_tokens_reused: number;
   bytes_left_device: number;
+  outcome: string;
   message?: string;
 }
 
 export interface Receipt extends Where {
   endpoint: string;
   principal: string;
-  outcome: string;
   error: string | null;
   started_unix_ms: number;
   total_ms: number;
@@ -91,8 +93,9 @@ export interface Model {
 }
 
 export interface Predicted {
-  tokens_per_s?: number;
-  prompt_tokens_per_s?: number;
+  memory_bytes?: number | null;
+  tokens_per_s?: number | null;
+  prompt_tokens_per_s?: number | null;
 }
 
 export interface Plan {

@@ -18,6 +18,15 @@ export function tokensAbout(text: string): number {
   return Math.ceil((text.length - wide) / 3.2 + wide * 1.2) + 8;
 }
 
+/** Share of tokensAbout() that a text has even where its words are long. */
+const kSurelyShare = 0.8;
+
+/** Whether the question that a branch ends with is too long for the model by itself, so that no summary makes room for it. */
+export function questionTooLong(path: Message[], contextTokens: number): boolean {
+  const question = path.findLast((message) => message.role === "user");
+  return question !== undefined && tokensAbout(textOf(question.content)) * kSurelyShare > contextTokens;
+}
+
 export interface CompactionPlan {
   /** The last message that the summary stands for. */
   covers: string;

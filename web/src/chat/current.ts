@@ -7,16 +7,19 @@ import { ApiError, call, connection, found, get, isAway, lost, said, systemPromp
 import type { Content, Conversation, ConversationLine, Message } from "../api/types";
 import { current as model, refreshModels } from "../models";
 import { chatHash, name as nameRoute, route } from "../route";
-import { planCompaction, kSummaryTokensMax } from "./compaction";
+import { planCompaction, kSummaryTokensMax, questionTooLong, tokensAbout } from "./compaction";
 import { touched } from "./list";
 import { branch, given, newestEnd, siblings, textOf, withoutThinking, type Messages } from "./tree";
 
 export interface Live {
   parent: string;
   text: Signal<string>;
-  phase: Signal<"waiting" | "answering" | "stopping" | "summarising" | "lost">;
+  phase: Signal<"waiting" | "reading" | "answering" | "stopping" | "summarising" | "lost">;
   model: string;
+  /** Since when its model reads the prompt, in this page's time. */
   began: number;
+  /** About how many tokens it has to read; what it read before it may still know. */
+  tokens: number;
 }
 
 export const id = signal<string | null>(null);
@@ -216,7 +219,7 @@ export async function answerTo(parent: string): Promise<void> {
   const stop = new AbortController();
   stopper = stop;
   const text = signal("");
-  const coming: Live = { parent, text, phase: signal<Live["phase"]["value"]>("waiting"), model: model.value?.id ?? "", began: Date.now() };
+  const coming: Live = { parent, text, phase: signal<Live["phase"]["value"]>("waiting"), model: model.value?.id ?? "", began: Date.now(), tokens: 0 };
   live.value = coming;
   try {
     await answerOrCompact(conversation, coming, stop.signal);
@@ -230,7 +233,7 @@ export async function answerTo(parent: string): Promise<void> {
   }
 }
 
-// Refused for its length, the branch is summarised and asked again; how many characters a token has differs by language and model, so
+// Refused for its length, the branch is summarised and asked again, unless the question alone is too long; how many characters a token has differs by language and model, so
 // what is still refused is planned with less.
 async function answerOrCompact(conversation: string, coming: Live, stop: AbortSignal): Promise<void> {
   let refusal: unknown;
@@ -246,20 +249,25 @@ async function answerOrCompact(conversation: string, coming: Live, stop: AbortSi
     } catch (error) {
       if (!(error instanceof ApiError && error.code === "context_length_exceeded") || stop.aborted) throw error;
       refusal = error;
+      if (questionTooLong(branch(messages.value, coming.parent), contextOfModel())) break;
     }
   }
   throw refusal;
 }
+
+const contextOfModel = () => model.value?.info.context ?? kContextUnknown;
 
 /** How our chats ask, the terminal's alike: the chosen model as its makers recommend, and an end to an answer that only repeats itself. */
 const ourWay = () => ({ ...(model.value ? { model: model.value.id, ...model.value.sampling } : {}), stop_repeating: true });
 
 async function answerOnce(conversation: string, coming: Live, stop: AbortSignal): Promise<void> {
   let thinks = false;
+  const messagesGiven = given(branch(messages.value, coming.parent), await systemPrompt());
+  coming.tokens = tokensAbout(messagesGiven.slice(messagesGiven.findLastIndex((one) => one.role === "assistant") + 1).map((one) => textOf(one.content)).join("\n"));
   const answered = await answer(
     {
       ...ourWay(),
-      messages: given(branch(messages.value, coming.parent), await systemPrompt()),
+      messages: messagesGiven,
       lares: { conversation, parent: coming.parent, priority: "interactive" },
     },
     {
@@ -275,6 +283,8 @@ async function answerOnce(conversation: string, coming: Live, stop: AbortSignal)
       },
       begun(name) {
         coming.model = name;
+        coming.began = Date.now();
+        coming.phase.value = "reading";
       },
     },
     stop,
@@ -404,18 +414,19 @@ export async function retitle(text: string): Promise<void> {
 
 /** Has the model summarise the older turns of the branch that ends with `parent`; the summary becomes its end. Null when nothing can go. */
 async function compact(conversation: string, parent: string, phase: Live["phase"], stop: AbortSignal, share: number): Promise<Message | null> {
-  const plan = planCompaction(branch(messages.value, parent), (model.value?.info.context ?? kContextUnknown) * share);
+  const plan = planCompaction(branch(messages.value, parent), contextOfModel() * share);
   if (!plan) return null;
   phase.value = "summarising";
   let summary = "";
   for (const request of plan.requests) {
     const before = summary;
     summary = "";
-    await answer(
+    const { where } = await answer(
       { ...ourWay(), max_tokens: kSummaryTokensMax, messages: [{ role: "user", content: request.replace("{SUMMARY}", () => before) }] },
       { text: (piece) => void (summary += piece), thinking: () => {} },
       stop,
     );
+    if (where?.outcome === "repeats") throw new Error("the model's summary of the older turns only repeated itself and was not taken; choose another model, or begin a new chat");
     summary = withoutThinking(summary).trim();
   }
   if (!summary) return null;
@@ -434,7 +445,7 @@ export async function compactNow(): Promise<void> {
   if (!conversation || !head.value || live.value) return;
   const stop = new AbortController();
   stopper = stop;
-  const coming: Live = { parent: head.value, text: signal(""), phase: signal<Live["phase"]["value"]>("summarising"), model: "", began: Date.now() };
+  const coming: Live = { parent: head.value, text: signal(""), phase: signal<Live["phase"]["value"]>("summarising"), model: "", began: Date.now(), tokens: 0 };
   live.value = coming;
   try {
     if (!(await compact(conversation, head.value, coming.phase, stop.signal, kContextShares[0]))) complaint.value = "there is nothing older to summarise: the last turns stay as they are";

@@ -6,6 +6,7 @@ import type { Receipt } from "../api/types";
 import { bytes, count, rate, seconds, when } from "../words";
 import { receiptsChanged } from "./activity_state";
 import { usePolled } from "./polled";
+import { Table, type Column } from "./table";
 import { placeOf, showDecision } from "./where";
 
 const receipts = signal<Receipt[] | null>(null);
@@ -21,6 +22,18 @@ async function read(): Promise<void> {
   }
 }
 
+const COLUMNS: Column<Receipt>[] = [
+  { name: "When", plain: true, of: (one) => <button type="button" class="word" aria-label={`The decision of ${when(one.started_unix_ms)}`} onClick={() => showDecision(one)}>{when(one.started_unix_ms)}</button> },
+  { name: "Asked by", of: (one) => one.principal },
+  { name: "Model", plain: true, of: (one) => one.model },
+  { name: "Where", plain: true, of: placeOf },
+  { name: "First word", figure: true, of: (one) => seconds(one.ttft_ms) },
+  { name: "Tokens", figure: true, of: (one) => `${count(one.prompt_tokens)} + ${count(one.completion_tokens)}` },
+  { name: "Speed", figure: true, plain: true, of: (one) => (one.decode_tokens_per_s ? rate(one.decode_tokens_per_s) : "–") },
+  { name: "Left", figure: true, of: (one) => (one.bytes_left_device ? bytes(one.bytes_left_device) : "nothing") },
+  { name: "Ended", of: (one) => one.outcome },
+];
+
 export function Activity() {
   usePolled(read, 3_000, [limit.value, receiptsChanged.value]);
   const list = receipts.value;
@@ -29,28 +42,7 @@ export function Activity() {
   return (
     <div class="part-body">
       <p>{list.length ? <><strong>{sent ? `${bytes(sent)} left this device` : "Nothing left this device"}</strong> in the last {count(list.length)} requests.</> : "No request yet. Each one leaves a receipt here: where it ran, why, and what left the device."}</p>
-      {list.length > 0 && (
-        <div class="wide" tabIndex={0} role="region" aria-label="Requests">
-          <table class="rows">
-            <thead><tr><th>When</th><th>Asked by</th><th>Model</th><th>Where</th><th class="n">First word</th><th class="n">Tokens</th><th class="n">Speed</th><th class="n">Left</th><th>Ended</th></tr></thead>
-            <tbody>
-              {list.map((one) => (
-                <tr key={one.id}>
-                  <td><button type="button" class="word" aria-label={`The decision of ${when(one.started_unix_ms)}`} onClick={() => showDecision(one)}>{when(one.started_unix_ms)}</button></td>
-                  <td>{one.principal}</td>
-                  <td>{one.model}</td>
-                  <td>{placeOf(one)}</td>
-                  <td class="n">{seconds(one.ttft_ms)}</td>
-                  <td class="n">{count(one.prompt_tokens)} + {count(one.completion_tokens)}</td>
-                  <td class="n">{one.decode_tokens_per_s ? rate(one.decode_tokens_per_s) : "–"}</td>
-                  <td class="n">{one.bytes_left_device ? bytes(one.bytes_left_device) : "nothing"}</td>
-                  <td>{one.outcome}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
+      {list.length > 0 && <Table label="Requests" columns={COLUMNS} rows={list} keyOf={(one) => one.id} />}
       {list.length >= limit.value && limit.value < 1_000 && <button type="button" class="plain-button" onClick={() => (limit.value = Math.min(limit.value * 3, 1_000))}>Show more</button>}
     </div>
   );

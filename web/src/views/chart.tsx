@@ -15,6 +15,7 @@ export interface Line {
 }
 
 const kHeight = 132;
+const kLabelHalf = 30; // px that the last time of the axis reaches beyond the plot
 const kShortSpan = 900; // seconds that are told apart by their seconds
 
 const clock = (splits: number[]) => (at: number) =>
@@ -34,7 +35,7 @@ export function Chart({ label, times, lines, format, least = 1 }: { label: strin
       const axis = { stroke: colour("soft"), grid: { stroke: colour("line"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
       plot.current = new uPlot(
         {
-          width: Math.max(where.clientWidth, 100), height: kHeight, legend: { show: false }, cursor: { show: false }, padding: [8, 4, 0, 0],
+          width: Math.max(where.clientWidth, 100), height: kHeight, legend: { show: false }, cursor: { show: false }, padding: [8, kLabelHalf, 0, 0],
           scales: { y: { range: (_plot, _least, most) => [0, Math.max(most * 1.15, least)] } },
           axes: [{ ...axis, space: 96, size: 28, values: (_plot, splits) => splits.map(clock(splits)) },
             { ...axis, size: 58, space: 36, values: (_plot, splits) => splits.map(format) }],

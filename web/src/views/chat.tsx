@@ -11,6 +11,7 @@ import { FirstOpen } from "./first_open";
 import { GrowingMarkdown, Markdown } from "./markdown";
 import { Message, Thinking } from "./message";
 import { stateWords } from "./model_choice";
+import { Reading } from "./reading";
 import { current as model } from "../models";
 
 const kNearEnd = 80; // px from the end that still are the end
@@ -120,6 +121,7 @@ function Phase() {
       : phase === "summarising" ? "The context is full: older turns are being summarised…"
         : phase === "lost" ? "lares stopped; it is looked for…"
           : phase === "stopping" ? "stopping…" : "";
+  if (live && phase === "reading") return <p class="phase"><span class="breathing"><Reading model={live.model} since={live.began} tokens={live.tokens} /></span></p>;
   return words ? <p class="phase" role="status"><span class="breathing">{words}</span></p> : null;
 }
 

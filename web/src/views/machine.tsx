@@ -7,6 +7,7 @@ import type { InMemory, Receipt, Status } from "../api/types";
 import { bytes, plural, rate, seconds } from "../words";
 import { Chart, type Line } from "./chart";
 import { usePolled } from "./polled";
+import { Table, type Column } from "./table";
 
 const status = signal<Status | null>(null);
 const resident = signal<InMemory[]>([]);
@@ -65,28 +66,19 @@ function Memory({ of }: { of: Status }) {
   );
 }
 
+const COLUMNS: Column<InMemory>[] = [
+  { name: "Model", plain: true, of: (model, i) => <><i class="swatch" style={{ background: `var(--${kColours[i % kColours.length]})` }} />{model.model}</> },
+  { name: "State", plain: true, of: (model) => model.state },
+  { name: "Memory", figure: true, of: (model) => bytes(model.memory_bytes) },
+  { name: "Answering", figure: true, of: (model) => model.requests },
+  { name: "Waiting", figure: true, of: (model) => model.waiting },
+  { name: "Loaded in", figure: true, of: (model) => (model.load_ms ? seconds(model.load_ms) : "–") },
+  { name: "Code", of: (model) => model.variant },
+];
+
 function Residents() {
   if (!resident.value.length) return <p>No model is in memory. The next question loads one.</p>;
-  return (
-    <section aria-label="Models in memory" class="wide" tabIndex={0}>
-      <table class="rows">
-        <thead><tr><th>Model</th><th>State</th><th class="n">Memory</th><th class="n">Answering</th><th class="n">Waiting</th><th class="n">Loaded in</th><th>Code</th></tr></thead>
-        <tbody>
-          {resident.value.map((model, i) => (
-            <tr key={model.model}>
-              <td><i class="swatch" style={{ background: `var(--${kColours[i % kColours.length]})` }} />{model.model}</td>
-              <td>{model.state}</td>
-              <td class="n">{bytes(model.memory_bytes)}</td>
-              <td class="n">{model.requests}</td>
-              <td class="n">{model.waiting}</td>
-              <td class="n">{model.load_ms ? seconds(model.load_ms) : "–"}</td>
-              <td>{model.variant}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </section>
-  );
+  return <Table label="Models in memory" columns={COLUMNS} rows={resident.value} keyOf={(model) => model.model} />;
 }
 
 function Speeds() {

@@ -2,7 +2,7 @@
 
 import { call, said } from "../api/http";
 import * as chat from "../chat/current";
-import { chatModels, current, idBeside, nameOf, prefer } from "../models";
+import { chatModels, current, exactName, idBeside, nameOf, prefer } from "../models";
 import { bytes } from "../words";
 import { go } from "../route";
 import { Menu } from "./menu";
@@ -18,7 +18,7 @@ export function ModelChoice() {
     act: () => choose(one.id),
   }));
   return (
-    <Menu label={`Model: ${[nameOf(model), idBeside(model)].filter(Boolean).join(", ")}, ${stateWords[model.state]}`} choices={[...choices, { says: "More models…", act: () => go("#/models") }]} className="quiet model-choice">
+    <Menu label={`Model: ${exactName(model)}, ${stateWords[model.state]}`} choices={[...choices, { says: "More models…", act: () => go("#/models") }]} className="quiet model-choice">
       <span class="model-name">{nameOf(model)}</span>
       {idBeside(model) && <span class="model-state">{idBeside(model)}</span>}
       {model.state !== "ready" && <span class="model-state">{stateWords[model.state]}</span>}

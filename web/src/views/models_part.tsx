@@ -1,12 +1,13 @@
 // Models: those that are here, with what they would cost; those that suit this machine; and what is being pulled.
 
 import { useEffect } from "preact/hooks";
-import { connection, get } from "../api/http";
+import { connection } from "../api/http";
 import type { CatalogueEntry, Model, Plan, Predicted } from "../api/types";
-import { catalogue, complaint, isOver, matching, models, nameOf, pull, pullOf, pulls, refreshCatalogue, refreshModels, refreshPulls, removeModel, search, words } from "../models";
+import { catalogue, complaint, exactName, isOver, matching, models, nameOf, planOf, pull, pullOf, pulls, refreshCatalogue, refreshModels, refreshPulls, removeModel, search, words } from "../models";
 import { bytes, count, parameters, rate, sentence } from "../words";
 import { ask } from "./ask";
 import { attempt, Complaint } from "./complaint";
+import { Facts, type Fact } from "./facts";
 import { stateWords } from "./model_choice";
 import { PullLine } from "./pull_line";
 import { Unused } from "./unused";
@@ -72,30 +73,37 @@ function Here({ of }: { of: Model }) {
 }
 
 async function plan(of: Model): Promise<void> {
-  const read = await get<Plan>(`/lares/v1/models/${of.id.split("/").map(encodeURIComponent).join("/")}/plan`);
-  ask({ title: `Loading ${nameOf(of)}`, body: <PlanText of={read} /> });
+  const read = await planOf(of.id);
+  ask({ title: `Loading ${exactName(of)}`, body: <PlanText of={read} /> });
 }
 
 function PlanText({ of }: { of: Plan }) {
   const speed = (from: Predicted | null) => (from?.tokens_per_s ? `${rate(from.tokens_per_s)}${from.prompt_tokens_per_s ? `, reads ${rate(from.prompt_tokens_per_s)}` : ""}` : "not known yet");
+  const memory = (from: Predicted | null) => (from?.memory_bytes ? bytes(from.memory_bytes) : "not known yet");
+  const rest = of.needs_bytes - of.weights_bytes - of.state_bytes - of.compute_bytes;
+  const facts: Fact[] = [
+    ["Weights", bytes(of.weights_bytes)],
+    ...(of.state_bytes ? [["Conversations", bytes(of.state_bytes)] as Fact] : []),
+    ...(of.compute_bytes ? [["Computing", bytes(of.compute_bytes)] as Fact] : []),
+    ...(rest > 0 ? [[of.state_bytes ? "The worker itself, and a margin" : "Conversations and the rest", bytes(rest)] as Fact] : []),
+    ["In all", bytes(of.needs_bytes)],
+    ["Memory, predicted", memory(of.predicted)],
+    ["Memory, measured here", memory(of.measured)],
+    ["Speed, predicted", speed(of.predicted)],
+    ["Speed, measured here", speed(of.measured)],
+  ];
   return (
     <>
       <p>{of.fits ? `It fits: ${bytes(of.needs_bytes)} of the budget of ${bytes(of.budget_bytes)}.` : `It does not fit: it needs ${bytes(of.needs_bytes)}, and the budget is ${bytes(of.budget_bytes)}.`}</p>
       <p>{of.would_evict.length ? `These would leave memory for it: ${of.would_evict.join(", ")}.` : "Nothing would have to leave memory for it."}</p>
-      <dl class="facts">
-        <div><dt>Weights</dt><dd>{bytes(of.weights_bytes)}</dd></div>
-        <div><dt>Conversations</dt><dd>{bytes(of.state_bytes)}</dd></div>
-        <div><dt>Computing</dt><dd>{bytes(of.compute_bytes)}</dd></div>
-        <div><dt>Speed, predicted</dt><dd>{speed(of.predicted)}</dd></div>
-        <div><dt>Speed, measured here</dt><dd>{speed(of.measured)}</dd></div>
-      </dl>
+      <Facts of={facts} />
     </>
   );
 }
 
 function remove(of: Model): void {
   ask({
-    title: `Remove ${nameOf(of)}?`,
+    title: `Remove ${exactName(of)}?`,
     body: <p>Its file of {bytes(of.size_bytes)} is deleted. Conversations with it stay, and go on with another model.</p>,
     does: "Remove",
     act: () => void attempt(of.id, () => removeModel(of.id)),

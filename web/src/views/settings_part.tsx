@@ -4,6 +4,7 @@ import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { call, connection, get, said, session } from "../api/http";
 import type { Setting, Status } from "../api/types";
+import { attempt, Complaint } from "./complaint";
 import { Credentials } from "./credentials";
 
 const settings = signal<Setting[]>([]);
@@ -21,13 +22,9 @@ async function read(): Promise<void> {
 }
 
 async function end(): Promise<void> {
-  try {
-    await call("DELETE", "/lares/v1/session");
-    session.value = null;
-    connection.value = "unpaired";
-  } catch (error) {
-    complaint.value = said(error);
-  }
+  await call("DELETE", "/lares/v1/session");
+  session.value = null;
+  connection.value = "unpaired";
 }
 
 const shown = (of: Setting) => (of.value === null || of.value === "" ? "–" : `${String(of.value)}${of.unit && typeof of.value === "number" ? ` ${of.unit}` : ""}`);
@@ -42,11 +39,12 @@ export function SettingsPart() {
       <section aria-labelledby="session">
         <h2 id="session">This page</h2>
         <p>Paired by <code>lares ui</code>{session.value ? ` as ${session.value.principal}` : ""}. Its session is a cookie that no script can read and no other site can use.</p>
-        <button type="button" class="plain-button" onClick={() => void end()}>End this session</button>
+        <button type="button" class="plain-button" onClick={() => void attempt("session", end)}>End this session</button>
+        <Complaint at="session" />
       </section>
       <section aria-labelledby="programs">
         <h2 id="programs">Other programs</h2>
-        <p>Programs of yours on this machine may use the models with no key: <code>OPENAI_BASE_URL={location.origin}/v1</code>. For more than models, and from elsewhere, <code>lares token</code> in a terminal prints the token.</p>
+        <p>Programs of yours on this machine may use the models with no key: <code>OPENAI_BASE_URL={location.origin}/v1</code>. For more than models, and from elsewhere, <code>lares token --show</code> in a terminal prints your own token, with which a program may do all that you may.</p>
       </section>
       <Credentials />
       <section aria-labelledby="settings">

@@ -7,10 +7,10 @@ import type { ConversationLine } from "../api/types";
 import * as chat from "../chat/current";
 import * as list from "../chat/list";
 import { receiptsChanged } from "./activity_state";
-import { said } from "../api/http";
 import { chatHash, go, route, type Part } from "../route";
 import { when } from "../words";
 import { ask } from "./ask";
+import { attempt, Complaint } from "./complaint";
 import { Dot } from "./first_open";
 import { Cross, Dots, Hearth, Plus } from "./icons";
 import { Menu } from "./menu";
@@ -42,6 +42,7 @@ export function Side() {
       <button type="button" class="new-chat" onClick={newChat} title="New chat (Ctrl+Shift+O)"><Plus /> New chat</button>
       <input type="search" class="search" placeholder="Search" aria-label="Search conversations" value={list.query.value}
         onInput={(event) => list.search(event.currentTarget.value)} />
+      <Complaint at="side" />
       <Conversations />
       <nav class="parts" aria-label="Parts">
         {PARTS.map(([part, says]) => (
@@ -122,7 +123,7 @@ function Rename({ of }: { of: ConversationLine }) {
     if (renaming.value !== of.id) return; // the blur of a field that goes after Enter or Escape
     renaming.value = null;
     if (title.trim() && title !== of.title) {
-      void list.rename(of.id, title.trim()).catch((error) => (chat.complaint.value = said(error)));
+      void attempt("side", () => list.rename(of.id, title.trim()));
       if (chat.id.value === of.id) chat.title.value = title.trim();
     }
   };
@@ -142,12 +143,7 @@ function askToDelete(of: ConversationLine): void {
     body: <p>“{of.title}” goes, with everything that was derived from it: what the models remember of it in memory and on the disk, and its place in search. This cannot be undone.</p>,
     does: "Delete",
     act: async () => {
-      try {
-        await list.remove(of.id);
-        if (chat.id.value === of.id) newChat();
-      } catch (error) {
-        chat.complaint.value = said(error);
-      }
+      if ((await attempt("side", () => list.remove(of.id))) && chat.id.value === of.id) newChat();
     },
   });
 }

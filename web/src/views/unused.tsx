@@ -1,6 +1,6 @@
 // A better model that is here while another one answers: the offer to use it.
 
-import { current, nameOf, unused } from "../models";
+import { current, decline, exactName, unused } from "../models";
 import { choose } from "./model_choice";
 
 export function Unused() {
@@ -9,11 +9,11 @@ export function Unused() {
   if (!model || !now) return null;
   return (
     <section class="better" aria-labelledby="unused">
-      <h2 id="unused">{nameOf(model)} is here</h2>
-      <p>Your chats in this browser are answered by {nameOf(now)} until you choose it.</p>
+      <h2 id="unused">{exactName(model)} is here</h2>
+      <p>Your chats in this browser are answered by {exactName(now)} until you choose it.</p>
       <div class="better-ends">
         <button type="button" class="main-button" onClick={() => choose(model.id)}>Use it</button>
-        <button type="button" class="plain-button" onClick={() => choose(now.id)}>Keep {nameOf(now)}</button>
+        <button type="button" class="plain-button" onClick={() => decline(model.id)}>Keep {exactName(now)}</button>
       </div>
       <p class="aside">The terminal and other programs go by <code>models.default</code> in <code>lares.toml</code>: <code>models.default = "{model.id}"</code>.</p>
     </section>

@@ -5,6 +5,7 @@ import type { Receipt } from "../api/types";
 import { receipt } from "../chat/receipts";
 import { bytes, count, plural, rate, seconds, when } from "../words";
 import { ask } from "./ask";
+import { Facts, type Fact } from "./facts";
 
 export function Where({ id }: { id: string }) {
   const line = useRef<HTMLDivElement>(null);
@@ -31,7 +32,7 @@ export function Where({ id }: { id: string }) {
 }
 
 export const placeOf = (of: Receipt) => (of.place === "local" ? "On this device" : `On ${of.place}`);
-export const left = (of: Receipt) => (of.bytes_left_device ? `${bytes(of.bytes_left_device)} left this device` : "nothing left");
+export const left = (of: Receipt) => (of.bytes_left_device ? `${bytes(of.bytes_left_device)} left this device` : "nothing left this device");
 
 function waited(of: Receipt): string {
   const parts = [`first word after ${seconds(of.ttft_ms)}`];
@@ -45,7 +46,7 @@ export function showDecision(of: Receipt): void {
 }
 
 function Decision({ of }: { of: Receipt }) {
-  const rows: [string, string][] = [
+  const rows: Fact[] = [
     ["Where", placeOf(of)],
     ["Model", of.model],
     ["Asked by", of.principal],
@@ -63,14 +64,7 @@ function Decision({ of }: { of: Receipt }) {
   return (
     <>
       {of.why.length > 0 && <ol class="why">{of.why.map((step, i) => <li key={i}>{step}</li>)}</ol>}
-      <dl class="facts">
-        {rows.map(([name, value]) => (
-          <div key={name}>
-            <dt>{name}</dt>
-            <dd>{value}</dd>
-          </div>
-        ))}
-      </dl>
+      <Facts of={rows} />
       <p class="aside">In a terminal: <code>lares why {of.id}</code> · {when(of.started_unix_ms)}</p>
     </>
   );
