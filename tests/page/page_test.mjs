@@ -91,6 +91,9 @@ describe("first open", () => {
     await page.waitForSelector(".model-choice");
     await page.locator(".send").click();
     await answered(page);
+    fake.has = [];
+    await page.evaluate(() => (location.hash = "#/models"));
+    await page.waitForSelector("text=No model is here yet. Those below are worth having.");
   }, { prepare: (fake) => (fake.has = []) });
 
   visit("tells the model's state until it is ready", async ({ page, fake }) => {

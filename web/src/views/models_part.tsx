@@ -3,7 +3,7 @@
 import { useEffect } from "preact/hooks";
 import { connection } from "../api/http";
 import type { CatalogueEntry, Model, Plan, Predicted } from "../api/types";
-import { catalogue, complaint, exactName, isOver, matching, models, nameOf, planOf, pull, pullOf, pulls, refreshCatalogue, refreshModels, refreshPulls, removeModel, search, words } from "../models";
+import { catalogue, complaint, exactName, isOver, matching, models, nameOf, noModel, planOf, pull, pullOf, pulls, refreshCatalogue, refreshModels, refreshPulls, removeModel, search, words } from "../models";
 import { bytes, count, parameters, rate, sentence } from "../words";
 import { ask } from "./ask";
 import { attempt, Complaint } from "./complaint";
@@ -29,6 +29,7 @@ export function ModelsPart() {
       <Pulls />
       <section aria-labelledby="here">
         <h2 id="here">On this machine</h2>
+        {noModel.value && !models.value.length && <p class="aside" role="status">No model is here yet. Those below are worth having.</p>}
         <ul class="cards">{models.value.map((model) => <Here key={model.id} of={model} />)}</ul>
       </section>
       <Catalogue />

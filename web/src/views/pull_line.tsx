@@ -34,7 +34,7 @@ export function PullLine({ of }: { of: Pull }) {
         {rests ? button(of.state === "failed" ? "Try again" : "Go on", () => pull(of.source)) : of.state !== "inspecting" && button("Pause", () => pausePull(of.id))}
         {button(rests ? "Remove" : "Cancel", () => cancelPull(of.id))}
       </div>
-      <progress max={1} value={rests ? share ?? 0 : share} aria-label={`Pulling ${name}`} />
+      {(!rests || share !== undefined) && <progress max={1} value={share} aria-label={`Pulling ${name}`} />}
       {figures.length > 0 && <p class="aside">{figures.join(" · ")}</p>}
       {of.error && !isPaused(of) && <p class={of.state === "failed" ? "ended broke" : "aside"}>{of.error.message}</p>}
       <Complaint at={of.id} />
