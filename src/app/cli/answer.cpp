@@ -96,22 +96,27 @@ Result<Sampling> sampling_of(const Arguments& arguments) {
   return sampling;
 }
 
-Result<Sampling> recommended(Daemon& daemon, Sampling sampling) {
-  if (sampling.temperature) return sampling;
+Result<Json> model_meant(Daemon& daemon, std::string_view wanted_name) {
   TRY_AS(const Json models, ask(daemon, "GET", "/lares/v1/models"));
-  const std::string wanted = lower(sampling.model);
+  const std::string wanted = lower(wanted_name);
   std::string id;
-  Json told;
+  Json meant;
   for (const Json& model : models) {
     const std::string name = text_of(model, "id");
     if (wanted.empty() || wanted == "default"
             ? flag_of(model, "default") && text_of(model, "use") == "chat"
             : name.starts_with(wanted) && id != wanted) {
       id = name;
-      told = member_of(model, "sampling");
+      meant = model;
     }
   }
-  if (!told.is_object()) return sampling;
+  return meant;
+}
+
+Result<Sampling> recommended(Daemon& daemon, Sampling sampling) {
+  if (sampling.temperature) return sampling;
+  TRY_AS(const Json model, model_meant(daemon, sampling.model));
+  const Json& told = member_of(model, "sampling");
   if (told.contains("temperature")) sampling.temperature = number_of(told, "temperature");
   if (told.contains("top_p")) sampling.top_p = number_of(told, "top_p");
   return sampling;

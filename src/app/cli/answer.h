@@ -64,6 +64,10 @@ inline constexpr Option kSeed{"--seed", '\0', "N",
                               "the same seed and question give the same answer, as far as can be"};
 Result<Sampling> sampling_of(const Arguments& arguments);
 
+// The model that a question to `wanted` would be answered by, as GET /lares/v1/models lists it;
+// null where none fits.
+Result<Json> model_meant(Daemon& daemon, std::string_view wanted);
+
 // With what the makers of the model that would answer recommend for it, when the person chose no
 // temperature. Our own chats (never the API) ask so. Asks the daemon which model that is.
 Result<Sampling> recommended(Daemon& daemon, Sampling sampling);

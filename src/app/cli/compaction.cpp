@@ -11,6 +11,9 @@ constexpr std::string_view kTask =
     "You write summaries of conversations. Keep names, numbers, decisions, and what the user "
     "wants. Write short plain sentences, and nothing but the summary.";
 
+// Of a text's tokens there are seldom fewer than this makes of it.
+constexpr size_t kTokenBytesMost = 5;
+
 std::string question_of(const std::string& before, std::string_view text) {
   std::string question;
   if (!before.empty()) question = cat("Summary of the earlier part:\n", before, "\n\n");
@@ -24,6 +27,13 @@ std::string_view piece_of(std::string_view text, size_t size) {
   if (const size_t line = piece.rfind('\n'); line != std::string_view::npos && line > size / 2)
     return piece.substr(0, line + 1);
   return piece.substr(0, piece.size() - utf8_tail(piece));
+}
+
+// Whether no summary makes room for that question, since it is too long for the model by itself.
+bool too_long_alone(Daemon& daemon, const Sampling& sampling, const std::string& question) {
+  const auto model = model_meant(daemon, sampling.model);
+  const uint64_t context = model ? count_of(member_of(*model, "info"), "context") : 0;
+  return context > 0 && question.size() / kTokenBytesMost > context;
 }
 
 }  // namespace
@@ -75,7 +85,8 @@ Result<std::string> summary_of(Context& context, const Sampling& sampling, std::
 Result<bool> compact(Context& context, const Sampling& sampling, Transcript& transcript) {
   const std::vector<size_t> view = transcript.in_view();
   const size_t kept = turns_kept(view.size());
-  if (kept == 0) return false;
+  if (kept == 0 || too_long_alone(context.daemon, sampling, transcript.turns()[view.back()].text))
+    return false;
   const size_t covered = view.size() - kept;
   std::string text;
   for (size_t i = 0; i < covered; i++) {

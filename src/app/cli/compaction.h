@@ -24,7 +24,8 @@ size_t turns_kept(size_t in_view);
 Result<std::string> summary_of(Context& context, const Sampling& sampling, std::string before,
                                std::string_view text);
 
-// Replaces the older turns in view by a summary, and says so in one line. False: there are none.
+// Replaces the older turns in view by a summary, and says so in one line. False: there are none, or
+// the question that waits for its answer is too long for the model by itself.
 Result<bool> compact(Context& context, const Sampling& sampling, Transcript& transcript);
 
 }  // namespace lares::app

@@ -274,6 +274,17 @@ TEST_F(KeptChat, AQuestionTooLongByItselfIsSaidAndNothingIsSummarised) {
   EXPECT_NE(screen.written_err.find("9,000 tokens"), std::string::npos);
 }
 
+TEST_F(KeptChat, OlderTurnsAreNotSummarisedForAQuestionTooLongByItself) {
+  will_show_one();
+  const Json model = {
+      {"id", "tiny"}, {"use", "chat"}, {"default", true}, {"info", {{"context", 8192}}}};
+  for (int i = 0; i < 3; i++) daemon.will("GET /lares/v1/models", Json::array({model}));
+  daemon.will("POST /v1/chat/completions", kTooLong, 400);
+  EXPECT_EQ(chat({std::string(45'000, 'x')}, {}, "c-7f"), 2);
+  EXPECT_EQ(daemon.chats().size(), 1u);
+  EXPECT_NE(screen.written_err.find("9,000 tokens"), std::string::npos);
+}
+
 TEST(TurnsKept, LeaveTheQuestionAndWhereThereIsMoreTheExchangeBeforeIt) {
   EXPECT_EQ(turns_kept(0), 0u);
   EXPECT_EQ(turns_kept(1), 0u);
