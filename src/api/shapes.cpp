@@ -193,7 +193,6 @@ Json catalogue_entry() {
        {"sha256", or_null(text("of the file; null where nobody gave it"))},
        {"licence", text()},
        {"thinks", yes_or_no("writes down its thoughts before each answer")},
-       {"read_at", text("the address where repository and file were read")},
        {"read", list_of(object({{"url", text("of a fixed version")},
                                 {"gave", list_of(text("a field that was read there"))}}))},
        {"context", or_null(whole("tokens that it was trained on"))},

@@ -198,7 +198,6 @@ void Core::catalogue(const Json& arguments, const api::Reply& reply) {
                      {"sha256", entry.sha256.empty() ? Json() : Json(entry.sha256)},
                      {"licence", entry.licence},
                      {"thinks", entry.thinks},
-                     {"read_at", entry.read.front().url},
                      {"read", read_of(entry)},
                      {"context", entry.context > 0 ? Json(entry.context) : Json()},
                      {"needs_bytes", one.needs.n},

@@ -106,7 +106,7 @@ export class Fake {
 
   catalogue() {
     const entry = (id, title, parameters, size, more) => ({
-      id, title, family: "qwen", parameters, quantization: "Q4_K_M", source: `hf:example/${id}`, size_bytes: size, licence: "Apache-2.0", read_at: "https://models.example/card", context: 32_768,
+      id, title, family: "qwen", parameters, quantization: "Q4_K_M", source: `hf:example/${id}`, size_bytes: size, licence: "Apache-2.0", read: [{ url: "https://models.example/card", gave: ["repository", "file", "size_bytes"] }, { url: "https://models.example/licence", gave: ["licence"] }], context: 32_768,
       needs_bytes: size * 1.2, fits: true, predicted: { tokens_per_s: 14.2, prompt_tokens_per_s: 60 }, measured: null, have: this.has.includes(id), recommended: false, why: "the most able that fits into 4.0 GiB; about 14 tokens/s here", ...more,
     });
     return [

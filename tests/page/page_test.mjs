@@ -568,6 +568,8 @@ describe("the other parts", () => {
 
   visit("what could not be done is said where it was tried, in sight", async ({ page }) => {
     await page.waitForSelector("section[aria-labelledby=catalogue] .card");
+    const read = page.locator("section[aria-labelledby=catalogue] .card").first().locator("a");
+    assert.deepEqual(await read.allTextContents(), ["repository, file, size", "licence"]);
     await page.locator("[name=source]").fill("nothing");
     await page.keyboard.press("Enter");
     const complaint = page.locator("section[aria-labelledby=by-name] [role=alert]");

@@ -81,7 +81,7 @@ export interface Model {
   id: string;
   /** What people call it; empty where the daemon does not know. */
   title: string;
-  use: "chat" | "embedding";
+  use: "chat" | "completion" | "embedding";
   default: boolean;
   size_bytes: number;
   needs_bytes: number;
@@ -120,7 +120,7 @@ export interface CatalogueEntry {
   source: string;
   size_bytes: number;
   licence: string;
-  read_at: string;
+  read: { url: string; gave: string[] }[];
   context: number;
   needs_bytes: number;
   fits: boolean;

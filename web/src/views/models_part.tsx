@@ -66,11 +66,17 @@ function Here({ of }: { of: Model }) {
         <button type="button" class="quiet" onClick={() => void attempt(of.id, () => plan(of))}>Plan</button>
         {of.ours && <button type="button" class="quiet" onClick={() => remove(of)}>Remove</button>}
       </div>
-      <p>{of.use === "embedding" ? "For search" : of.default ? "Answers when nothing else is chosen" : "For chats"} · {bytes(of.size_bytes)} on the disk · needs {bytes(of.needs_bytes)} in memory</p>
+      <p>{useWords(of)} · {bytes(of.size_bytes)} on the disk · needs {bytes(of.needs_bytes)} in memory</p>
       {facts.length > 0 && <p class="aside">{facts.join(" · ")}</p>}
       <Complaint at={of.id} />
     </li>
   );
+}
+
+function useWords(of: Model): string {
+  if (of.use === "embedding") return "For search";
+  if (of.use === "completion") return "For apps that complete texts; it has no chat template";
+  return of.default ? "Answers when nothing else is chosen" : "For chats";
 }
 
 async function plan(of: Model): Promise<void> {
@@ -142,7 +148,9 @@ function Entry({ of }: { of: CatalogueEntry }) {
         )}
       </div>
       <p>{[`${parameters(of.parameters)} parameters`, of.quantization, `needs ${bytes(of.needs_bytes)}`, measured, `licence ${of.licence}`].filter(Boolean).join(" · ")}</p>
-      <p class="aside">{sentence(of.why)} {/^https:\/\//.test(of.read_at) && <a href={of.read_at} target="_blank" rel="noopener noreferrer">Where this was read</a>}</p>
+      <p class="aside">{sentence(of.why)} Where this was read: {of.read.filter((one) => /^https:\/\//.test(one.url)).map((one, at) => (
+        <>{at > 0 && ", "}<a href={one.url} target="_blank" rel="noopener noreferrer">{one.gave.join(", ").replace("size_bytes", "size")}</a></>
+      ))}.</p>
       <Complaint at={of.id} />
     </li>
   );
