@@ -123,6 +123,16 @@ describe("chat", () => {
     assert.match(await text(page, ".answered .text"), /Spring, summer/);
   });
 
+  let itsTurn;
+  visit("says how long an answer has been waiting for its turn", async ({ page, fake }) => {
+    await page.waitForFunction(() => document.querySelector(".model-name"));
+    await say(page, "Name the four seasons.");
+    await page.waitForFunction(() => /^waiting, [23] s…$/.test(document.querySelector(".phase")?.textContent ?? ""));
+    itsTurn();
+    await answered(page);
+    assert.equal(fake.asked.length, 1);
+  }, { prepare: (fake) => fake.held.set("POST /v1/chat/completions", new Promise((done) => (itsTurn = done))) });
+
   visit("says that a long prompt is being read, for how long, and how long it takes here", async ({ page, fake }) => {
     fake.readsMs = 3_500;
     await say(page, "word ".repeat(1_200));

@@ -16,7 +16,7 @@ export interface Live {
   text: Signal<string>;
   phase: Signal<"waiting" | "reading" | "answering" | "stopping" | "summarising" | "lost">;
   model: string;
-  /** Since when its model reads the prompt, in this page's time. */
+  /** Since when it waits for its turn, or its model reads the prompt, in this page's time. */
   began: number;
   /** About how many tokens it has to read; what it read before it may still know. */
   tokens: number;
@@ -243,6 +243,7 @@ async function answerOrCompact(conversation: string, coming: Live, stop: AbortSi
         const summary = await compact(conversation, coming.parent, coming.phase, stop, share);
         if (!summary) break;
         coming.parent = summary.id;
+        coming.began = Date.now();
         coming.phase.value = "waiting";
       }
       return await answerOnce(conversation, coming, stop);

@@ -11,7 +11,7 @@ import { FirstOpen } from "./first_open";
 import { GrowingMarkdown, Markdown } from "./markdown";
 import { Message, Thinking } from "./message";
 import { stateWords } from "./model_choice";
-import { Reading } from "./reading";
+import { Awaited } from "./awaited";
 import { current as model } from "../models";
 
 const kNearEnd = 80; // px from the end that still are the end
@@ -117,11 +117,12 @@ function Phase() {
   const phase = live?.phase.value;
   const state = model.value?.state;
   const words =
-    phase === "waiting" ? (state && state !== "ready" ? `${stateWords[state]}…` : "…")
+    phase === "waiting" ? (state && state !== "ready" ? `${stateWords[state]}…` : "")
       : phase === "summarising" ? "The context is full: older turns are being summarised…"
         : phase === "lost" ? "lares stopped; it is looked for…"
           : phase === "stopping" ? "stopping…" : "";
-  if (live && phase === "reading") return <p class="phase"><span class="breathing"><Reading model={live.model} since={live.began} tokens={live.tokens} /></span></p>;
+  if (live && !words && (phase === "waiting" || phase === "reading"))
+    return <p class="phase"><span class="breathing"><Awaited key={phase} model={live.model} since={live.began} tokens={phase === "reading" ? live.tokens : 0} /></span></p>;
   return words ? <p class="phase" role="status"><span class="breathing">{words}</span></p> : null;
 }
 
