@@ -592,6 +592,19 @@ describe("the other parts", () => {
     assert.match(await complaint.innerText(), /'nothing' names no model/);
   }, { path: "/#/models", complains: true, viewport: { width: 1180, height: 420 } });
 
+  visit("a pull is seen where it was begun, until its model is here", async ({ page, fake }) => {
+    await page.waitForSelector("section[aria-labelledby=catalogue] .card");
+    await page.locator("[name=source]").fill("hf:example/another");
+    await page.keyboard.press("Enter");
+    await page.waitForSelector("section[aria-labelledby=by-name] .pull progress");
+    assert.equal(await page.locator("[name=source]").inputValue(), "");
+    fake.arrives();
+    await page.waitForSelector("section[aria-labelledby=by-name] >> text=another is here.");
+    const first = page.locator("section[aria-labelledby=catalogue] .card").first();
+    await first.locator(".plain-button").click();
+    await first.locator("text=fetching, 36%").waitFor();
+  }, { path: "/#/models" });
+
   visit("what is searched in the catalogue stays when a model comes", async ({ page, fake }) => {
     const search = page.locator('[aria-label="Search the catalogue"]');
     await search.fill("qwen 3 4b");

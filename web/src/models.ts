@@ -77,10 +77,11 @@ export async function refreshPulls(): Promise<void> {
   }
 }
 
-/** Begins to pull, or goes on. `what`: the id of an entry of the catalogue, which pins its digest, or where a model is. */
-export async function pull(what: string): Promise<void> {
+/** Begins to pull, or goes on, and returns the pull. `what`: the id of an entry of the catalogue, which pins its digest, or where a model is. */
+export async function pull(what: string): Promise<Pull> {
   const begun = await call<Pull>("POST", "/lares/v1/pulls", { source: what });
   pulls.value = [begun, ...pulls.value.filter((other) => other.id !== begun.id)];
+  return begun;
 }
 
 /** Ends a pull and removes what was fetched. */

@@ -1,6 +1,6 @@
 // Models: those that are here, with what they would cost; those that suit this machine; and what is being pulled.
 
-import { useEffect } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { connection } from "../api/http";
 import type { CatalogueEntry, Model, Plan, Predicted } from "../api/types";
 import { catalogue, complaint, exactName, isOver, matching, models, nameOf, noModel, planOf, pull, pullOf, pulls, refreshCatalogue, refreshModels, refreshPulls, removeModel, search, words } from "../models";
@@ -9,7 +9,7 @@ import { ask } from "./ask";
 import { attempt, Complaint } from "./complaint";
 import { Facts, type Fact } from "./facts";
 import { stateWords } from "./model_choice";
-import { PullLine } from "./pull_line";
+import { PullLine, shortly } from "./pull_line";
 import { Unused } from "./unused";
 
 const kTypedMs = 150; // without a key, then what was typed is searched
@@ -136,6 +136,7 @@ function Catalogue() {
 }
 
 function Entry({ of }: { of: CatalogueEntry }) {
+  const coming = pullOf(of);
   const measured = of.measured?.tokens_per_s ? `${rate(of.measured.tokens_per_s)}, measured here` : "";
   return (
     <li class={of.fits ? "card" : "card dim"}>
@@ -143,7 +144,7 @@ function Entry({ of }: { of: CatalogueEntry }) {
         <h3>{of.title}</h3>
         {of.recommended && <span class="state ready">suits this machine</span>}
         <span class="grow" />
-        {of.have ? <span class="aside">here</span> : pullOf(of) ? <span class="aside">coming</span> : (
+        {of.have ? <span class="aside">here</span> : coming ? <span class="aside">{shortly(coming)}</span> : (
           <button type="button" class="plain-button" disabled={!of.fits} onClick={() => void attempt(of.id, () => pull(of.id))}>Get, {bytes(of.size_bytes)}</button>
         )}
       </div>
@@ -157,6 +158,8 @@ function Entry({ of }: { of: CatalogueEntry }) {
 }
 
 function PullByName() {
+  const [begun, setBegun] = useState("");
+  const own = pulls.value.find((one) => one.id === begun && one.state !== "cancelled");
   return (
     <section aria-labelledby="by-name">
       <h2 id="by-name">Another one</h2>
@@ -165,12 +168,13 @@ function PullByName() {
           event.preventDefault();
           const field = event.currentTarget.elements.namedItem("source") as HTMLInputElement;
           if (!field.value.trim()) return;
-          void attempt("by-name", () => pull(field.value.trim())).then((taken) => taken && (field.value = ""));
+          void attempt("by-name", async () => setBegun((await pull(field.value.trim())).id)).then((taken) => taken && (field.value = ""));
         }}>
         <input name="source" aria-label="Where the model is" placeholder="hf:OWNER/REPO:Q4_K_M, ollama:NAME, https://… or /a/file.gguf" spellcheck={false} autocomplete="off" />
         <button type="submit" class="plain-button">Get</button>
       </form>
       <Complaint at="by-name" />
+      {own && (isOver(own.state) ? <p role="status">{own.model} is here.</p> : <PullLine of={own} />)}
       <p class="aside">Pulling is the one thing here that uses the network: a request to that host, and nothing else.</p>
     </section>
   );

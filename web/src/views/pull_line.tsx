@@ -15,6 +15,9 @@ function wordsOf(of: Pull): string {
   return of.state === "waiting" && of.error ? "waiting for the network" : WORDS[of.state] ?? of.state;
 }
 
+/** What a pull does, and how far it is, in a few words. */
+export const shortly = (of: Pull) => `${wordsOf(of)}${of.state === "fetching" && of.bytes_total > 0 ? `, ${Math.floor((of.bytes_done / of.bytes_total) * 100)}%` : ""}`;
+
 export function PullLine({ of }: { of: Pull }) {
   const rests = of.state === "failed" || isPaused(of);
   const share = of.bytes_total > 0 ? Math.min(of.bytes_done / of.bytes_total, 1) : undefined;
@@ -24,7 +27,7 @@ export function PullLine({ of }: { of: Pull }) {
     of.state === "fetching" && of.eta_s ? `${seconds(of.eta_s * 1000)} left` : "",
   ].filter(Boolean);
   const name = of.model || of.source;
-  const button = (says: string, act: () => Promise<void>) => <button type="button" class="quiet" aria-label={`${says}: ${name}`} onClick={() => void attempt(of.id, act)}>{says}</button>;
+  const button = (says: string, act: () => Promise<unknown>) => <button type="button" class="quiet" aria-label={`${says}: ${name}`} onClick={() => void attempt(of.id, act)}>{says}</button>;
   return (
     <div class="pull">
       <div class="pull-head">
