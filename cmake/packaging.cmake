@@ -6,8 +6,10 @@ set(LARES_DATE "1970-01-01" CACHE STRING "the date on the manual pages")
 set(share ${CMAKE_BINARY_DIR}/share)
 file(MAKE_DIRECTORY ${share})
 
-# The same bytes whoever builds it, and no path of the machine that did.
+# The same bytes whoever builds it, and no path of the machine that did. GCC would name a header of another project behind a link by
+# whichever of its two paths is shorter, which depends on where the build lies.
 target_compile_options(lares-flags INTERFACE
+  $<$<CXX_COMPILER_ID:GNU>:-fno-canonical-system-headers>
   -ffile-prefix-map=${CMAKE_SOURCE_DIR}/= -ffile-prefix-map=${LARES_LLAMA}=llama.cpp
   $<$<BOOL:${LARES_BOOST}>:-ffile-prefix-map=${LARES_BOOST}/=> -ffile-prefix-map=${CMAKE_BINARY_DIR}/=)
 

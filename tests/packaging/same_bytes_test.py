@@ -57,7 +57,7 @@ class SameBytes(unittest.TestCase):
         if made != other:
             print(subprocess.run(["bash", "-c", 'diff -r <(cd "$1" && find . -type f -exec sha256sum {} + | sort -k2) '
                                   '<(cd "$2" && find . -type f -exec sha256sum {} + | sort -k2)', "diff",
-                                  ROOT / "build/package/_CPack_Packages", clone / "build/package/_CPack_Packages"],
+                                  PACKAGES / "_CPack_Packages", clone / "build/package/packages/_CPack_Packages"],
                                  capture_output=True, text=True).stdout[-3000:])
         self.assertEqual(made, other)
 
