@@ -29,11 +29,11 @@ after(async () => {
 
 const last = (page) => page.locator(".answered:not(.coming) .text").last().innerText();
 
-/** Asks, and waits for the whole answer. */
+/** Asks in a new conversation, and waits for the whole answer. */
 async function asked(page, question) {
   await say(page, question);
-  await page.waitForSelector(".coming .text p", { timeout: 120_000 });
-  await page.waitForFunction(() => !document.querySelector(".coming"), undefined, { timeout: 240_000 });
+  await page.waitForFunction(() => document.querySelector(".answered") && !document.querySelector(".coming"), undefined, { timeout: 360_000 })
+    .catch(async (error) => assert.fail(`${error.message}\n${await page.innerText("body")}`));
   await page.waitForSelector("button.where");
 }
 
@@ -55,7 +55,7 @@ async function picture(page, scheme) {
 }
 
 for (const scheme of ["light", "dark"]) {
-  test(`a question is answered by the model, and where it ran is said under it (${scheme})`, { skip, timeout: 300_000 }, async () => {
+  test(`a question is answered by the model, and where it ran is said under it (${scheme})`, { skip, timeout: 420_000 }, async () => {
     await visiting(browser, house.address, { path: await house.path(), colorScheme: scheme, viewport: { width: 1120, height: 640 } }, async ({ page }) => {
       await page.waitForSelector(".model-name");
       await asked(page, QUESTION);
