@@ -58,6 +58,10 @@ Result<int> run(Context& context, const Arguments& arguments) {
   facts.add("  conversations",
             count_of(plan, "state_bytes") > 0 ? size_of(plan, "state_bytes") : "");
   facts.add("  buffers", count_of(plan, "compute_bytes") > 0 ? size_of(plan, "compute_bytes") : "");
+  const Bytes needs{count_of(plan, "needs_bytes")};
+  const Bytes parts{count_of(plan, "weights_bytes") + count_of(plan, "state_bytes") +
+                    count_of(plan, "compute_bytes")};
+  facts.add("  the worker", needs > parts ? cat(Bytes{needs.n - parts.n}) : "");
   facts.add("fits", verdict);
   facts.add("would leave", leaving);
   facts.add("memory",

@@ -279,6 +279,10 @@ TEST_F(VerbsTest, PlanShowsPredictedBesideMeasured) {
   daemon_.will("GET /lares/v1/models/m/plan", plan);
   EXPECT_EQ(run({"plan", "m"}), 0);
   EXPECT_NE(out().find("yes, into 4.0 GiB"), std::string::npos) << out();
+  const std::string shown = out();
+  const size_t worker = shown.find("  the worker");
+  ASSERT_NE(worker, std::string::npos) << shown;
+  EXPECT_NE(shown.find("48 MiB\n", worker), std::string::npos) << "the parts are all of it";
   EXPECT_NE(out().find("other, third"), std::string::npos) << out();
   EXPECT_NE(out().find("about 12 tokens/s, 11 tokens/s measured"), std::string::npos) << out();
   EXPECT_NE(out().find("about 90 tokens/s\n"), std::string::npos) << out();
