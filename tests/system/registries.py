@@ -32,9 +32,12 @@ def make_certificates(folder):
         "-out", "server.csr", "-subj", "/CN=localhost")
     names = ",".join([f"DNS:{name}" for name in NAMES] + ["IP:127.0.0.1", "IP:93.184.216.34"])
     (folder / "names").write_text(f"subjectAltName={names}\n")
-    for name, days in (("server", "2"), ("old", "-1")):
-        run("openssl", "x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days",
-            days, "-out", f"{name}.crt", "-extfile", "names")
+    # OpenSSL 3.0 takes an end in the past by days alone, 3.5 by dates alone
+    told = subprocess.run(["openssl", "x509", "-help"], check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
+    past = ("-not_before", "20240101000000Z", "-not_after", "20240102000000Z") if b"-not_after" in told else ("-days", "-1")
+    for name, lasts in (("server", ("-days", "2")), ("old", past)):
+        run("openssl", "x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", *lasts,
+            "-out", f"{name}.crt", "-extfile", "names")
         (folder / f"{name}.pem").write_text((folder / f"{name}.crt").read_text() + (folder / "server.key").read_text())
     return folder / "ca.pem"
 
