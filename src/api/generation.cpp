@@ -150,9 +150,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
     total_.completion_tokens += ended.completion_tokens;
     const SteadyTime now = std::chrono::steady_clock::now();
     decode_.add(now, ended.decode_ms);
-    prefill_.add(now - std::chrono::duration_cast<std::chrono::nanoseconds>(
-                           std::chrono::duration<double, std::milli>(ended.decode_ms)),
-                 ended.prefill_ms);
+    prefill_.add(ms_before(now, ended.decode_ms), ended.prefill_ms);
     total_.prefill_ms = prefill_.ms();
     total_.decode_ms = decode_.ms();
     total_.message = std::move(ended.message);

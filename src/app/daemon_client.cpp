@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <spawn.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -92,10 +91,11 @@ Result<pid_t> spawn_detached(const std::filesystem::path& program, const Fd& log
 
 // What keeps a daemon from saying why it ended.
 std::string silent_because(const std::filesystem::path& log) {
-  struct statvfs disk{};
-  const std::string folder = log.parent_path().string();
-  if (::statvfs(folder.c_str(), &disk) == 0 && disk.f_bavail * disk.f_frsize < kLogRoom.n)
-    return cat("; the disk of '", folder, "' is full: make room");
+  std::error_code failed;
+  const std::filesystem::path folder = log.parent_path();
+  // where it cannot be told, there is as much as can be
+  if (std::filesystem::space(folder, failed).available < kLogRoom.n)
+    return cat("; the disk of '", folder.string(), "' is full: make room");
   return "; `lares serve` shows what it says";
 }
 

@@ -47,14 +47,18 @@ inline int64_t unix_ms(WallTime time) {
   return std::chrono::duration_cast<milliseconds>(time.time_since_epoch()).count();
 }
 
+// The moment so many milliseconds before another.
+inline SteadyTime ms_before(SteadyTime time, double ms) {
+  return time - std::chrono::duration_cast<std::chrono::nanoseconds>(
+                    std::chrono::duration<double, std::milli>(ms));
+}
+
 // How long several pieces of work took that ran one after another or side by side.
 class Together {
  public:
   // One piece that ended at `until` and took `ms` milliseconds.
   void add(SteadyTime until, double ms) {
-    const SteadyTime from =
-        until - std::chrono::duration_cast<std::chrono::nanoseconds>(
-                    std::chrono::duration<double, std::milli>(std::max(0.0, ms)));
+    const SteadyTime from = ms_before(until, std::max(0.0, ms));
     from_ = sum_ms_ > 0 ? std::min(from_, from) : from;
     until_ = sum_ms_ > 0 ? std::max(until_, until) : until;
     sum_ms_ += std::max(0.0, ms);

@@ -32,6 +32,25 @@ def model(size, seed=1):
     return b"GGUF" + random.Random(seed).randbytes(size - 4)
 
 
+def for_bytes(request):
+    """Whether a request is for bytes of a file, and not only for how many there are."""
+    return not request.headers["Range"].endswith("=0-0")
+
+
+class AtFirst:
+    """A host's behaviour: `act` takes the first requests of those that `when` names; the others are answered as ever."""
+
+    def __init__(self, times, act, when=for_bytes):
+        self.left, self.act, self.when = times, act, when
+
+    def __call__(self, request):
+        if self.left == 0 or not self.when(request):
+            return False
+        self.left -= 1
+        self.act(request)
+        return True
+
+
 class WithRegistries(unittest.TestCase):
     settings = {}
     environment = None
@@ -243,15 +262,8 @@ class OnTheWay(WithRegistries):
 
     def test_too_many_requests(self):
         content = self.prepared("many", 9 * MiB)
-        left = [3]
-
-        def refuse(request):
-            if "/blob/" in request.path and left[0] > 0 and not request.headers["Range"].endswith("=0-0"):
-                left[0] -= 1
-                request.answer(429, b"", [("Retry-After", "1")])
-                return True
-            return False
-        self.there.behave["storage.test"] = refuse
+        self.there.behave["storage.test"] = AtFirst(3, lambda request: request.answer(429, b"", [("Retry-After", "1")]),
+                                                    when=lambda request: "/blob/" in request.path and for_bytes(request))
         begun = time.monotonic()
         self.assert_pulled(self.pull("hf:maker/many"), content)
         self.assertGreater(time.monotonic() - begun, 0.9)
@@ -259,15 +271,8 @@ class OnTheWay(WithRegistries):
     def test_a_registry_that_is_busy_when_it_is_asked_first(self):
         content = self.prepared("busy", MiB)
         for status in (429, 503):
-            left = [2]
-
-            def refuse(request, status=status, left=left):
-                if left[0] > 0:
-                    left[0] -= 1
-                    request.answer(status, b"", [("Retry-After", "1")])
-                    return True
-                return False
-            self.there.behave["hub.test"] = refuse
+            self.there.behave["hub.test"] = AtFirst(
+                2, lambda request, status=status: request.answer(status, b"", [("Retry-After", "1")]), when=lambda _: True)
             begun = time.monotonic()
             self.assert_pulled(self.pull("hf:maker/busy"), content)
             self.assertGreater(time.monotonic() - begun, 1.9)
@@ -277,56 +282,25 @@ class OnTheWay(WithRegistries):
 
     def test_a_server_with_trouble(self):
         content = self.prepared("trouble", 9 * MiB)
-        left = [2]
-
-        def trouble(request):
-            if left[0] > 0 and not request.headers["Range"].endswith("=0-0"):
-                left[0] -= 1
-                request.answer(503)
-                return True
-            return False
-        self.there.behave["storage.test"] = trouble
+        self.there.behave["storage.test"] = AtFirst(2, lambda request: request.answer(503))
         self.assert_pulled(self.pull("hf:maker/trouble"), content)
 
     def test_a_connection_on_which_nothing_comes(self):
         content = self.prepared("stalls", 9 * MiB)
-        left = [2]
-
-        def stall(request):
-            if left[0] > 0 and not request.headers["Range"].endswith("=0-0"):
-                left[0] -= 1
-                time.sleep(8)
-                return True
-            return False
-        self.there.behave["storage.test"] = stall
+        self.there.behave["storage.test"] = AtFirst(2, lambda _: time.sleep(8))
         self.assert_pulled(self.pull("hf:maker/stalls"), content)
 
     def test_a_signed_address_that_has_ended(self):
         content = self.prepared("signed")
-        left = [2]
-
-        def ended(request):
-            if left[0] > 0 and not request.headers["Range"].endswith("=0-0"):
-                left[0] -= 1
-                request.answer(403, b"<Error>Request has expired</Error>")
-                return True
-            return False
-        self.there.behave["storage.test"] = ended
+        self.there.behave["storage.test"] = AtFirst(2, lambda request: request.answer(403, b"<Error>Request has expired</Error>"))
         self.assert_pulled(self.pull("hf:maker/signed"), content)
 
     def test_transfers_that_end_while_the_address_is_asked_for_again(self):
         content = self.prepared("meanwhile", 24 * MiB)  # three chunks at once
-        left = [1]
-
-        def ended(request):
-            if left[0] > 0 and not request.headers["Range"].endswith("=0-0"):
-                left[0] -= 1
-                request.answer(403)
-                return True
-            return False
+        ended = AtFirst(1, lambda request: request.answer(403))
 
         def slow(request):
-            if left[0] == 0 and "/resolve/" in request.path:
+            if ended.left == 0 and "/resolve/" in request.path:
                 time.sleep(1)
             return False
         self.there.behave.update({"storage.test": ended, "hub.test": slow, "pause_s": 0.03})
@@ -354,15 +328,7 @@ class OnTheWay(WithRegistries):
 
     def test_a_server_that_begins_to_send_the_whole_file(self):
         content = self.prepared("whole", 9 * MiB)
-        left = [2]
-
-        def whole(request):
-            if left[0] > 0 and not request.headers["Range"].endswith("=0-0"):
-                left[0] -= 1
-                request.answer(200, b"all of it")
-                return True
-            return False
-        self.there.behave["storage.test"] = whole
+        self.there.behave["storage.test"] = AtFirst(2, lambda request: request.answer(200, b"all of it"))
         pull = self.begin("hf:maker/whole")
         waits = wait_until(lambda: self.look(pull).get("error"), "it says why it waits")
         self.assertIn("'storage.test': the file changed there", waits["message"])
