@@ -1,8 +1,10 @@
 #include "app/core.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/text.h"
+#include "host/conduct.h"
 #include "wire/message.h"
 
 namespace lares::app {
@@ -31,6 +33,7 @@ struct Core::Doing {
   Tokens reused_tokens = 0;
   std::vector<Tokens> written;  // of each choice: as its deltas say, and in the end its Done
   double prefill_ms = 0;        // of the first answer; the others share its prompt
+  double cpu_ms = 0;            // of all answers
   Together decode;
 
   Tokens completion_tokens() const {
@@ -47,11 +50,14 @@ std::string_view kind_name(api::Work::Kind kind) {
 }
 
 // The bytes that a worker gets for each answer. Answers of one request differ by their seeds.
-std::vector<std::string> payloads_of(api::Work& work) {
+std::vector<std::string> payloads_of(api::Work& work, uint32_t owner) {
+  const Lane lane = lane_named(work.lane).value_or(Lane::Background);  // accept() refuses others
   if (work.kind == api::Work::Kind::Embedding)
-    return {wire::to_frame(wire::Embed{std::move(work.body["inputs"])}, 0).payload};
+    return {wire::to_frame(wire::Embed{std::move(work.body["inputs"]), lane, owner}, 0).payload};
   const auto encode = [&] {
-    return wire::to_frame(wire::Generate{std::string(kind_name(work.kind)), work.body}, 0).payload;
+    return wire::to_frame(wire::Generate{std::string(kind_name(work.kind)), work.body, lane, owner},
+                          0)
+        .payload;
   };
   std::vector<std::string> payloads = {encode()};
   const auto seed = work.body.find("seed");
@@ -106,7 +112,7 @@ api::WorkId Core::submit(api::Work work, std::shared_ptr<api::Sink> sink) {
         doing->inputs = work.body["inputs"].size();
     }
     // here, and not on the loop: a prompt may have megabytes
-    doing->payloads = payloads_of(work);
+    doing->payloads = payloads_of(work, number_of(work.who));
     if (doing->payloads.front().size() > wire::kPayloadMax)
       doing->refused =
           Error{Code::Invalid, cat("the prompt takes ", Bytes{doing->payloads.front().size()},
@@ -126,6 +132,16 @@ api::WorkId Core::submit(api::Work work, std::shared_ptr<api::Sink> sink) {
     });
   }
   return id;
+}
+
+// By which workers share their time among those who ask. 0 for all that are too many.
+uint32_t Core::number_of(const consent::Principal& who) {
+  const MutexLock lock(owners_mutex_);
+  if (const auto known = owners_.find(who.id); known != owners_.end()) return known->second;
+  if (owners_.size() >= kOwnersMax) return 0;
+  const auto number = static_cast<uint32_t>(owners_.size() + 1);
+  owners_.emplace(who.id, number);
+  return number;
 }
 
 void Core::cancel(api::WorkId work) {
@@ -224,6 +240,7 @@ void Core::accept(api::WorkId id, std::unique_ptr<Doing> owned) {
 void Core::complete_receipt(Doing& doing, const Ended& result) const {
   route::Receipt& receipt = doing.receipt;
   receipt.total_ms = ms_between(doing.arrived, now());
+  receipt.cpu_ms = std::llround(doing.cpu_ms);
   receipt.prompt_tokens = doing.prompt_tokens;
   receipt.prompt_tokens_reused = doing.reused_tokens;
   receipt.completion_tokens = doing.completion_tokens();
@@ -405,7 +422,7 @@ bool Core::hand_part(const ModelId& model, api::WorkId id) {
     return false;
   }
   doing.handed++;
-  parts_.emplace(wire_id, Part{id, choice, model, residents_.pin(model)});
+  parts_.emplace(wire_id, Part{id, choice, model, residents_.pin(model), now()});
   return true;
 }
 
@@ -443,6 +460,7 @@ void Core::frame(const ModelId& model, wire::Frame frame) {
   const bool ends = type == wire::Type::Done || type == wire::Type::Failed;
   const api::WorkId id = part.work;
   const unsigned choice = part.choice;
+  const SteadyTime handed = part.handed;
   if (ends) {
     if (part.limit) loop_.cancel(part.limit);
     parts_.erase(found);
@@ -471,6 +489,8 @@ void Core::frame(const ModelId& model, wire::Frame frame) {
     case wire::Type::Done: {
       auto done = wire::from_frame<wire::Done>(frame);
       if (!done) return broken(done.error());
+      if (auto can_be = host::credible(*done, now() - handed); !can_be)
+        return broken(can_be.error());
       return on_done(id, doing, choice, *std::move(done));
     }
     case wire::Type::Failed: {
@@ -524,6 +544,7 @@ void Core::on_done(api::WorkId id, Doing& doing, unsigned choice, wire::Done don
   if (choice == 0) doing.reused_tokens = std::min(done.reused_tokens, done.prompt_tokens);
   doing.written.at(choice) = done.completion_tokens;
   if (choice == 0) doing.prefill_ms = std::max(0.0, done.prefill_ms);
+  doing.cpu_ms += done.cpu_ms;
   doing.decode.add(now(), done.decode_ms);
   if (doing.type == wire::Type::Embed) {
     const size_t length =

@@ -26,6 +26,7 @@
 #include "app/machine.h"
 #include "app/pulls.h"
 #include "app/residents.h"
+#include "base/mutex.h"
 #include "inventory/speed.h"
 #include "route/receipts.h"
 #include "sched/queue.h"
@@ -59,6 +60,7 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
   static constexpr milliseconds kLookAfter{3'000};  // when nobody is in a hurry any more
   static constexpr int64_t kDeadlineMaxMs = int64_t{24} * 3'600'000;
   static constexpr size_t kAskedReceiptsMax = 1'000;
+  static constexpr size_t kOwnersMax = 4'096;  // that a worker tells apart; the rest are one
 
   struct Options {
     Residents::Options residents;
@@ -110,10 +112,12 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
     unsigned choice = 0;
     ModelId model;
     sched::Residency::Pin pin;
+    SteadyTime handed{};
     Loop::TimerId limit = 0;  // of the cancelling
   };
   using Ended = Result<>;
 
+  uint32_t number_of(const consent::Principal& who);
   void accept(api::WorkId id, std::unique_ptr<Doing> doing);
   Result<const inventory::Model*> model_for(const api::Work& work) const;
   Result<const inventory::Model*> default_model(inventory::Use use) const;
@@ -194,6 +198,8 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
   std::unique_ptr<Pulls> pulls_;  // nullptr: not set
   sched::Queue queue_;
   std::atomic<api::WorkId> next_work_{1};
+  Mutex owners_mutex_;
+  std::map<std::string, uint32_t> owners_ GUARDED_BY(owners_mutex_);  // by principal: from 1
   uint64_t next_wire_id_ = 1;
   std::map<api::WorkId, std::unique_ptr<Doing>> doing_;
   std::map<uint64_t, Part> parts_;  // by wire id; destroyed before residents_, which they pin

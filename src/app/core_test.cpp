@@ -37,6 +37,7 @@ struct CoreTest : ::testing::Test {
     done.reused_tokens = 4;
     done.prefill_ms = 6;
     done.decode_ms = 30;
+    done.cpu_ms = 70.4;
     house.worker(model)->answer(done, id);
     house.settle();
   }
@@ -66,6 +67,7 @@ TEST_F(CoreTest, AQuestionStartsItsModelAndIsAnswered) {
   const route::Receipt& receipt = heard->ended->receipt;
   EXPECT_EQ(receipt.outcome, "stop");
   EXPECT_EQ(receipt.load_ms, 40);
+  EXPECT_EQ(receipt.cpu_ms, 70);
   EXPECT_EQ(receipt.queue_ms, 0);
   EXPECT_EQ(receipt.prompt_tokens_reused, 4u);
   EXPECT_DOUBLE_EQ(receipt.decode_tokens_per_s, 100);
@@ -85,6 +87,39 @@ TEST_F(CoreTest, TheReceiptIsFoundByItsId) {
   ASSERT_TRUE(why);
   EXPECT_EQ((*why)["model"], "alpha");
   EXPECT_EQ((*house.ask("receipts", {{"limit", 10u}})).size(), 2u);
+}
+
+TEST_F(CoreTest, AWorkerIsToldTheLaneAndWhoseTheRequestIs) {
+  load("alpha");
+  const auto ask = [&](const std::string& who, const std::string& lane) {
+    api::Work work;
+    work.who.id = who;
+    work.lane = lane;
+    auto heard = house.chat("alpha", std::move(work));
+    const auto frames = House::frames(*house.worker("alpha"), Type::Generate);
+    return *wire::from_frame<wire::Generate>(frames.back());
+  };
+  const auto first = ask("app:one", "interactive");
+  const auto second = ask("app:two", "background");
+  const auto third = ask("app:one", "agent");
+  EXPECT_EQ(first.lane, Lane::Interactive);
+  EXPECT_EQ(second.lane, Lane::Background);
+  EXPECT_EQ(third.lane, Lane::Agent);
+  EXPECT_NE(first.owner, second.owner);
+  EXPECT_EQ(first.owner, third.owner);
+}
+
+TEST_F(CoreTest, AWorkerThatSaysImpossibleTimesIsEnded) {
+  load("alpha");
+  auto heard = house.chat("alpha");
+  wire::Done done;
+  done.reason = "stop";
+  done.cpu_ms = 1e12;
+  house.worker("alpha")->answer(done, asked("alpha").back());
+  house.settle();
+  ASSERT_TRUE(heard->ended);
+  EXPECT_EQ(heard->ended->result.error().code, Code::Corrupt);
+  EXPECT_NE(heard->error().find("of CPU time"), std::string::npos) << heard->error();
 }
 
 TEST_F(CoreTest, AnUnknownModelNamesTheNearest) {

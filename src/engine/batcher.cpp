@@ -70,16 +70,18 @@ struct Batcher::Request {
     Json logprobs;
   };
   std::deque<Told> untold;
+  double cpu_ms = 0;
   SteadyTime began;  // of computing
   SteadyTime first_token;
 };
 
-Batcher::Batcher(Model& model, Pulse& pulse, const Clock& clock, Out out, Seeds seeds)
+Batcher::Batcher(Model& model, Pulse& pulse, const Clock& clock, Out out, Seeds seeds, CpuMs cpu_ms)
     : model_(model),
       pulse_(pulse),
       clock_(clock),
       out_(std::move(out)),
       seeds_(std::move(seeds)),
+      cpu_ms_(std::move(cpu_ms)),
       embeddings_(model, pulse, clock),
       slots_(model.facts().sequences, model.facts().cells),
       parked_(Bytes{model.facts().parked_bytes}),
@@ -144,6 +146,7 @@ Result<std::vector<Token>> Batcher::prompt_tokens(Request& request) {
 
 void Batcher::generate(uint64_t id, const wire::Generate& message) {
   assert(!has(id));
+  const double cpu_from = cpu_ms_();
   const Facts& facts = model_.facts();
   const auto refuse = [&](Error error) { out_(id, wire::Failed{std::move(error)}); };
   if (!facts.generates) {
@@ -166,6 +169,7 @@ void Batcher::generate(uint64_t id, const wire::Generate& message) {
   auto sampler = model_.sampler(request->options.sampling, request->tokens);
   if (!sampler) return refuse(std::move(sampler).error());
   request->sampler = *std::move(sampler);
+  request->cpu_ms = cpu_ms_() - cpu_from;
   waiting_.push_back(std::move(request));
 }
 
@@ -420,11 +424,13 @@ std::vector<Batcher::Part> Batcher::plan() {
     room--;
   }
   const double target_ms = parts.empty() && computing_.size() == 1 ? kStepMs : kStepSharedMs;
+  const size_t decoding = parts.size();
   size_t chunk = parts.empty() ? room : kChunkMin * 2;
   if (parts.empty() && computing_.size() == 1 && computing_[0]->afresh()) {
     chunk = kAfreshMax;  // not as fast as this machine happened to be: pieces too shape the sums
-  } else if (prompt_tokens_per_ms_ > 0) {
-    chunk = static_cast<size_t>(std::min(target_ms * prompt_tokens_per_ms_, 1e6));
+  } else if (cost_.known()) {
+    const size_t fits = cost_.rows_within(target_ms);
+    chunk = fits > decoding ? fits - decoding : 0;
   }
   room = std::min(room, std::max(chunk, kChunkMin));
   share_out(room, parts);
@@ -505,9 +511,12 @@ bool Batcher::step() {
   }
 
   const SteadyTime from = clock_.now();
-  switch (compute(parts, rows)) {
+  const double cpu_from = cpu_ms_();
+  const Decoded done = compute(parts, rows);
+  charge(parts, rows, cpu_ms_() - cpu_from);
+  switch (done) {
     case Decoded::Ok:
-      learn_speed(parts, std::chrono::duration<double, std::milli>(clock_.now() - from).count());
+      cost_.learn(rows, std::chrono::duration<double, std::milli>(clock_.now() - from).count());
       advance(parts);
       break;
     case Decoded::Aborted: break;
@@ -548,12 +557,10 @@ Decoded Batcher::compute(const std::vector<Part>& parts, size_t rows) {
   return done;
 }
 
-void Batcher::learn_speed(const std::vector<Part>& parts, double took_ms) {
-  size_t prompt_rows = 0;
-  for (const Part& part : parts) prompt_rows += part.rows > 1 ? part.rows : 0;
-  if (prompt_rows < kChunkMin || took_ms <= 0) return;
-  const double now = static_cast<double>(prompt_rows) / took_ms;
-  prompt_tokens_per_ms_ = prompt_tokens_per_ms_ > 0 ? 0.5 * prompt_tokens_per_ms_ + 0.5 * now : now;
+// What a step took is everyone's who was in it, whether or not something came of it.
+void Batcher::charge(const std::vector<Part>& parts, size_t rows, double cpu_ms) {
+  for (const Part& part : parts)
+    part.request->cpu_ms += cpu_ms * cost_.share(part.rows, rows, parts.size());
 }
 
 void Batcher::advance(const std::vector<Part>& parts) {
@@ -583,7 +590,9 @@ bool Batcher::choose(Request& request, int row) {
     finish(request, "length");
     return false;
   }
+  const double cpu_from = cpu_ms_();
   auto chosen = request.sampler->choose(row, request.options.top);
+  request.cpu_ms += cpu_ms_() - cpu_from;
   if (!chosen) {
     fail(request, std::move(chosen).error());
     return false;
@@ -649,6 +658,7 @@ void Batcher::finish(Request& request, std::string reason) {
   done.reused_tokens = static_cast<Tokens>(request.reused);
   done.prefill_ms = ms(request.began, request.first_token);
   done.decode_ms = ms(request.first_token, now);
+  done.cpu_ms = request.cpu_ms;
   done.stop = request.text.stop();
   const uint64_t id = request.id;
   drop(request);
@@ -691,10 +701,12 @@ bool Batcher::embed_step() {
   if (embeddings_.empty()) return false;
   const Embeddings::Next next = embeddings_.next();
   if (next.begins) out_(next.id, wire::Started{next.tokens, 0});
+  const double cpu_from = cpu_ms_();
   running({{next.id, next.rows}}, next.rows);
   auto vectors = model_.embed(next.inputs);
   running({}, 0);
   pulse_.beat();
+  embeddings_.charge(next, cpu_ms_() - cpu_from);
   if (vectors) {
     if (auto done = embeddings_.took(next, *vectors)) out_(next.id, *std::move(done));
   } else if (vectors.error().code != Code::Cancelled) {  // else cancel() follows

@@ -33,6 +33,7 @@
 #include "engine/options.h"
 #include "engine/parked.h"
 #include "engine/slots.h"
+#include "engine/step_cost.h"
 #include "engine/text_out.h"
 #include "wire/message.h"
 
@@ -52,9 +53,11 @@ class Batcher {
   using Event = std::variant<wire::Started, wire::Progress, wire::Delta, wire::Done, wire::Failed>;
   using Out = std::function<void(uint64_t id, Event)>;
   using Seeds = std::function<uint32_t()>;  // for requests that name none
+  using CpuMs = std::function<double()>;    // used until now, by all threads
 
   // `model`, `pulse` and `clock` must outlive it.
-  Batcher(Model& model, Pulse& pulse, const Clock& clock, Out out, Seeds seeds);
+  Batcher(Model& model, Pulse& pulse, const Clock& clock, Out out, Seeds seeds,
+          CpuMs cpu_ms = process_cpu_ms);
   ~Batcher();
 
   // `id` is not in use. What is wrong with the request is told by Failed.
@@ -104,7 +107,7 @@ class Batcher {
   void abort_locked() REQUIRES(mutex_);
   void advance(const std::vector<Part>& parts);
   void broken(const std::vector<Part>& parts);
-  void learn_speed(const std::vector<Part>& parts, double took_ms);
+  void charge(const std::vector<Part>& parts, size_t rows, double cpu_ms);
   bool choose(Request& request, int row);
   void tell(Request& request, std::string text);
   void finish(Request& request, std::string reason);
@@ -117,14 +120,15 @@ class Batcher {
   const Clock& clock_;
   const Out out_;
   const Seeds seeds_;
+  const CpuMs cpu_ms_;
   Embeddings embeddings_;
   Slots slots_;
   Parked parked_;
   std::vector<uint64_t> park_tried_;  // of each sequence: Slot::used when that was done
   Requests waiting_;                  // first come, first served
   Requests computing_;                // in the order of admission
-  double prompt_tokens_per_ms_ = 0;   // as measured; 0: not yet
-  std::vector<Row> rows_;             // of the step, kept for its memory
+  StepCost cost_;
+  std::vector<Row> rows_;  // of the step, kept for its memory
 
   Mutex mutex_;
   // whose rows the running step has, and how many

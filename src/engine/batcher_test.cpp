@@ -43,6 +43,19 @@ TEST(Batcher, AnswersAndEndsOnce) {
   EXPECT_FALSE(talk.batcher.has(1));
 }
 
+TEST(Batcher, SharesTheCpuTimeOfItsStepsOut) {
+  const double before = process_cpu_ms();
+  Talk talk;
+  talk.complete(1, "count: 200");
+  talk.complete(2, cat(letters(300), "\nrepeat: a"));
+  ASSERT_TRUE(talk.run());
+  const double all = process_cpu_ms() - before;
+  ASSERT_TRUE(talk[1].done && talk[2].done);
+  EXPECT_GT(talk[1].done->cpu_ms, 0);
+  EXPECT_GT(talk[2].done->cpu_ms, 0);
+  EXPECT_LE(talk[1].done->cpu_ms + talk[2].done->cpu_ms, all);
+}
+
 TEST(Batcher, AnswersSeveralAtOnce) {
   Talk talk({}, small(2048, 3));
   for (uint64_t id = 1; id <= 10; id++) talk.complete(id, cat("count: ", id * 7));

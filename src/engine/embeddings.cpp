@@ -101,6 +101,12 @@ Embeddings::Next Embeddings::next() {
   return next;
 }
 
+void Embeddings::charge(const Next& computed, double cpu_ms) {
+  for (Request& request : waiting_) {
+    if (request.id == computed.id) request.cpu_ms += cpu_ms;
+  }
+}
+
 std::optional<wire::Done> Embeddings::took(const Next& computed, std::span<const float> vectors) {
   Request& request = waiting_.front();
   assert(request.id == computed.id);
@@ -115,6 +121,7 @@ std::optional<wire::Done> Embeddings::took(const Next& computed, std::span<const
     done.input_tokens.push_back(static_cast<Tokens>(input.size()));
   done.prefill_ms =
       std::chrono::duration<double, std::milli>(clock_.now() - *request.began).count();
+  done.cpu_ms = request.cpu_ms;
   done.vectors = std::move(request.vectors);
   waiting_.pop_front();
   return done;

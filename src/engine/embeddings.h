@@ -42,6 +42,8 @@ class Embeddings {
   };
   Next next();
 
+  // What computing them took, whatever came of it.
+  void charge(const Next& computed, double cpu_ms);
   // Their vectors, end to end. The request's end when these were its last.
   std::optional<wire::Done> took(const Next& computed, std::span<const float> vectors);
 
@@ -51,6 +53,7 @@ class Embeddings {
     std::vector<std::vector<Token>> inputs;
     size_t next = 0;  // input
     std::string vectors;
+    double cpu_ms = 0;
     std::optional<SteadyTime> began;
   };
   Result<std::vector<Token>> tokens_of(const Json& input, size_t number) const;

@@ -196,8 +196,8 @@ TEST(Server, EndsOnWhatDoesNotBelong) {
   };
   std::string huge = frame(Type::Load, 0, "");
   huge.replace(4, 4, 4, '\xff');
-  const Json good = {{"kind", "completion"}, {"body", {{"prompt", "count: 100000"}}}};
-  const std::string generate = to_cbor(good);
+  const wire::Generate good{"completion", {{"prompt", "count: 100000"}}};
+  const std::string generate = wire::to_frame(good, 1).payload;
   const struct {
     std::string bytes;
     bool loaded;

@@ -1,5 +1,7 @@
 #include "host/conduct.h"
 
+#include <cmath>
+
 #include "base/text.h"
 
 namespace lares::host {
@@ -26,6 +28,16 @@ uint64_t deltas_allowed(const wire::Frame& generate) {
 uint64_t deltas_allowed_by(const wire::Frame& load) {
   const auto message = wire::from_frame<wire::Load>(load);
   return (message && message->context != 0 ? message->context : kDeltasMax) + kDeltasSpare;
+}
+
+Result<> credible(const wire::Done& done, SteadyTime::duration wall) {
+  // the two clocks are not read at the same moments
+  constexpr double kSpareMs = 10;
+  const double most =
+      kCoresMax * (std::chrono::duration<double, std::milli>(wall).count() + kSpareMs);
+  if (std::isfinite(done.cpu_ms) && done.cpu_ms >= 0 && done.cpu_ms <= most) return Unit{};
+  return Error{Code::Corrupt, cat("said that a request took ", done.cpu_ms,
+                                  " ms of CPU time, which can be 0 to ", most)};
 }
 
 Result<> Conduct::sends(const wire::Frame& frame) {

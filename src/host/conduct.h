@@ -1,6 +1,7 @@
 // Conduct: which frames a worker may send, and how many. What a worker says is hostile input: each
 // frame is held against what the owner asked for, before anybody acts on it. Payloads of answers
-// are not read here. Pure: the caller brings the time. Used under the Worker's lock.
+// are not read here: whoever reads a Done asks credible(). Pure: the caller brings the time. Used
+// under the Worker's lock.
 //
 //   starting ──Hello──> ready      Loaded only after Load or Inspect, Started/Delta/Done/Failed
 //   only for
@@ -29,6 +30,7 @@ inline constexpr uint64_t kDeltasMax = uint64_t{4} * wire::kContextMax;
 inline constexpr uint64_t kDeltasSpare = 64;  // the end of a text that was held back, a stop string
 inline constexpr uint64_t kAnswerBytesMax = 1u << 30;
 inline constexpr size_t kOpenMax = 4'096;
+inline constexpr unsigned kCoresMax = 512;
 // Of a worker's own words in its errors.
 inline constexpr size_t kWordsMax = 2'000;
 
@@ -37,6 +39,10 @@ inline constexpr size_t kWordsMax = 2'000;
 uint64_t deltas_allowed(const wire::Frame& generate);
 // No answer is longer than the context that this Load gives.
 uint64_t deltas_allowed_by(const wire::Frame& load);
+
+// Whether a request that took so long on the clock can have used what its Done says. Corrupt,
+// without a subject, where not.
+Result<> credible(const wire::Done& done, SteadyTime::duration wall);
 
 class Conduct {
  public:

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "base/text.h"
 #include "host/last_lines.h"
 
@@ -35,6 +37,19 @@ class ConductTest : public testing::Test {
 TEST_F(ConductTest, TheFirstWordIsHello) {
   EXPECT_EQ(wrong(wire::to_frame(wire::Beat{})), "sent type 14 before its Hello");
   EXPECT_EQ(wrong(delta(1)), "sent type 11 before its Hello");
+}
+
+TEST_F(ConductTest, CpuTimeIsWhatSoManyCoresCanHaveTaken) {
+  const auto says = [](double cpu_ms) { return wire::Done{.reason = "stop", .cpu_ms = cpu_ms}; };
+  EXPECT_TRUE(credible(says(0), milliseconds(0)));
+  EXPECT_TRUE(credible(says(1'900), milliseconds(1'000)));
+  EXPECT_TRUE(credible(says(1'000.0 * kCoresMax), milliseconds(1'000)));
+  for (const double wrong : {-0.1, 1'100.0 * kCoresMax, std::nan(""), HUGE_VAL, -HUGE_VAL}) {
+    const auto heard = credible(says(wrong), milliseconds(1'000));
+    ASSERT_FALSE(heard) << wrong;
+    EXPECT_EQ(heard.error().code, Code::Corrupt);
+    EXPECT_NE(heard.error().message.find("of CPU time"), std::string::npos);
+  }
 }
 
 TEST_F(ConductTest, HelloIsSaidOnce) {

@@ -16,6 +16,7 @@ Json to_json(const Receipt& receipt) {
           {"load_ms", receipt.load_ms},
           {"ttft_ms", receipt.ttft_ms},
           {"total_ms", receipt.total_ms},
+          {"cpu_ms", receipt.cpu_ms},
           {"prompt_tokens", receipt.prompt_tokens},
           {"prompt_tokens_reused", receipt.prompt_tokens_reused},
           {"completion_tokens", receipt.completion_tokens},
@@ -33,6 +34,7 @@ Json answer_object(const Receipt& receipt) {
           {"queue_ms", receipt.queue_ms},
           {"load_ms", receipt.load_ms},
           {"ttft_ms", receipt.ttft_ms},
+          {"cpu_ms", receipt.cpu_ms},
           {"prompt_tokens_reused", receipt.prompt_tokens_reused},
           {"bytes_left_device", receipt.bytes_left_device},
           {"cost_usd", 0.0},  // everything runs on this machine

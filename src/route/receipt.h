@@ -30,6 +30,7 @@ struct Receipt {
   int64_t load_ms = 0;
   int64_t ttft_ms = 0;  // arrival to first text
   int64_t total_ms = 0;
+  int64_t cpu_ms = 0;  // of all cores together, as the worker measured it; of all answers
   uint64_t prompt_tokens = 0;
   uint64_t prompt_tokens_reused = 0;
   uint64_t completion_tokens = 0;

@@ -15,6 +15,7 @@ Receipt sample() {
   r.outcome = "stop";
   r.queue_ms = 3;
   r.ttft_ms = 41;
+  r.cpu_ms = 80;
   r.prompt_tokens = 12;
   r.prompt_tokens_reused = 8;
   return r;
@@ -23,7 +24,7 @@ Receipt sample() {
 TEST(Receipt, AnAnswerCarriesEveryFieldOfTheContract) {
   const Json object = answer_object(sample());
   for (const char* name :
-       {"id", "place", "model", "why", "outcome", "queue_ms", "load_ms", "ttft_ms",
+       {"id", "place", "model", "why", "outcome", "queue_ms", "load_ms", "ttft_ms", "cpu_ms",
         "prompt_tokens_reused", "bytes_left_device", "cost_usd", "fallbacks"})
     EXPECT_TRUE(object.contains(name)) << name;
   EXPECT_EQ(object["place"], "local");
@@ -39,6 +40,7 @@ TEST(Receipt, TheWholeRecordNamesItsUnits) {
   const Json json = to_json(sample());
   EXPECT_EQ(json["principal"], "app:editor");
   EXPECT_EQ(json["queue_ms"], 3);
+  EXPECT_EQ(json["cpu_ms"], 80);
   EXPECT_TRUE(json["error"].is_null());
   EXPECT_EQ(json["outcome"], "stop");
 }

@@ -1,29 +1,17 @@
 #include "sched/queue.h"
 
 #include <algorithm>
-#include <array>
 
 #include "base/text.h"
 
 namespace lares::sched {
 namespace {
 
-constexpr std::array<std::string_view, 3> kLaneNames = {"interactive", "agent", "background"};
-
 Error busy(std::string_view what) {
   return {Code::Busy, cat("the queue is full: ", what, "; retry in a few seconds")};
 }
 
 }  // namespace
-
-std::string_view name(Lane lane) { return kLaneNames[static_cast<size_t>(lane)]; }
-
-std::optional<Lane> lane_named(std::string_view name) {
-  for (size_t i = 0; i < kLaneNames.size(); i++) {
-    if (kLaneNames[i] == name) return static_cast<Lane>(i);
-  }
-  return std::nullopt;
-}
 
 Result<> Queue::add(Job job) {
   assert(job.parts > 0);

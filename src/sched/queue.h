@@ -16,16 +16,15 @@
 #include <string_view>
 #include <vector>
 
+#include "base/lane.h"
 #include "base/result.h"
 #include "base/units.h"
 #include "sched/residency.h"
 
 namespace lares::sched {
 
-enum class Lane : uint8_t { Interactive, Agent, Background };
-
-std::string_view name(Lane lane);
-std::optional<Lane> lane_named(std::string_view name);
+using lares::Lane;
+using lares::lane_named;
 
 using JobId = uint64_t;
 

@@ -25,6 +25,8 @@ class Writer {
   void operator()(const char* name, const T& value) {
     if constexpr (std::is_same_v<T, Code>)
       object_[name] = row(value).name;
+    else if constexpr (std::is_same_v<T, Lane>)
+      object_[name] = lares::name(value);
     else
       object_[name] = value;
   }
@@ -81,6 +83,13 @@ class Reader {
       const CodeRow* known = row_named(code);
       if (!known) return wrong(name, cat("an unknown code: '", code, "'"));
       out = known->code;
+    } else if constexpr (std::is_same_v<T, Lane>) {
+      std::string text;
+      (*this)(name, text);
+      if (!wrong_.empty()) return;
+      const auto known = lane_named(text);
+      if (!known) return wrong(name, cat("an unknown lane: '", text, "'"));
+      out = *known;
     } else if constexpr (std::is_same_v<T, bool>) {
       if (!found->is_boolean()) return wrong(name, "not a boolean");
       out = found->template get<bool>();

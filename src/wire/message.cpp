@@ -44,13 +44,19 @@ struct Layout<Generate> {
   static void fields(auto& field, auto& m) {
     field("kind", m.kind);
     field("body", m.body, Json::value_t::object);
+    field("lane", m.lane);
+    field("owner", m.owner);
   }
 };
 
 template <>
 struct Layout<Embed> {
   static constexpr Type kType = Type::Embed;
-  static void fields(auto& field, auto& m) { field("inputs", m.inputs, Json::value_t::array); }
+  static void fields(auto& field, auto& m) {
+    field("inputs", m.inputs, Json::value_t::array);
+    field("lane", m.lane);
+    field("owner", m.owner);
+  }
 };
 
 template <>
@@ -82,6 +88,7 @@ struct Layout<Done> {
     field("reused_tokens", m.reused_tokens);
     field("prefill_ms", m.prefill_ms);
     field("decode_ms", m.decode_ms);
+    field("cpu_ms", m.cpu_ms);
     field("stop", m.stop);
     field.bytes("vectors", m.vectors);
     field("input_tokens", m.input_tokens);

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "base/lane.h"
 #include "base/units.h"
 #include "wire/frame.h"
 
@@ -99,11 +100,16 @@ struct Loaded {
 struct Generate {
   std::string kind;
   Json body;
+  Lane lane = Lane::Interactive;
+  // Whose request it is: a number that means nothing but that those of one owner share their time.
+  uint32_t owner = 0;
 };
 
 // laresd -> worker. inputs: strings or arrays of token ids.
 struct Embed {
   Json inputs;
+  Lane lane = Lane::Interactive;
+  uint32_t owner = 0;  // as in Generate
 };
 
 // worker -> laresd: the prompt is understood and its computation begins.
@@ -129,7 +135,8 @@ struct Done {
   Tokens reused_tokens = 0;
   double prefill_ms = 0;
   double decode_ms = 0;
-  std::string stop;  // the stop string that was met, if one was
+  double cpu_ms = 0;  // of all cores together: this request's part of the steps that it was in
+  std::string stop;   // the stop string that was met, if one was
   // Embed only: one vector of embedding_length float32 (little-endian) for each input, end to end.
   std::string vectors;
   std::vector<Tokens> input_tokens;  // Embed only: for each input

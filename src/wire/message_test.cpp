@@ -39,12 +39,15 @@ std::vector<Example> examples() {
               Hello{"llama", "haswell", {"seccomp", "landlock:7"}, {"user-namespace: denied"}}),
       example("Load", Load{"m", 4096, 4, 2, 256, true}),
       example("Loaded", Loaded{{{"architecture", "bert"}}, 120, 1u << 30}),
-      example("Generate", Generate{"chat", {{"messages", Json::array()}, {"temperature", 0.5}}}, 7),
-      example("Embed", Embed{Json::array({"text", Json::array({1, 2})})}, 8),
+      example("Generate",
+              Generate{"chat", {{"messages", Json::array()}, {"temperature", 0.5}}, Lane::Agent, 3},
+              7),
+      example("Embed", Embed{Json::array({"text", Json::array({1, 2})}), Lane::Background, 4}, 8),
       example("Started", Started{100, 60}, 9),
       example("Delta", Delta{"word", Json::array({{{"token", "word"}}}), 1}, 10),
       example("Done",
-              Done{"stop", 10, 20, 5, 1.5, 2.5, "END", std::string("\0\xFF\x80", 3), {3, 7}}, 11),
+              Done{"stop", 10, 20, 5, 1.5, 2.5, 3.5, "END", std::string("\0\xFF\x80", 3), {3, 7}},
+              11),
       example("Failed", Failed{{Code::NoRoom, "it is full; retry", "n"}}, 12),
       example("Beat", Beat{12345678901234, true}),
       example("Progress", Progress{"load", 0.25}, 13),
@@ -115,6 +118,9 @@ TEST(Message, WithACountOutOfRangeIsCorrupt) {
   EXPECT_TRUE(wrong(to_frame(Done{}, 1), "input_tokens", Json::array({1ULL << 32})));
   EXPECT_TRUE(wrong(to_frame(Hello{}), "sandbox", Json::array({"a", 1})));
   EXPECT_TRUE(wrong(to_frame(Failed{{Code::Io, ""}}, 1), "code", "no_such_code"));
+  EXPECT_TRUE(wrong(to_frame(Generate{"chat", Json::object()}, 1), "lane", "urgent"));
+  EXPECT_TRUE(wrong(to_frame(Generate{"chat", Json::object()}, 1), "owner", -1));
+  EXPECT_TRUE(wrong(to_frame(Embed{Json::array()}, 1), "lane", ""));
 }
 
 TEST(Message, OfAnotherTypeOrWithNoObjectIsCorrupt) {

@@ -88,7 +88,7 @@ export class Fake {
     const made = {
       id: this.id("r"), endpoint: "/v1/chat/completions", principal: "owner", model: "smollm2-135m", place: "local", outcome, error: null,
       why: ["smollm2-135m: the default model, and it was in memory", "ran on this machine: there is no other place"], started_unix_ms: Date.now(), queue_ms: 3, load_ms: 0,
-      ttft_ms: 212, total_ms: 1890, prompt_tokens: 214, prompt_tokens_reused: reused, completion_tokens: tokens, bytes_left_device: 0,
+      ttft_ms: 212, total_ms: 1890, cpu_ms: 3420, prompt_tokens: 214, prompt_tokens_reused: reused, completion_tokens: tokens, bytes_left_device: 0,
       prefill_tokens_per_s: 412.5, decode_tokens_per_s: 61.2 + (this.number % 7),
     };
     this.receipts.set(made.id, made);

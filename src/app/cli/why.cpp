@@ -47,7 +47,10 @@ std::string outcome_words(const Json& receipt) {
 // What a model measured; nothing where none came to work.
 void add_figures(Facts& facts, const Json& receipt) {
   facts.add("first text", cat("after ", ms_words(receipt, "ttft_ms"), "; the whole took ",
-                              ms_words(receipt, "total_ms")));
+                              ms_words(receipt, "total_ms"),
+                              count_of(receipt, "cpu_ms") > 0
+                                  ? cat(" and ", ms_words(receipt, "cpu_ms"), " of CPU time")
+                                  : ""));
   const uint64_t prompt = count_of(receipt, "prompt_tokens");
   const uint64_t reused = count_of(receipt, "prompt_tokens_reused");
   const double prefill = number_of(receipt, "prefill_tokens_per_s");

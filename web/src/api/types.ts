@@ -52,6 +52,7 @@ export interface Where {
   queue_ms: number;
   load_ms: number;
   ttft_ms: number;
+  cpu_ms: number;
   prompt_tokens_reused: number;
   bytes_left_device: number;
   outcome: string;

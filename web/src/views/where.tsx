@@ -56,6 +56,7 @@ function Decision({ of }: { of: Receipt }) {
     ["Loading the model", seconds(of.load_ms)],
     ["First word after", seconds(of.ttft_ms)],
     ["In all", seconds(of.total_ms)],
+    ["CPU time", of.cpu_ms ? seconds(of.cpu_ms) : "–"],
     ["Prompt", `${plural(of.prompt_tokens, "token")}, ${count(of.prompt_tokens_reused)} of them reused`],
     ["Answer", plural(of.completion_tokens, "token")],
     ["Speed", `reads ${rate(of.prefill_tokens_per_s)}, writes ${rate(of.decode_tokens_per_s)}`],
