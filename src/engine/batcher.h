@@ -1,12 +1,12 @@
-// Batcher: many requests, one Model. Each step computes one token for every answer in progress and
-// as much of the waiting prompts as fits; prompts begin at the longest prefix that some sequence
-// already holds. Requests in, events out; the same for every backend. No policy about who may ask:
-// that is the daemon's.
+// Batcher: many requests, one Model. Each step computes a token for the answers in progress and as
+// much of the waiting prompts as its time allows (plan.h says whose turn it is); prompts begin at
+// the longest prefix that some sequence already holds. Requests in, events out; the same for every
+// backend. No policy about who may ask: that is the daemon's.
 //
 //   generate() ──> waiting ──admit()──> computing (prompt, then token by token) ──finish()──> ended
 //                     ^                     │
-//                     └──── preempt() ──────┘   cells ran out: it gives its own back and computes
-//                     them anew
+//                     └──── preempt() ──────┘   its cells or its sequence go to another: what it
+//                     computed is parked, or computed anew
 //   embed()    ──> waiting ──embed_step()──> ended
 //   cancel()   from any state ──> ended
 //
@@ -15,9 +15,10 @@
 //
 // Every request ends exactly once, by Done or Failed. A request alone never lacks cells: its prompt
 // is no longer than the context, and its answer ends there ("length"). Compute thread only, but for
-// interrupt().
+// interrupt() and hurry().
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -32,6 +33,8 @@
 #include "engine/model.h"
 #include "engine/options.h"
 #include "engine/parked.h"
+#include "engine/plan.h"
+#include "engine/shares.h"
 #include "engine/slots.h"
 #include "engine/step_cost.h"
 #include "engine/text_out.h"
@@ -40,24 +43,30 @@
 namespace lares::engine {
 
 inline constexpr size_t kWaitingMax = 256;  // requests; more are Busy
-// A step of prompt tokens should take no longer: alone, and while somebody waits for tokens.
+// A step should take no longer: of one request alone, of several that nobody reads along with, and
+// while somebody does, or another worker waits.
 inline constexpr double kStepMs = 1000;
-inline constexpr double kStepSharedMs = 250;
-inline constexpr size_t kChunkMin = 32;
-inline constexpr size_t kAfreshMax =
-    128;                                // tokens of a seeded prompt that is computed without reuse
+inline constexpr double kStepTogetherMs = 250;
+inline constexpr double kStepSharedMs = 60;
+// What is left of a step when something urgent comes, if it is to be given up for that.
+inline constexpr milliseconds kWorthAborting{40};
+// Tokens of a seeded prompt that is computed without reuse, and in what pieces: not as many as this
+// machine happens to compute in time, since pieces too shape the sums.
+inline constexpr size_t kAfreshMax = 128;
+inline constexpr size_t kAfreshPiece = 32;
 inline constexpr size_t kParkMin = 64;  // tokens; what is shorter rests in its cells
 
 class Batcher {
  public:
   using Event = std::variant<wire::Started, wire::Progress, wire::Delta, wire::Done, wire::Failed>;
   using Out = std::function<void(uint64_t id, Event)>;
-  using Seeds = std::function<uint32_t()>;  // for requests that name none
-  using CpuMs = std::function<double()>;    // used until now, by all threads
+  using Seeds = std::function<uint32_t()>;   // for requests that name none
+  using OthersWait = std::function<bool()>;  // somebody beyond this worker waits for its step's end
+  using CpuMs = std::function<double()>;     // used until now, by all threads
 
-  // `model`, `pulse` and `clock` must outlive it.
+  // `model`, `pulse` and `clock` must outlive it; the clock may be asked by several threads.
   Batcher(Model& model, Pulse& pulse, const Clock& clock, Out out, Seeds seeds,
-          CpuMs cpu_ms = process_cpu_ms);
+          OthersWait others_wait = {}, CpuMs cpu_ms = process_cpu_ms);
   ~Batcher();
 
   // `id` is not in use. What is wrong with the request is told by Failed.
@@ -72,6 +81,10 @@ class Batcher {
   // Any thread. The running step, or the next, is abandoned when `id` is most of it; cancel() must
   // follow.
   void interrupt(uint64_t id);
+  // Any thread. A request of that lane comes, by generate() or embed(): the running step, or the
+  // next, is abandoned when it is less urgent and has long to run, and is computed again
+  // afterwards.
+  void hurry(Lane lane);
 
   const Slots& slots() const { return slots_; }
   const Parked& parked() const { return parked_; }
@@ -82,28 +95,41 @@ class Batcher {
     Request* request;
     size_t rows;
   };
+  enum class Placed { Yes, Later, NoRoom };
   using Requests = std::deque<std::unique_ptr<Request>>;
 
   Result<std::vector<Token>> prompt_tokens(Request& request);
   Result<> check_length(size_t at_least, bool exact, std::string_view param) const;
 
   void admit();
-  bool place(Request& request);
-  bool begin(Request& request, Slots::Place place, std::optional<Parked::Found> parked);
+  Requests::iterator next_waiting(bool owed);
+  bool make_way(const Request& request);
+  Placed place(Request& request);
+  void begin(Request& request, Slots::Place place, std::optional<Parked::Found> parked);
   size_t unpark(Sequence to, const Parked::Found& parked);
   void leave_cells(Sequence but);
   void leave_all_cells();
   bool park_one();
+  bool park(Sequence sequence);
   bool may_build_on(const Request& request, Sequence sequence) const;
+  void arrived(Lane lane);
   bool must_wait_for_prefix(const Request& request, size_t keep) const;
   std::vector<Part> plan();
-  void share_out(size_t room, std::vector<Part>& parts);
+  double step_ms() const;
   bool make_cells(size_t needed);
   void preempt(Request& request);
+  Request* youngest_of_least_urgent() const;
   bool preempt_youngest();
   void clear(Sequence sequence);
   Decoded compute(const std::vector<Part>& parts, size_t rows);
-  void running(std::vector<std::pair<uint64_t, size_t>> whose, size_t rows);
+  struct Running {
+    std::vector<std::pair<uint64_t, size_t>> whose;  // and how many rows each
+    size_t rows = 0;
+    Lane lane = Lane::Interactive;  // the most urgent of them
+    SteadyTime until{};             // as far as is known; max() without
+  };
+  void running(Running step);
+  SteadyTime expected_end(const StepCost& cost, size_t rows) const;
   void abort_locked() REQUIRES(mutex_);
   void advance(const std::vector<Part>& parts);
   void broken(const std::vector<Part>& parts);
@@ -120,21 +146,25 @@ class Batcher {
   const Clock& clock_;
   const Out out_;
   const Seeds seeds_;
+  const OthersWait others_wait_;
   const CpuMs cpu_ms_;
+  Shares shares_;
   Embeddings embeddings_;
   Slots slots_;
   Parked parked_;
   std::vector<uint64_t> park_tried_;  // of each sequence: Slot::used when that was done
-  Requests waiting_;                  // first come, first served
+  Requests waiting_;                  // in the order of arrival
   Requests computing_;                // in the order of admission
   StepCost cost_;
+  StepCost embed_cost_;
+  double cpu_per_ms_ = 1;  // of the steps until now
+  uint64_t turns_ = 0;
   std::vector<Row> rows_;  // of the step, kept for its memory
 
   Mutex mutex_;
-  // whose rows the running step has, and how many
-  std::vector<std::pair<uint64_t, size_t>> running_ GUARDED_BY(mutex_);
-  size_t running_rows_ GUARDED_BY(mutex_) = 0;
-  std::set<uint64_t> interrupted_ GUARDED_BY(mutex_);  // and not cancelled yet
+  Running running_ GUARDED_BY(mutex_);                                   // no rows: none runs
+  std::set<uint64_t> interrupted_ GUARDED_BY(mutex_);                    // and not cancelled yet
+  std::array<size_t, kLaneNames.size()> hurrying_ GUARDED_BY(mutex_){};  // and not here yet
 };
 
 }  // namespace lares::engine

@@ -597,6 +597,138 @@ TEST(Batcher, AnInterruptBetweenTwoStepsEndsTheNext) {
   EXPECT_FALSE(talk.batcher.step());  // forgotten with its request
 }
 
+// --- lanes
+// ------------------------------------------------------------------------------------------------
+
+TEST(Batcher, AnUrgentRequestTakesThePlaceOfOneThatNobodyWaitsFor) {
+  Talk talk({}, small(2048, 2));
+  talk.lane = Lane::Background;
+  talk.complete(1, cat(letters(100), "\ncount: 60"));
+  talk.complete(2, cat(letters(100, 'y'), "\ncount: 50"));
+  for (int i = 0; i < 12; i++) talk.batcher.step();
+  ASSERT_TRUE(talk[1].started && talk[2].started);
+  talk.lane = Lane::Interactive;
+  talk.complete(3, "repeat: now");
+  for (int i = 0; i < 6 && !talk[3].ended(); i++) talk.batcher.step();
+  EXPECT_EQ(talk[3].text, "now");
+  EXPECT_FALSE(talk[1].ended() || talk[2].ended());
+  ASSERT_TRUE(talk.run());
+  EXPECT_TRUE(talk[1].text.ends_with(" 59 60")) << talk[1].text;
+  EXPECT_TRUE(talk[2].text.ends_with(" 49 50")) << talk[2].text;
+}
+
+TEST(Batcher, RequestsOfOneLaneDoNotTakeEachOthersPlaces) {
+  Talk talk({}, small(2048, 1));
+  talk.complete(1, "count: 20");
+  talk.batcher.step();
+  talk.complete(2, "repeat: later");
+  ASSERT_TRUE(talk.run());
+  EXPECT_TRUE(talk[1].text.ends_with(" 20"));
+  EXPECT_EQ(talk[2].text, "later");
+  EXPECT_EQ(talk[1].progress.size(), 0U) << "its prompt was read once";
+}
+
+TEST(Batcher, AHurryGivesUpALessUrgentStepWhichIsComputedAgain) {
+  Talk talk(Options{{"prompt-tokens-per-s", "20000"}}, small(4096, 2, 512));
+  talk.lane = Lane::Background;
+  talk.complete(1, letters(1'000) + "\nrepeat: good");
+  talk.batcher.hurry(Lane::Interactive);  // read, but not yet obeyed
+  talk.batcher.step();
+  EXPECT_TRUE(talk[1].progress.empty()) << "nothing was kept of that step";
+  talk.lane = Lane::Interactive;
+  talk.complete(2, "repeat: first");
+  talk.batcher.step();
+  EXPECT_FALSE(talk.pulse.aborting()) << "it has come";
+  ASSERT_TRUE(talk.run());
+  EXPECT_EQ(talk[1].text, "good");
+  EXPECT_EQ(talk[2].text, "first");
+}
+
+TEST(Batcher, AHurryOfOneLaneDoesNotDisturbThatLane) {
+  Talk talk({}, small(4096, 2, 512));
+  talk.lane = Lane::Agent;
+  talk.complete(1, letters(400) + "\nrepeat: good");
+  talk.batcher.hurry(Lane::Agent);
+  talk.batcher.hurry(Lane::Background);
+  talk.batcher.step();
+  EXPECT_EQ(talk[1].progress.size(), 0U);
+  ASSERT_TRUE(talk.run());
+  EXPECT_EQ(talk[1].text, "good");
+}
+
+TEST(Batcher, WhileOthersWaitItsStepsAreShort) {
+  const auto steps = [](bool others_wait) {
+    Pulse pulse;
+    const SystemClock clock;
+    auto model = testing::fake_model({{"prompt-tokens-per-s", "4000"}}, small(4096, 2, 512), pulse);
+    bool done = false;
+    Batcher batcher(
+        *model, pulse, clock,
+        [&](uint64_t, const Batcher::Event& event) {
+          done = std::holds_alternative<wire::Done>(event);
+        },
+        [] { return 1U; }, [&] { return others_wait; });
+    batcher.generate(1, {"completion", {{"prompt", letters(2'000)}, {"max_tokens", 1}}});
+    int count = 0;
+    while (!done && batcher.step()) count++;
+    return count;
+  };
+  EXPECT_LE(steps(false), 6);
+  EXPECT_GE(steps(true), 7);  // of 60 ms, after a first of which nothing was known
+}
+
+// Whatever is cancelled when: everybody ends once, and the others say what they would say alone.
+TEST(Batcher, CancellingInAnyStateHarmsNobodyElse) {
+  for (unsigned seed = 0; seed < 30; seed++) {
+    std::mt19937 random(seed);
+    Talk talk({}, small(512, 3, 64));
+    std::set<uint64_t> cancelled;
+    for (uint64_t id = 1; id <= 24; id++) {
+      talk.lane = static_cast<Lane>(random() % 3);
+      talk.owner = static_cast<uint32_t>(random() % 3);
+      talk.complete(id, cat(letters(random() % 200, static_cast<char>('a' + random() % 3)),
+                            "\ncount: ", 5 + id));
+      for (auto steps = random() % 4; steps > 0; steps--) talk.batcher.step();
+      const uint64_t victim = 1 + random() % id;
+      if (random() % 3 != 0 || !talk.batcher.has(victim)) continue;
+      if (random() % 2 == 0) talk.batcher.interrupt(victim);
+      if (random() % 2 == 0) talk.batcher.step();
+      if (talk.batcher.has(victim)) cancelled.insert(victim);
+      talk.batcher.cancel(victim);
+    }
+    ASSERT_TRUE(talk.run());
+    for (uint64_t id = 1; id <= 24; id++) {
+      ASSERT_EQ(talk[id].ends, 1) << seed << " " << id;
+      if (cancelled.contains(id)) {
+        EXPECT_EQ(talk[id].failed->code, Code::Cancelled);
+      } else {
+        ASSERT_TRUE(talk[id].done) << talk[id].failed->message;
+        EXPECT_TRUE(talk[id].text.ends_with(cat(" ", 5 + id))) << talk[id].text;
+      }
+    }
+  }
+}
+
+TEST(Batcher, OfAThousandRequestsAtOnceAsManyAsItKeepsAreAnswered) {
+  Talk talk({}, small(2048, 4));
+  for (uint64_t id = 1; id <= 1000; id++) {
+    talk.owner = static_cast<uint32_t>(id % 7);
+    talk.complete(id, cat("count: ", id % 9 + 2));
+  }
+  ASSERT_TRUE(talk.run());
+  size_t answered = 0;
+  for (uint64_t id = 1; id <= 1000; id++) {
+    ASSERT_EQ(talk[id].ends, 1) << id;
+    if (talk[id].failed) {
+      EXPECT_EQ(talk[id].failed->code, Code::Busy);
+      continue;
+    }
+    answered++;
+    EXPECT_TRUE(talk[id].text.ends_with(cat(" ", id % 9 + 2))) << talk[id].text;
+  }
+  EXPECT_EQ(answered, kWaitingMax);
+}
+
 // --- embeddings
 // --------------------------------------------------------------------------------------
 
@@ -722,6 +854,24 @@ TEST(Batcher, SurvivesAnyOrderOfRequestsAndCancels) {
     }
     EXPECT_EQ(talk.batcher.slots().cells_busy(-1), 0U);
   }
+}
+
+TEST(Batcher, UrgentTextsAreEmbeddedBeforeTheRestOfALongJob) {
+  Talk talk({}, embedder());
+  Json many = Json::array();
+  for (int i = 0; i < 60; i++) many.push_back(letters(100));
+  talk.batcher.embed(1, {many, Lane::Background, 1});
+  talk.batcher.step();
+  talk.batcher.embed(2, {Json::array({"now"}), Lane::Interactive, 2});
+  talk.batcher.step();
+  EXPECT_TRUE(talk[2].done);
+  EXPECT_FALSE(talk[1].ended());
+  talk.batcher.hurry(Lane::Interactive);
+  talk.batcher.step();
+  talk.batcher.embed(3, {Json::array({"and now"}), Lane::Interactive, 2});
+  ASSERT_TRUE(talk.run());
+  EXPECT_TRUE(talk[1].done && talk[3].done);
+  EXPECT_EQ(talk[1].done->input_tokens.size(), 60U);
 }
 
 }  // namespace

@@ -64,16 +64,28 @@ Result<> Embeddings::add(uint64_t id, const wire::Embed& message) {
                      " are allowed"));
   Request request;
   request.id = id;
+  request.lane = message.lane;
+  request.owner = message.owner;
   for (const Json& input : inputs) {
     TRY_AS(auto tokens, tokens_of(input, request.inputs.size()));
     request.inputs.push_back(std::move(tokens));
   }
+  shares_.enter(request.lane, request.owner);
   waiting_.push_back(std::move(request));
   return Unit{};
 }
 
+std::deque<Embeddings::Request>::iterator Embeddings::find(uint64_t id) {
+  return std::find_if(waiting_.begin(), waiting_.end(),
+                      [id](const Request& each) { return each.id == id; });
+}
+
 bool Embeddings::remove(uint64_t id) {
-  return std::erase_if(waiting_, [id](const Request& each) { return each.id == id; }) > 0;
+  const auto found = find(id);
+  if (found == waiting_.end()) return false;
+  shares_.leave(found->lane, found->owner);
+  waiting_.erase(found);
+  return true;
 }
 
 bool Embeddings::has(uint64_t id) const {
@@ -81,16 +93,20 @@ bool Embeddings::has(uint64_t id) const {
                      [id](const Request& each) { return each.id == id; });
 }
 
-Embeddings::Next Embeddings::next() {
+Embeddings::Next Embeddings::next(size_t rows_max) {
   assert(!empty());
-  Request& request = waiting_.front();
+  const auto before = [&](const Request& a, const Request& b) {
+    return shares_.before({a.lane, a.owner}, {b.lane, b.owner});
+  };
+  Request& request = *std::min_element(waiting_.begin(), waiting_.end(), before);
   const Facts& facts = model_.facts();
   Next next;
   next.id = request.id;
+  next.lane = request.lane;
   next.begins = !request.began;
   if (!request.began) request.began = clock_.now();
   for (const auto& input : request.inputs) next.tokens += static_cast<Tokens>(input.size());
-  const size_t rows_max = std::min<size_t>(facts.batch, kEmbedRows);
+  rows_max = std::min<size_t>(facts.batch, rows_max);
   for (size_t i = request.next; i < request.inputs.size() && next.inputs.size() < facts.sequences;
        i++) {
     const auto& input = request.inputs[i];
@@ -102,14 +118,16 @@ Embeddings::Next Embeddings::next() {
 }
 
 void Embeddings::charge(const Next& computed, double cpu_ms) {
-  for (Request& request : waiting_) {
-    if (request.id == computed.id) request.cpu_ms += cpu_ms;
-  }
+  const auto request = find(computed.id);
+  if (request == waiting_.end()) return;
+  request->cpu_ms += cpu_ms;
+  shares_.charge(request->lane, request->owner, cpu_ms);
 }
 
 std::optional<wire::Done> Embeddings::took(const Next& computed, std::span<const float> vectors) {
-  Request& request = waiting_.front();
-  assert(request.id == computed.id);
+  const auto found = find(computed.id);
+  assert(found != waiting_.end());
+  Request& request = *found;
   append_bytes(request.vectors, vectors);
   request.next += computed.inputs.size();
   if (request.next < request.inputs.size()) return std::nullopt;
@@ -123,7 +141,7 @@ std::optional<wire::Done> Embeddings::took(const Next& computed, std::span<const
       std::chrono::duration<double, std::milli>(clock_.now() - *request.began).count();
   done.cpu_ms = request.cpu_ms;
   done.vectors = std::move(request.vectors);
-  waiting_.pop_front();
+  remove(request.id);
   return done;
 }
 

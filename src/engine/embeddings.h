@@ -1,6 +1,6 @@
-// Embeddings: the requests for vectors that wait, first come, first served, and which of their
-// inputs are computed next: several short ones together, of one request. Knows no threads and does
-// not compute; the batcher does, between two steps of answers.
+// Embeddings: the requests for vectors that wait, and which of their inputs are computed next:
+// several short ones together, of one request; whose is decided as between answers (shares.h).
+// Knows no threads and does not compute; the batcher does, between two steps of answers.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "engine/model.h"
+#include "engine/shares.h"
 #include "wire/message.h"
 
 namespace lares::engine {
@@ -21,9 +22,9 @@ inline constexpr size_t kEmbedRows = 512;   // tokens of short inputs that are c
 
 class Embeddings {
  public:
-  // `model`, `pulse` and `clock` must outlive it.
-  Embeddings(Model& model, Pulse& pulse, const Clock& clock)
-      : model_(model), pulse_(pulse), clock_(clock) {}
+  // The references must outlive it.
+  Embeddings(Model& model, Pulse& pulse, const Clock& clock, Shares& shares)
+      : model_(model), pulse_(pulse), clock_(clock), shares_(shares) {}
 
   // Invalid with "input" or "model" for what cannot be embedded.
   Result<> add(uint64_t id, const wire::Embed& message);
@@ -32,15 +33,17 @@ class Embeddings {
   size_t size() const { return waiting_.size(); }
   bool empty() const { return waiting_.empty(); }
 
-  // What Model::embed() is given next; valid until took() or remove(). Not empty() before.
+  // What Model::embed() is given next; valid until took() or remove(). Requires: not empty().
   struct Next {
     uint64_t id = 0;
+    Lane lane = Lane::Interactive;
     bool begins = false;  // nothing of this request was computed yet
     Tokens tokens = 0;    // of the whole request
     size_t rows = 0;      // of these inputs
     std::vector<std::span<const Token>> inputs;
   };
-  Next next();
+  // `rows_max`: of all inputs together, if there are several.
+  Next next(size_t rows_max = kEmbedRows);
 
   // What computing them took, whatever came of it.
   void charge(const Next& computed, double cpu_ms);
@@ -50,17 +53,21 @@ class Embeddings {
  private:
   struct Request {
     uint64_t id = 0;
+    Lane lane = Lane::Interactive;
+    uint32_t owner = 0;
     std::vector<std::vector<Token>> inputs;
     size_t next = 0;  // input
     std::string vectors;
     double cpu_ms = 0;
     std::optional<SteadyTime> began;
   };
+  std::deque<Request>::iterator find(uint64_t id);
   Result<std::vector<Token>> tokens_of(const Json& input, size_t number) const;
 
   Model& model_;
   Pulse& pulse_;
   const Clock& clock_;
+  Shares& shares_;
   std::deque<Request> waiting_;
 };
 

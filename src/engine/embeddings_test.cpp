@@ -17,7 +17,7 @@ struct Queue {
     load.sequences = sequences;
     load.embeddings = true;
     model = testing::fake_model({}, load, pulse);
-    embeddings = std::make_unique<Embeddings>(*model, pulse, clock);
+    embeddings = std::make_unique<Embeddings>(*model, pulse, clock, shares);
   }
   // The vectors of what comes next, each of one value; the request's end, if it was its last.
   std::optional<wire::Done> step(const Embeddings::Next& next) {
@@ -26,6 +26,7 @@ struct Queue {
 
   Pulse pulse;
   FakeClock clock;
+  Shares shares;
   std::unique_ptr<Model> model;
   std::unique_ptr<Embeddings> embeddings;
 };

@@ -12,6 +12,7 @@
 #include "base/mutex.h"
 #include "base/text.h"
 #include "engine/batcher.h"
+#include "wire/lane_of.h"
 
 namespace lares::engine {
 namespace {
@@ -78,12 +79,14 @@ class Server {
     const MutexLock lock(mutex_);
     const bool cancel = frame.type == static_cast<uint8_t>(Type::Cancel);
     if (cancel && batcher_) batcher_->interrupt(frame.id);
+    const auto lane = wire::lane_of(frame);
     if (inbox_.size() >= kInboxMax || inbox_bytes_ + frame.payload.size() > kInboxBytesMax) {
       if (inbox_.size() >= 4 * kInboxMax) end_process("more frames than can be answered");
       if (!cancel) return false;
     }
     inbox_bytes_ += frame.payload.size();
     inbox_.push_back(std::move(frame));
+    if (lane && batcher_) batcher_->hurry(*lane);
     wake_.notify_one();
     return true;
   }

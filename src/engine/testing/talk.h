@@ -49,12 +49,12 @@ class Talk {
 
   void complete(uint64_t id, Json prompt, Json more = Json::object()) {
     more["prompt"] = std::move(prompt);
-    batcher.generate(id, {"completion", std::move(more)});
+    batcher.generate(id, {"completion", std::move(more), lane, owner});
   }
   // One message of the person's.
   void chat(uint64_t id, const std::string& content, Json more = Json::object()) {
     more["messages"] = Json::array({{{"role", "user"}, {"content", content}}});
-    batcher.generate(id, {"chat", std::move(more)});
+    batcher.generate(id, {"chat", std::move(more), lane, owner});
   }
   // Steps until there is nothing to do; false when that does not come.
   bool run(int steps_max = 100'000) {
@@ -70,6 +70,8 @@ class Talk {
   std::unique_ptr<Model> model;
   std::map<uint64_t, Heard> heard;
   uint32_t seed = 1;
+  Lane lane = Lane::Interactive;  // of what is asked next
+  uint32_t owner = 0;
   Batcher batcher;
 
  private:

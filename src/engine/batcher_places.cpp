@@ -1,0 +1,305 @@
+// The Batcher's places: which requests compute, in which sequence, upon what of earlier ones, and
+// what of those that rest stays in the engine's cells.
+#include <algorithm>
+#include <cassert>
+
+#include "base/text.h"
+#include "engine/batcher_request.h"
+
+namespace lares::engine {
+
+void Batcher::clear(Sequence sequence) {
+  model_.cut(sequence, 0);
+  slots_.cut(sequence, 0);
+}
+
+// Where the answer should come out the same again and its prompt is cheap, nothing is built upon:
+// what earlier requests left was computed in other batches, where sums run in another order, so the
+// last bits of logits differ, and now and then a token. Its own twins (n answers to one prompt) are
+// computed the same way each time.
+bool Batcher::may_build_on(const Request& request, Sequence sequence) const {
+  if (!request.afresh()) return true;
+  return std::any_of(computing_.begin(), computing_.end(), [&](const auto& other) {
+    return other->sequence == sequence && other->prompt == request.prompt &&
+           common_prefix(other->tokens, request.tokens) >= request.prompt;
+  });
+}
+
+// True: a request that is computing its prompt will soon hold much more of this one's than any does
+// now (n answers to one prompt).
+bool Batcher::must_wait_for_prefix(const Request& request, size_t keep) const {
+  constexpr size_t kWorthWaiting = 32;
+  if (!model_.facts().cuts) return false;
+  return std::any_of(computing_.begin(), computing_.end(), [&](const auto& other) {
+    if (!other->prefilling() || !may_build_on(request, other->sequence)) return false;
+    const size_t common =
+        std::min(common_prefix(other->tokens, request.tokens), request.tokens.size() - 1);
+    return common > other->computed && common > keep + kWorthWaiting;
+  });
+}
+
+// Finds the request a sequence and cells.
+Batcher::Placed Batcher::place(Request& request) {
+  const Facts& facts = model_.facts();
+  const auto usable = [&](Sequence sequence, size_t keep) {
+    if (!may_build_on(request, sequence)) return false;
+    if (facts.window == 0) return true;
+    // the window before the next position must be whole
+    const size_t first_needed = keep > facts.window ? keep - facts.window : 0;
+    const Position first = model_.first_position(sequence);
+    return first >= 0 && static_cast<size_t>(first) <= first_needed;
+  };
+  auto place = slots_.place(request.tokens, usable, facts.cuts);
+  if (!place) return Placed::NoRoom;
+  std::optional<Parked::Found> parked;
+  if (may_build_on(request, -1)) parked = parked_.find(request.tokens, facts.window, facts.cuts);
+  if (parked && parked->keep <= place->keep) parked.reset();
+  if (must_wait_for_prefix(request, parked ? parked->keep : place->keep)) return Placed::Later;
+
+  // room for this prompt, and for the answers in progress to go on for a while
+  constexpr size_t kGrowth = 32;
+  const size_t growth = computing_.empty() ? 0 : kGrowth * (computing_.size() + 1);
+  const auto fits = [&](const Slots::Place& p, size_t more) {
+    const size_t held = p.to == p.from ? slots_.cells_busy(-1) + p.keep : slots_.cells_busy(p.from);
+    return held + more + growth <= slots_.cells_total();
+  };
+  if (parked) {  // into a sequence that holds nothing of use
+    const auto unused = [](Sequence, size_t) { return false; };
+    const auto empty = slots_.place(request.tokens, unused, facts.cuts);
+    // it comes back whole, and then its end is cut
+    const size_t whole = std::max(parked->conversation->tokens.size(), request.tokens.size());
+    if (empty && fits(*empty, whole)) {
+      begin(request, *empty, parked);
+      return Placed::Yes;
+    }
+  }
+  const size_t more = request.tokens.size() - place->keep;
+  const bool from_idle = place->from >= 0 && !slots_[place->from].busy;
+  if (!fits(*place, more) && from_idle) place->to = place->from;
+  if (!fits(*place, more) && !computing_.empty()) return Placed::NoRoom;
+  begin(request, *place, std::nullopt);
+  return Placed::Yes;
+}
+
+// Fills an empty sequence with what can be built upon of a parked conversation; how many tokens
+// that is.
+size_t Batcher::unpark(Sequence to, const Parked::Found& parked) {
+  const auto& tokens = parked.conversation->tokens;
+  if (!make_cells(tokens.size())) return 0;
+  if (!model_.restore(to, parked.conversation->state.bytes())) {
+    model_.cut(to, 0);
+    return 0;
+  }
+  for (const Token token : tokens) slots_.extend(to, token);
+  if (parked.keep == tokens.size()) return parked.keep;
+  if (model_.cut(to, static_cast<Position>(parked.keep))) {
+    slots_.cut(to, parked.keep);
+    return parked.keep;
+  }
+  clear(to);
+  return 0;
+}
+
+// Frees the cells of the conversations that rest and are parked: every step would pay for them.
+void Batcher::leave_cells(Sequence but) {
+  for (size_t s = 0; s < slots_.count(); s++) {
+    const auto sequence = static_cast<Sequence>(s);
+    const auto& slot = slots_[sequence];
+    if (slot.busy || sequence == but || slot.tokens.size() < kParkMin) continue;
+    if (parked_.holds(slot.tokens)) clear(sequence);
+  }
+}
+
+// For an answer that should come out the same again: attention shares its sums out among threads by
+// where the cells lie. What cannot be parked stays, for it may have taken minutes to compute.
+void Batcher::leave_all_cells() {
+  while (park_one()) {
+  }
+  bool all = true;
+  for (size_t s = 0; s < slots_.count(); s++) {
+    const auto sequence = static_cast<Sequence>(s);
+    const auto& tokens = slots_[sequence].tokens;
+    if (tokens.size() < kParkMin || parked_.holds(tokens)) clear(sequence);
+    all = all && tokens.empty();
+  }
+  if (all) model_.forget();
+}
+
+// Copies one conversation that rests out of the cells, in which it stays until they are needed.
+// Once for each rest: where not all have room, each copy drops another's, and that would go round
+// for ever. False: none is left.
+bool Batcher::park_one() {
+  for (size_t s = 0; s < slots_.count(); s++) {
+    const auto sequence = static_cast<Sequence>(s);
+    const auto& slot = slots_[sequence];
+    if (slot.busy || slot.tokens.size() < kParkMin || park_tried_[s] == slot.used ||
+        parked_.holds(slot.tokens))
+      continue;
+    park_tried_[s] = slot.used;
+    if (park(sequence)) return true;
+  }
+  return false;
+}
+
+// False: there is no room for it, or this model cannot.
+bool Batcher::park(Sequence sequence) {
+  const auto& tokens = slots_[sequence].tokens;
+  const size_t size = model_.state_size(sequence);
+  if (size == 0 || size > parked_.limit().n) return false;
+  Block state(size);
+  if (state.size() == 0 || !model_.save(sequence, state.bytes())) return false;
+  // of a window only what the next position sees is in the bytes, whatever the cells still have
+  const size_t window = model_.facts().window;
+  const size_t seen = window > 0 && tokens.size() > window ? tokens.size() - window : 0;
+  const Position first = std::max(model_.first_position(sequence), static_cast<Position>(seen));
+  parked_.add({tokens, first, std::move(state)});
+  return parked_.holds(tokens);
+}
+
+void Batcher::begin(Request& request, Slots::Place place, std::optional<Parked::Found> parked) {
+  if (request.afresh() && computing_.empty()) leave_all_cells();
+  if (parked) {
+    clear(place.to);
+    leave_cells(place.to);
+    place.keep = unpark(place.to, *parked);
+  } else if (place.to != place.from) {
+    clear(place.to);
+    if (place.from >= 0 && place.keep > 0) {
+      model_.share(place.from, place.to, static_cast<Position>(place.keep));
+      slots_.share(place.from, place.to, place.keep);
+    }
+  } else if (place.keep < slots_[place.to].tokens.size()) {
+    if (model_.cut(place.to, static_cast<Position>(place.keep))) {
+      slots_.cut(place.to, place.keep);
+    } else {
+      clear(place.to);
+      place.keep = 0;
+    }
+  }
+  leave_cells(place.to);
+  slots_.take(place.to);
+  request.sequence = place.to;
+  request.computed = place.keep;
+  if (!request.started) {
+    request.started = true;
+    request.reused = place.keep;
+    request.began = clock_.now();
+    out_(request.id,
+         wire::Started{static_cast<Tokens>(request.prompt), static_cast<Tokens>(request.reused)});
+    if (request.options.echo) {
+      std::string text;
+      if (const auto* given = std::get_if<std::string>(&request.options.prompt)) {
+        text = *given;
+      } else {
+        for (const Token token : request.tokens) text += model_.piece(token, Special::Parsed);
+        text = utf8_repaired(text);
+      }
+      if (!text.empty()) out_(request.id, wire::Delta{std::move(text), nullptr, 0});
+    }
+  }
+}
+
+void Batcher::admit() {
+  bool owed = true;  // a lane that is owed its share goes first, where there is room
+  while (!waiting_.empty()) {
+    const auto next = next_waiting(owed);
+    Request& request = **next;
+    // who waits behind it does not overtake it, or it could wait for ever
+    const Placed placed = computing_.size() < slots_.count() ? place(request) : Placed::NoRoom;
+    if (placed == Placed::Yes) {
+      computing_.push_back(std::move(*next));
+      waiting_.erase(next);
+      owed = true;
+    } else if (owed) {
+      owed = false;
+    } else if (placed == Placed::Later || !make_way(request)) {
+      return;
+    }
+  }
+}
+
+// With `owed` one of a lane that is owed its share, else of the most urgent lane; there of the
+// owner who has had least, and of that one's the first.
+Batcher::Requests::iterator Batcher::next_waiting(bool owed) {
+  const auto before = [&](const std::unique_ptr<Request>& a, const std::unique_ptr<Request>& b) {
+    if (owed) return shares_.before({a->lane, a->owner}, {b->lane, b->owner});
+    if (a->lane != b->lane) return a->lane < b->lane;
+    return shares_.ahead(a->lane, a->owner) < shares_.ahead(b->lane, b->owner);
+  };
+  return std::min_element(waiting_.begin(), waiting_.end(), before);
+}
+
+// Takes a less urgent request's place. False: all are as urgent.
+bool Batcher::make_way(const Request& request) {
+  Request* const other = youngest_of_least_urgent();
+  if (!other || other->lane <= request.lane) return false;
+  preempt(*other);
+  return true;
+}
+
+// How long the next step should take.
+double Batcher::step_ms() const {
+  if (others_wait_ && others_wait_()) return kStepSharedMs;
+  if (computing_.size() == 1) return computing_[0]->prefilling() ? kStepMs : kStepSharedMs;
+  const bool read = std::any_of(computing_.begin(), computing_.end(), [](const auto& request) {
+    return request->lane == Lane::Interactive;
+  });
+  return read ? kStepSharedMs : kStepTogetherMs;
+}
+
+std::vector<Batcher::Part> Batcher::plan() {
+  std::vector<Want> wants;
+  wants.reserve(computing_.size());
+  for (const auto& request : computing_) {
+    wants.push_back({request->lane, request->owner, request->pending(), request->prefilling(),
+                     request->served});
+  }
+  StepLimits limits{model_.facts().batch, step_ms(), cpu_per_ms_};
+  if (computing_.size() == 1 && computing_[0]->afresh()) limits.chunk = kAfreshPiece;
+  shares_.step_begins();
+  std::vector<Part> parts;
+  for (const Turn& turn : plan_step(wants, shares_, cost_, limits)) {
+    parts.push_back({computing_[turn.want].get(), turn.rows});
+    parts.back().request->served = ++turns_;
+  }
+  return parts;
+}
+
+bool Batcher::make_cells(size_t needed) {
+  while (slots_.cells_free() < needed) {
+    const auto idle = slots_.oldest_idle();
+    if (!idle) return false;
+    clear(*idle);
+  }
+  return true;
+}
+
+// Takes a request's cells; it goes on from what could be parked of it when there is room.
+void Batcher::preempt(Request& request) {
+  if (slots_[request.sequence].tokens.size() >= kParkMin) park(request.sequence);
+  clear(request.sequence);
+  slots_.release(request.sequence);
+  request.sequence = -1;
+  request.computed = 0;
+  const auto at = std::find_if(computing_.begin(), computing_.end(),
+                               [&](const auto& item) { return item.get() == &request; });
+  assert(at != computing_.end());
+  waiting_.push_front(std::move(*at));
+  computing_.erase(at);
+}
+
+Batcher::Request* Batcher::youngest_of_least_urgent() const {
+  Request* found = nullptr;
+  for (const auto& request : computing_) {
+    if (!found || request->lane >= found->lane) found = request.get();
+  }
+  return found;
+}
+
+bool Batcher::preempt_youngest() {
+  if (computing_.size() < 2) return false;
+  preempt(*youngest_of_least_urgent());
+  return true;
+}
+
+}  // namespace lares::engine

@@ -1,0 +1,46 @@
+// Planning a step: which requests compute in it, and how many rows each. Interactive answers first,
+// then interactive prompts, then agents, then background; within a lane whoever's owner has had
+// least. Pure: what is there in, rows out.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "engine/shares.h"
+#include "engine/step_cost.h"
+
+namespace lares::engine {
+
+inline constexpr size_t kChunkMin = 16;      // rows of a prompt, where it has so many
+inline constexpr size_t kChunkUnknown = 64;  // beside answers, before any speed is known
+inline constexpr double kAheadMaxMs = 100;   // CPU; who is further ahead of others sits out
+
+// One request that could compute.
+struct Want {
+  Lane lane = Lane::Interactive;
+  uint32_t owner = 0;
+  size_t rows = 1;  // of its prompt that are left, or 1
+  bool prompt = false;
+  uint64_t served = 0;  // its last turn, on a counter of turns
+};
+
+struct Turn {
+  size_t want = 0;
+  size_t rows = 0;
+};
+
+struct StepLimits {
+  size_t rows = 0;        // at most, of all
+  double target_ms = 0;   // how long the step should take
+  double cpu_per_ms = 1;  // CPU-ms for each ms of a step
+  size_t chunk = 0;       // of prompts, whatever their speed; 0: by the speed
+};
+
+// `wants` in the order of arrival, the turns in the order in which they were given. Somebody gets
+// rows where somebody wants any.
+std::vector<Turn> plan_step(std::span<const Want> wants, const Shares& shares, const StepCost& cost,
+                            const StepLimits& limits);
+
+}  // namespace lares::engine
