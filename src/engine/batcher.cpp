@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numeric>
 #include <span>
+#include <utility>
 
 #include "base/text.h"
 #include "engine/batcher_request.h"
@@ -228,7 +229,7 @@ bool Batcher::step() {
   for (;;) {
     parts = plan();
     rows = 0;
-    for (const Part& part : parts) rows += part.rows;
+    for (const Part& part : parts) rows += part.all();
     if (make_cells(rows)) break;
     if (!preempt_youngest()) {
       fail(*computing_.front(),
@@ -272,16 +273,17 @@ Decoded Batcher::compute(const std::vector<Part>& parts, size_t rows) {
   rows_.reserve(rows);
   for (const Part& part : parts) {
     const Request& request = *part.request;
-    for (size_t i = 0; i < part.rows; i++) {
+    const size_t said = request.tokens.size();
+    for (size_t i = 0; i < part.all(); i++) {
       const size_t at = request.computed + i;
-      rows_.push_back({request.tokens[at], static_cast<Position>(at), request.sequence,
-                       at + 1 == request.tokens.size()});
+      const Token token = at < said ? request.tokens[at] : request.draft[at - said];
+      rows_.push_back({token, static_cast<Position>(at), request.sequence, at + 1 >= said});
     }
   }
   Running step{{}, rows, Lane::Background, expected_end(cost_, rows)};
   step.whose.reserve(parts.size());
   for (const Part& part : parts) {
-    step.whose.emplace_back(part.request->id, part.rows);
+    step.whose.emplace_back(part.request->id, part.all());
     step.lane = std::min(step.lane, part.request->lane);
   }
   running(std::move(step));
@@ -295,7 +297,7 @@ Decoded Batcher::compute(const std::vector<Part>& parts, size_t rows) {
 void Batcher::charge(const std::vector<Part>& parts, size_t rows, double cpu_ms) {
   for (const Part& part : parts) {
     Request& request = *part.request;
-    const double own = cpu_ms * cost_.share(part.rows, rows, parts.size());
+    const double own = cpu_ms * cost_.share(part.all(), rows, parts.size());
     request.cpu_ms += own;
     shares_.charge(request.lane, request.owner, own);
   }
@@ -316,8 +318,35 @@ void Batcher::advance(const std::vector<Part>& parts) {
                                                      static_cast<double>(request.tokens.size())});
       continue;
     }
-    choose(request, row);
+    say(part, row);
+    row += static_cast<int>(part.drafts);
   }
+}
+
+// The tokens that a step has shown: one, and one more for each of its draft that was right. The
+// rows behind one that was wrong are taken back.
+void Batcher::say(const Part& part, int row) {
+  Request& request = *part.request;
+  const Sequence sequence = request.sequence;
+  const std::vector<Token> draft = std::exchange(request.draft, {});
+  size_t held = request.computed;
+  const size_t computed = held + part.drafts;
+  bool goes_on = false;
+  for (size_t place = 0;; place++) {
+    goes_on = choose(request, row + static_cast<int>(place));
+    if (!goes_on) break;
+    const Token token = request.tokens.back();
+    request.lookup.chosen(place, token);
+    if (place == part.drafts || token != draft[place]) break;
+    slots_.extend(sequence, token);
+    request.computed = ++held;
+  }
+  if (held == computed) return;
+  if (model_.cut(sequence, static_cast<Position>(held)) && window_whole(sequence, held)) return;
+  clear(sequence);
+  if (!goes_on) return;
+  request.computed = 0;
+  request.drafts = false;
 }
 
 // The next token of an answer. False: the request has ended.

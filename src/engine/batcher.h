@@ -94,6 +94,8 @@ class Batcher {
   struct Part {
     Request* request;
     size_t rows;
+    size_t drafts = 0;  // rows behind them, which may be wrong
+    size_t all() const { return rows + drafts; }
   };
   enum class Placed { Yes, Later, NoRoom };
   using Requests = std::deque<std::unique_ptr<Request>>;
@@ -113,9 +115,12 @@ class Batcher {
   bool park(Sequence sequence);
   bool may_build_on(const Request& request, Sequence sequence) const;
   void arrived(Lane lane);
+  bool window_whole(Sequence sequence, size_t keep) const;
   bool must_wait_for_prefix(const Request& request, size_t keep) const;
   std::vector<Part> plan();
   double step_ms() const;
+  void add_drafts(std::vector<Part>& parts);
+  std::vector<Token> draft_for(Request& request, size_t rows, size_t others, size_t room);
   bool make_cells(size_t needed);
   void preempt(Request& request);
   Request* youngest_of_least_urgent() const;
@@ -134,6 +139,7 @@ class Batcher {
   void advance(const std::vector<Part>& parts);
   void broken(const std::vector<Part>& parts);
   void charge(const std::vector<Part>& parts, size_t rows, double cpu_ms);
+  void say(const Part& part, int row);
   bool choose(Request& request, int row);
   void tell(Request& request, std::string text);
   void finish(Request& request, std::string reason);

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "engine/batcher_request.h"
+#include "wire/draft_rows.h"
 
 namespace lares::engine {
 
@@ -25,6 +26,15 @@ bool Batcher::may_build_on(const Request& request, Sequence sequence) const {
   });
 }
 
+// What a position behind the first `keep` sees of them is there.
+bool Batcher::window_whole(Sequence sequence, size_t keep) const {
+  const size_t window = model_.facts().window;
+  if (window == 0) return true;
+  const size_t first_needed = keep > window ? keep - window : 0;
+  const Position first = model_.first_position(sequence);
+  return first >= 0 && static_cast<size_t>(first) <= first_needed;
+}
+
 // True: a request that is computing its prompt will soon hold much more of this one's than any does
 // now (n answers to one prompt).
 bool Batcher::must_wait_for_prefix(const Request& request, size_t keep) const {
@@ -42,12 +52,7 @@ bool Batcher::must_wait_for_prefix(const Request& request, size_t keep) const {
 Batcher::Placed Batcher::place(Request& request) {
   const Facts& facts = model_.facts();
   const auto usable = [&](Sequence sequence, size_t keep) {
-    if (!may_build_on(request, sequence)) return false;
-    if (facts.window == 0) return true;
-    // the window before the next position must be whole
-    const size_t first_needed = keep > facts.window ? keep - facts.window : 0;
-    const Position first = model_.first_position(sequence);
-    return first >= 0 && static_cast<size_t>(first) <= first_needed;
+    return may_build_on(request, sequence) && window_whole(sequence, keep);
   };
   auto place = slots_.place(request.tokens, usable, facts.cuts);
   if (!place) return Placed::NoRoom;
@@ -262,7 +267,48 @@ std::vector<Batcher::Part> Batcher::plan() {
     parts.push_back({computing_[turn.want].get(), turn.rows});
     parts.back().request->served = ++turns_;
   }
+  add_drafts(parts);
   return parts;
+}
+
+// Answers that are likely to go on as something did before have that computed too.
+void Batcher::add_drafts(std::vector<Part>& parts) {
+  const Facts& facts = model_.facts();
+  if (!facts.cuts) return;
+  size_t rows = 0, answers = 0;
+  for (const Part& part : parts) {
+    rows += part.rows;
+    answers += part.request->prefilling() ? 0 : 1;
+  }
+  size_t room = std::min<size_t>(wire::draft_rows(facts.vocabulary), facts.batch - rows);
+  for (Part& part : parts) {
+    Request& request = *part.request;
+    if (request.prefilling() || !request.drafts) continue;
+    const size_t cells = slots_.cells_free() - std::min(slots_.cells_free(), rows);
+    request.draft = draft_for(request, rows, answers - 1, std::min(room, cells));
+    part.drafts = request.draft.size();
+    room -= part.drafts;
+    rows += part.drafts;
+  }
+}
+
+std::vector<Token> Batcher::draft_for(Request& request, size_t rows, size_t others, size_t room) {
+  size_t most = std::min(room, model_.facts().context - request.tokens.size());
+  if (const auto max = request.options.max_tokens)
+    most = std::min(most, *max - std::min<size_t>(*max, request.generated() + 1));
+  if (request.options.seeded) {
+    // what else may be asked is how fast this machine happens to be, which changes from run to run,
+    // and with the rows of a step the last bits of its sums
+    constexpr double kRow = 0.3;  // of what a step costs
+    return request.lookup.draft(request.tokens, most, others,
+                                [&](size_t more) { return 1 + kRow * static_cast<double>(more); });
+  }
+  const bool shared = computing_.size() > 1 || (others_wait_ && others_wait_());
+  const double limit_ms = shared ? std::max(kStepSharedMs, 1.5 * cost_.ms(rows)) : kStepTogetherMs;
+  const size_t fits = cost_.rows_within(limit_ms);
+  most = std::min(most, fits - std::min(fits, rows));
+  return request.lookup.draft(request.tokens, most, others,
+                              [&](size_t more) { return cost_.ms(rows + more); });
 }
 
 bool Batcher::make_cells(size_t needed) {

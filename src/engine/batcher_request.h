@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/batcher.h"
+#include "engine/lookup.h"
 #include "engine/repetition.h"
 
 namespace lares::engine {
@@ -37,6 +38,9 @@ struct Batcher::Request {
   std::unique_ptr<Sampler> sampler;
   TextOut text;
   Repetition repetition;
+  Lookup lookup;
+  std::vector<Token> draft;  // computed behind its tokens in this step
+  bool drafts = true;        // this model's state lets them be taken back
   // Tokens whose text was not shown yet: how many bytes went in with each, and its logprobs.
   struct Told {
     size_t until;

@@ -597,6 +597,66 @@ TEST(Batcher, AnInterruptBetweenTwoStepsEndsTheNext) {
   EXPECT_FALSE(talk.batcher.step());  // forgotten with its request
 }
 
+// --- drafts
+// -----------------------------------------------------------------------------------------------
+
+// Seeded requests draft by what their tokens have shown, others by what steps take, which stands
+// still here.
+TEST(Batcher, WhatAnAnswerRepeatsComesInFewerSteps) {
+  const auto steps = [](const Json& more) {
+    Talk talk({}, small(2048, 2));
+    talk.complete(1, "repeat: the cat sat on the mat, the cat sat on the mat, the cat sat there",
+                  more);
+    int count = 0;
+    while (talk.batcher.step()) count++;
+    EXPECT_EQ(talk[1].text, "the cat sat on the mat, the cat sat on the mat, the cat sat there");
+    EXPECT_EQ(talk[1].done->completion_tokens, talk[1].tokens);
+    return count;
+  };
+  const int plain = steps({{"temperature", 0}});
+  EXPECT_LE(steps({{"temperature", 0}, {"seed", 1}}) * 2, plain);
+}
+
+TEST(Batcher, DraftsChangeNothingOfAnAnswer) {
+  const std::string long_text = "one two three one two three four one two three four five one two";
+  for (const char* window : {"0", "16", "40"}) {
+    for (const Json& more : std::vector<Json>{
+             Json::object(),
+             {{"max_tokens", 7}},
+             {{"max_tokens", 23}},
+             {{"max_tokens", 24}},
+             {{"stop", "four one"}},
+             {{"stop", "e f"}},
+             {{"logprobs", true}, {"top_logprobs", 2}},
+             {{"temperature", 1.5}},
+             {{"repeat_penalty", 1.3}, {"frequency_penalty", 0.5}},
+             {{"stop_repeating", true}},
+         }) {
+      const auto said = [&](bool drafts) {
+        Talk talk({{"window", window}}, small(256, 2));
+        talk.seed = 7;  // as is given below
+        Json body = more;
+        if (drafts) body["seed"] = 7;
+        talk.complete(1, "repeat: " + long_text, body);
+        EXPECT_TRUE(talk.run());
+        EXPECT_TRUE(talk[1].done) << talk[1].failed->message;
+        return std::tuple(talk[1].text, talk[1].tokens, talk[1].logprobs, talk[1].done->reason,
+                          talk[1].done->completion_tokens);
+      };
+      EXPECT_EQ(said(true), said(false)) << window << " " << dump(more);
+    }
+  }
+}
+
+TEST(Batcher, ADraftDoesNotGoBeyondTheContext) {
+  Talk talk({}, small(48, 1));
+  talk.complete(1, "repeat: abcabcabcabcabcabcabcabcabcabcabcabcabc", {{"seed", 1}});
+  ASSERT_TRUE(talk.run());
+  ASSERT_TRUE(talk[1].done) << talk[1].failed->message;
+  EXPECT_EQ(talk[1].done->reason, "length");
+  EXPECT_EQ(talk[1].done->prompt_tokens + talk[1].done->completion_tokens, 49U);
+}
+
 // --- lanes
 // ------------------------------------------------------------------------------------------------
 
@@ -686,8 +746,10 @@ TEST(Batcher, CancellingInAnyStateHarmsNobodyElse) {
     for (uint64_t id = 1; id <= 24; id++) {
       talk.lane = static_cast<Lane>(random() % 3);
       talk.owner = static_cast<uint32_t>(random() % 3);
-      talk.complete(id, cat(letters(random() % 200, static_cast<char>('a' + random() % 3)),
-                            "\ncount: ", 5 + id));
+      talk.complete(
+          id,
+          cat(letters(random() % 200, static_cast<char>('a' + random() % 3)), "\ncount: ", 5 + id),
+          id % 2 == 0 ? Json{{"seed", id}, {"temperature", 0}} : Json::object());
       for (auto steps = random() % 4; steps > 0; steps--) talk.batcher.step();
       const uint64_t victim = 1 + random() % id;
       if (random() % 3 != 0 || !talk.batcher.has(victim)) continue;

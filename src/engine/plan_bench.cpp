@@ -8,7 +8,8 @@ namespace lares::engine {
 BENCH(plan_a_step) {
   Shares shares;
   StepCost cost;
-  for (size_t rows = 1; rows <= 256; rows *= 2) cost.learn(rows, 8 + 0.5 * static_cast<double>(rows));
+  for (size_t rows = 1; rows <= 256; rows *= 2)
+    cost.learn(rows, 8 + 0.5 * static_cast<double>(rows));
   std::vector<Want> wants;
   for (uint32_t i = 0; i < 8; i++) {
     const auto lane = static_cast<Lane>(i % 3);

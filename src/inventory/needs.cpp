@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "inventory/info.h"
+#include "wire/draft_rows.h"
 #include "wire/message.h"
 
 namespace lares::inventory {
@@ -34,15 +35,16 @@ struct Step {
 };
 
 // The buffers of one step: what the widest layer has between its products, the masks of what sees
-// what, and a row of logits for each sequence.
+// what, and a row of logits for each sequence, and for drafts.
 Bytes compute_buffers(const Json& info, const Json& work, const Step& step) {
   const uint64_t width = count_in(info, "embedding_length");
   const uint64_t feed_forward = std::max(count_in(work, "feed_forward"), width);
   const uint64_t heads = times(count_in(work, "heads"), count_in(work, "head_size"));
+  const uint64_t drafts = wire::draft_rows(count_in(info, "vocabulary"));
   const uint64_t row = std::max(times(2, feed_forward), times(3, heads)) + times(3, width);
   return Bytes{times(step.batch, times(row, 4)) +
                times(step.batch, times(step.cells + step.window_cells, 4)) +
-               times(count_in(info, "vocabulary"), times(step.sequences, 4))};
+               times(count_in(info, "vocabulary"), times(step.sequences + drafts, 4))};
 }
 
 Bytes measured_for(const Json& info, const Shape& shape) {

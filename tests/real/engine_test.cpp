@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 #include <random>
+#include <thread>
 
 #include "engine/gguf.h"
 #include "engine/testing/child.h"
@@ -199,6 +200,77 @@ TEST(Llama, AWindowIsBuiltUponOnlyWhereItIsWhole) {
   ASSERT_TRUE(talk.run());
   EXPECT_EQ(talk[3].started->reused_tokens, 0U);
   ASSERT_TRUE(talk[3].done);
+}
+
+const char* const kRecited =
+    "One two three four five six seven eight nine ten. One two three four five six seven eight "
+    "nine "
+    "ten. One two three four five six seven eight nine ten. One two three";
+
+// What the model itself says of each token that came of a draft is what it says without one, but
+// for the last bits: rows that are computed together are summed in another order.
+TEST(Llama, DraftsAreKeptOnlyWhereTheModelAgrees) {
+  for (const auto& with : {kSmolLm, kGemma}) {
+    const auto say = [&](const Json& more, int& steps) {
+      Talk talk([&](Pulse& pulse) {
+        auto model = load(with, {.name = "m", .context = 1024, .sequences = 2}, pulse);
+        return model ? *std::move(model) : nullptr;
+      });
+      Json body = {
+          {"temperature", 0}, {"max_tokens", 40}, {"logprobs", true}, {"ignore_eos", true}};
+      body.update(more);
+      talk.complete(1, kRecited, std::move(body));
+      for (steps = 0; talk.batcher.step(); steps++) {
+      }
+      EXPECT_TRUE(talk[1].done);
+      return talk[1];
+    };
+    if (!model_file(with)) GTEST_SKIP() << model_file(with).error().message;
+    int plain_steps = 0, steps = 0, again_steps = 0;
+    const Heard plain = say(Json::object(), plain_steps);
+    const Heard drafted = say({{"seed", 1}}, steps);
+    const Heard again = say({{"seed", 1}}, again_steps);
+    EXPECT_EQ(drafted.text, plain.text);
+    EXPECT_LT(steps, plain_steps);
+    EXPECT_EQ(steps, again_steps);
+    EXPECT_EQ(drafted.logprobs, again.logprobs) << "bit for bit, from run to run";
+    ASSERT_EQ(drafted.logprobs.size(), plain.logprobs.size());
+    for (size_t i = 0; i < plain.logprobs.size(); i++) {
+      EXPECT_NEAR(drafted.logprobs[i]["logprob"], plain.logprobs[i]["logprob"], 0.25)
+          << i << " " << plain.logprobs[i]["token"];
+    }
+  }
+}
+
+// Aborted in the middle of its prompt, and in the middle of its answer, by what is more urgent, and
+// computed again: bit for bit what it says undisturbed.
+TEST(Llama, AStepThatWasGivenUpIsComputedAgainBitForBit) {
+  const auto say = [&](bool disturbed) {
+    Talk talk([&](Pulse& pulse) {
+      auto model = load(kSmolLm, {.name = "m", .context = 1024, .sequences = 2}, pulse);
+      return model ? *std::move(model) : nullptr;
+    });
+    talk.lane = Lane::Background;
+    talk.complete(1, std::string(kRecited).substr(0, 200) + " A story:",
+                  {{"seed", 3}, {"temperature", 0.7}, {"max_tokens", 24}, {"logprobs", true}});
+    for (int step = 0; !talk[1].ended(); step++) {
+      std::jthread other;
+      if (disturbed && step % 3 == 0) {
+        other = std::jthread([&] {
+          std::this_thread::sleep_for(std::chrono::milliseconds(2));
+          talk.pulse.abort();  // as hurry() does, wherever the step is
+        });
+      }
+      talk.batcher.step();
+    }
+    EXPECT_TRUE(talk[1].done);
+    return talk[1];
+  };
+  if (!model_file(kSmolLm)) GTEST_SKIP() << model_file(kSmolLm).error().message;
+  const Heard alone = say(false);
+  const Heard disturbed = say(true);
+  EXPECT_EQ(disturbed.text, alone.text);
+  EXPECT_EQ(disturbed.logprobs, alone.logprobs);
 }
 
 TEST(Llama, EmbedsTextsOfLikeMeaningNearEachOther) {

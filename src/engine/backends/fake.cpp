@@ -218,6 +218,7 @@ class FakeModel final : public Model {
     if (decoded_ + rows.size() > settings.break_after) return Decoded::Broken;
     decoded_ += rows.size();
     rows_.assign(rows.begin(), rows.end());
+    firsts_.clear();
     for (const Row& row : rows) {
       auto& cells = cells_[row.sequence];
       if (row.position != static_cast<Position>(cells.tokens.size())) return Decoded::Broken;
@@ -226,6 +227,7 @@ class FakeModel final : public Model {
       if (facts_.window > 0) {
         cells.first = std::max(cells.first, next - static_cast<Position>(facts_.window));
       }
+      firsts_.push_back(cells.first);
     }
     return Decoded::Ok;
   }
@@ -297,11 +299,11 @@ class FakeModel final : public Model {
   // What the sequence of a row of the last decode holds, and whether its window is whole.
   Result<std::span<const Token>> held(int row) const {
     const auto& cells = cells_[rows_[row].sequence];
-    const auto next = static_cast<Position>(cells.tokens.size());
+    const Position next = rows_[row].position + 1;
     const Position needed =
         facts_.window > 0 ? std::max(0, next - static_cast<Position>(facts_.window)) : 0;
-    if (cells.first > needed) return Error{Code::Corrupt, "the fake's window has a hole"};
-    return std::span<const Token>(cells.tokens);
+    if (firsts_[row] > needed) return Error{Code::Corrupt, "the fake's window has a hole"};
+    return std::span<const Token>(cells.tokens).first(static_cast<size_t>(next));
   }
   bool numbers() const { return decoded_ < settings.nan_after; }
 
@@ -332,6 +334,7 @@ class FakeModel final : public Model {
   Facts facts_;
   std::vector<Cells> cells_;
   std::vector<Row> rows_;
+  std::vector<Position> firsts_;  // what each of them could still see
   uint64_t decoded_ = 0;
 };
 

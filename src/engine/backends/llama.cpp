@@ -28,6 +28,7 @@
 #include "engine/gguf_facts.h"
 #include "engine/model.h"
 #include "engine/wordpiece.h"
+#include "wire/draft_rows.h"
 
 static_assert(GGML_MAX_NAME == 128, "every user of ggml must agree on the layout of ggml_tensor");
 
@@ -278,7 +279,9 @@ llama_context_params LlamaModel::context_params(const wire::Load& load, bool emb
   params.n_ubatch = facts_.batch;
   params.n_seq_max = facts_.sequences;
   // a logit for each of the vocabulary is large: room for those that are looked at, no more
-  params.n_outputs_max = embeddings ? 0 : facts_.sequences;
+  const auto drafts = static_cast<uint32_t>(wire::draft_rows(facts_.vocabulary));
+  params.n_outputs_max =
+      embeddings ? 0 : std::min<uint32_t>(facts_.sequences + drafts, facts_.batch);
   const uint32_t threads =
       std::clamp(load.threads != 0 ? load.threads : prepared.threads, 1U, kThreadsMax);
   params.n_threads = static_cast<int32_t>(threads);

@@ -1,0 +1,47 @@
+// Lookup: drafts of what an answer says next, found in what was said before (prompt-lookup
+// decoding: Saxena 2023; n-gram drafts in llama.cpp). Much of an answer repeats its prompt: quoted
+// text, code with one change, names. A draft costs rows of a step, and is worth them only where its
+// tokens are often right; whether they are is measured for each answer, also while none are
+// computed. Pure; the Batcher's thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/model.h"
+
+namespace lares::engine {
+
+inline constexpr size_t kDraftMax = 12;  // tokens
+
+class Lookup {
+ public:
+  // What a step takes with so many rows beyond what it has anyway, by any unit.
+  using Cost = std::function<double(size_t more)>;
+
+  // What came last time after what `said` ends with, at most `most` tokens and as many as are
+  // likely to pay in a step in which `others` tokens come out beside this answer's. `said` grows
+  // from call to call.
+  std::vector<Token> draft(std::span<const Token> said, size_t most, size_t others,
+                           const Cost& cost);
+
+  // The token that was chosen; `place` 0 is the one after `said` of the last draft().
+  void chosen(size_t place, Token token);
+
+  double likely() const { return likely_; }  // that a token of a draft is right
+
+ private:
+  static constexpr size_t kGram = 3;  // tokens that must be the same
+
+  void read(std::span<const Token> said);
+
+  std::unordered_map<uint64_t, size_t> after_;  // the end of each gram, where it was last
+  size_t read_ = 0;
+  std::vector<Token> expected_;  // after `said`, whether or not it was worth computing
+  double likely_ = 0.5;
+};
+
+}  // namespace lares::engine
