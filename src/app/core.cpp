@@ -376,8 +376,22 @@ void Core::fail_waiting(const ModelId& model, const Error& error) {
 }
 
 void Core::hand_out(const ModelId& model) {
+  const size_t places = options_.residents.shape.sequences;
+  const auto lane_of = [&](api::WorkId id) { return *lane_named(doing_.at(id)->work.lane); };
+  // Somebody waits who is more urgent than one that computes: its worker gives him that one's
+  // place.
+  const auto urgent_waits = [&] {
+    auto most_urgent = Lane::Background;
+    for (const sched::JobId id : queue_.waiting_for(model))
+      most_urgent = std::min(most_urgent, lane_of(id));
+    const auto as_urgent = std::count_if(parts_.begin(), parts_.end(), [&](const auto& entry) {
+      const Part& part = entry.second;
+      return part.model == model && (part.work == 0 || lane_of(part.work) <= most_urgent);
+    });
+    return static_cast<size_t>(as_urgent) < places;
+  };
   size_t open = computing(model);
-  while (open < options_.residents.shape.sequences) {
+  while (open < places || urgent_waits()) {
     const auto id = queue_.take(model);
     if (!id) return;
     if (hand_part(model, *id)) open++;

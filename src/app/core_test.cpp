@@ -201,6 +201,22 @@ TEST_F(CoreTest, PeopleGoBeforeBackgroundWork) {
   EXPECT_FALSE(later->ended);
 }
 
+TEST_F(CoreTest, BackgroundWorkThatFillsAModelsSlotsKeepsNobodyWaiting) {
+  load("alpha");
+  const auto ask = [&](const std::string& lane) {
+    api::Work work;
+    work.lane = lane;
+    return house.chat("alpha", std::move(work));
+  };
+  for (int i = 0; i < 12; i++) ask("background");
+  EXPECT_EQ(asked("alpha").size(), 1u + 8u);
+  for (int i = 0; i < 12; i++) ask("interactive");
+  EXPECT_EQ(asked("alpha").size(), 1u + 8u + 8u) << "the worker knows whom to let wait";
+  ask("agent");
+  EXPECT_EQ(asked("alpha").size(), 1u + 8u + 8u);
+  EXPECT_EQ(house.core->waiting(), 4u + 4u + 1u);
+}
+
 TEST_F(CoreTest, AnUnknownPriorityIsRefused) {
   api::Work work;
   work.lane = "urgent";

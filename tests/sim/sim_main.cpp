@@ -230,8 +230,10 @@ class Day {
       if (type == Type::Generate || type == Type::Embed) {
         played.answers[frame.id] = {1 + static_cast<unsigned>(chance(12)), false,
                                     type == Type::Embed};
-        if (played.answers.size() > house_->options.residents.shape.sequences)
-          complain("more answers at once than a worker has slots");
+        // beyond its slots only for whoever is more urgent than those in them
+        const size_t slots = house_->options.residents.shape.sequences;
+        if (played.answers.size() > kLaneNames.size() * slots)
+          complain("more answers at once than a worker has slots for each lane");
       } else if (type == Type::Cancel && played.fate != Fate::IgnoresCancel) {
         if (played.answers.erase(frame.id))
           worker.answer(wire::Failed{{Code::Cancelled, "cancelled"}}, frame.id);
