@@ -17,7 +17,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
-from house import House, Served, default_model, free_port, programs  # noqa: E402,F401
+from house import House, Served, default_model, free_port, other_model, programs  # noqa: E402,F401
 WORDS = ("river stone garden window letter winter market bridge candle forest paper silver morning harbour "
          "teacher copper valley lantern orchard station").split()
 
@@ -94,10 +94,10 @@ class Endpoint:
     def __init__(self, port, host="127.0.0.1"):
         self.host, self.port = host, port
 
-    def stream(self, body):
+    def stream(self, body, path="/v1/chat/completions"):
         """Yields (time, chunk object) for every event of one streamed answer."""
         c = http.client.HTTPConnection(self.host, self.port, timeout=600)
-        c.request("POST", "/v1/chat/completions", json.dumps({"stream": True, **body}),
+        c.request("POST", path, json.dumps({"stream": True, **body}),
                   {"Content-Type": "application/json"})
         r = c.getresponse()
         if r.status != 200:

@@ -165,3 +165,12 @@ def default_model():
             if "smollm2-135m" in file.name.lower():
                 return file
     sys.exit("the embedded model is not here; run ./lares once, or set LARES_TEST_MODELS to a folder that holds it")
+
+
+def other_model(than):
+    """A second model that answers: another GGUF of the folder LARES_TEST_MODELS that is no embedder."""
+    folder = os.environ.get("LARES_TEST_MODELS")
+    for file in sorted(pathlib.Path(folder).glob("*.gguf")) if folder else []:
+        if file.name != pathlib.Path(than).name and "minilm" not in file.name.lower():
+            return file
+    sys.exit("there is no second model; set LARES_TEST_MODELS to a folder that holds one")

@@ -103,6 +103,7 @@ class Service {
   //   pulls.list {}              all of them, oldest first
   //   pulls.show {id}, pulls.stop {id}, pulls.cancel {id}    one of them
   //   ps {}                          [{model, state, memory_bytes, requests, ...}]
+  //   metrics {}                     {text}: counters in Prometheus' format
   //   why {id?}                      a receipt, or the newest
   //   receipts {limit}               the newest receipts, newest first
   //   doctor {}                      [{check, ok, detail, next}]

@@ -334,7 +334,12 @@ Json in_memory() {
                  {"pid", whole("of its worker; 0 before it has one")},
                  {"memory_bytes", whole("reserved")},
                  {"requests", whole("being computed")},
-                 {"waiting", whole()},
+                 {"lane", or_null(text("the best one of those; null: there is none"))},
+                 {"tokens_per_s", number("of answers, over the last seconds")},
+                 {"waiting", whole("requests that no worker has yet")},
+                 {"waiting_ms", whole("how long the first of them has waited")},
+                 {"device_ms", whole("how long its worker has computed")},
+                 {"device_wait_ms", whole("how long it waited while others computed")},
                  {"variant", text("the CPU code it runs")},
                  {"load_ms", number()},
                  {"up_s", number()}});

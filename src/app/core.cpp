@@ -27,6 +27,7 @@ struct Core::Doing {
   bool started = false;  // the sink knows
   bool waited_for_load = false;
   Loop::TimerId deadline = 0;
+  Lane lane = Lane::Interactive;
   std::optional<Error> refused;  // found wrong before it reached the loop
 
   Tokens prompt_tokens = 0;
@@ -199,7 +200,7 @@ void Core::accept(api::WorkId id, std::unique_ptr<Doing> owned) {
     return finish(id, Error{Code::Offline, "the daemon is stopping; ask again when it is back"});
   if (doing.refused) return finish(id, *std::move(doing.refused));
 
-  const auto lane = sched::lane_named(doing.work.lane);
+  const auto lane = lane_named(doing.work.lane);
   if (!lane) {
     return finish(id, Error{Code::Invalid,
                             cat("priority is '", utf8_repaired(doing.work.lane.substr(0, 40)),
@@ -220,7 +221,13 @@ void Core::accept(api::WorkId id, std::unique_ptr<Doing> owned) {
                                   ? cat("model: '", model.id, "' is the default")
                                   : cat("model: '", model.id, "' was asked for"));
 
-  const sched::Job job{id, model.id, *lane, doing.work.choices, size_of(doing.payloads)};
+  doing.lane = *lane;
+  const sched::Job job{id,
+                       model.id,
+                       *lane,
+                       doing.work.choices,
+                       size_of(doing.payloads),
+                       doing.receipt.principal};
   if (auto queued = queue_.add(job); !queued) return finish(id, std::move(queued).error());
   doing.ahead = queue_.ahead_of(id);
   doing.waited_for_load = residents_.seen(model.id).state != Residents::State::Ready;
@@ -287,6 +294,7 @@ void Core::finish(api::WorkId id, Ended result) {
                               {"outcome", receipt.outcome},
                               {"total_ms", receipt.total_ms},
                               {"tokens", receipt.completion_tokens}});
+  metrics_.ended(doing->lane, receipt);
   receipts_.add(receipt);
   doing->sink->on(api::Ended{std::move(result), receipt, doing->prompt_tokens, doing->reused_tokens,
                              doing->completion_tokens(), doing->prefill_ms, doing->decode.ms()});
@@ -303,6 +311,8 @@ void Core::schedule_pump() {
     pump();
   });
 }
+
+SteadyTime Core::arrived(api::WorkId id) const { return doing_.at(id)->arrived; }
 
 size_t Core::computing(const ModelId& model) const {
   return static_cast<size_t>(std::count_if(parts_.begin(), parts_.end(), [&](const auto& entry) {
@@ -377,7 +387,7 @@ void Core::fail_waiting(const ModelId& model, const Error& error) {
 
 void Core::hand_out(const ModelId& model) {
   const size_t places = options_.residents.shape.sequences;
-  const auto lane_of = [&](api::WorkId id) { return *lane_named(doing_.at(id)->work.lane); };
+  const auto lane_of = [&](api::WorkId id) { return doing_.at(id)->lane; };
   // Somebody waits who is more urgent than one that computes: its worker gives him that one's
   // place.
   const auto urgent_waits = [&] {
@@ -386,7 +396,7 @@ void Core::hand_out(const ModelId& model) {
       most_urgent = std::min(most_urgent, lane_of(id));
     const auto as_urgent = std::count_if(parts_.begin(), parts_.end(), [&](const auto& entry) {
       const Part& part = entry.second;
-      return part.model == model && (part.work == 0 || lane_of(part.work) <= most_urgent);
+      return part.model == model && (part.work == 0 || part.lane <= most_urgent);
     });
     return static_cast<size_t>(as_urgent) < places;
   };
@@ -431,13 +441,40 @@ bool Core::hand_part(const ModelId& model, api::WorkId id) {
     frame.payload = doing.payloads.front();
   }
   const uint64_t wire_id = frame.id;
+  const double usual_ms = usual_ms_[model];
+  queue_.charge(doing.receipt.principal, doing.lane, usual_ms);
+  parts_.emplace(wire_id, Part{id, choice, model, doing.lane, doing.receipt.principal, usual_ms,
+                               residents_.pin(model), now()});
+  tell_lane(model);  // before it can ask for its turn
   if (auto sent = residents_.send(model, std::move(frame)); !sent) {
+    parts_.erase(wire_id);
+    tell_lane(model);
     finish(id, std::move(sent).error());
     return false;
   }
   doing.handed++;
-  parts_.emplace(wire_id, Part{id, choice, model, residents_.pin(model), now()});
   return true;
+}
+
+// The best lane of what a model's worker computes decides how soon its turn comes.
+void Core::tell_lane(const ModelId& model) { residents_.allow(model, best_lane(model)); }
+
+std::optional<Lane> Core::best_lane(const ModelId& model) const {
+  std::optional<Lane> best;
+  for (const auto& [wire_id, part] : parts_) {
+    if (part.model != model || part.work == 0) continue;
+    best = best ? std::min(*best, part.lane) : part.lane;
+  }
+  return best;
+}
+
+// What a part took in place of what was thought.
+void Core::settle(const Part& part, const wire::Done& done) {
+  if (!host::credible(done, now() - part.handed)) return;  // its worker is ended for that
+  const double took_ms = done.cpu_ms;
+  queue_.charge(part.owner, part.lane, took_ms - part.charged_ms);
+  double& usual = usual_ms_[part.model];
+  usual = usual > 0 ? 0.8 * usual + 0.2 * took_ms : took_ms;
 }
 
 // ---- what becomes of models
@@ -477,7 +514,11 @@ void Core::frame(const ModelId& model, wire::Frame frame) {
   const SteadyTime handed = part.handed;
   if (ends) {
     if (part.limit) loop_.cancel(part.limit);
+    if (type == wire::Type::Done) {
+      if (const auto done = wire::from_frame<wire::Done>(frame)) settle(part, *done);
+    }
     parts_.erase(found);
+    tell_lane(model);
     schedule_pump();
   }
   if (id == 0) return;  // nobody listens any more
@@ -547,6 +588,7 @@ void Core::on_delta(Doing& doing, unsigned choice, wire::Delta delta) {
     doing.receipt.ttft_ms = std::max<int64_t>(1, ms_between(doing.arrived, now()));
   Tokens& written = doing.written.at(choice);
   written += std::min(delta.tokens, UINT32_MAX - written);
+  metrics_.wrote(doing.model, delta.tokens, now());
   if (!is_utf8(delta.text)) delta.text = utf8_repaired(delta.text);
   doing.sink->on(api::Delta{choice, std::move(delta.text), std::move(delta.logprobs)});
 }

@@ -24,6 +24,7 @@
 #include "api/service.h"
 #include "app/background.h"
 #include "app/machine.h"
+#include "app/metrics.h"
 #include "app/pulls.h"
 #include "app/residents.h"
 #include "base/mutex.h"
@@ -111,6 +112,9 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
     api::WorkId work = 0;  // 0: cancelled, the worker has not said so yet
     unsigned choice = 0;
     ModelId model;
+    Lane lane;
+    std::string owner;
+    double charged_ms;  // at the handing out, before what it takes is known
     sched::Residency::Pin pin;
     SteadyTime handed{};
     Loop::TimerId limit = 0;  // of the cancelling
@@ -128,6 +132,9 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
   void schedule_pump();
   void pump();
   void hand_out(const ModelId& model);
+  std::optional<Lane> best_lane(const ModelId& model) const;
+  void tell_lane(const ModelId& model);
+  void settle(const Part& part, const wire::Done& done);
   bool hand_part(const ModelId& model, api::WorkId id);
   void watch_blocked(const inventory::Model& model);
   void fail_waiting(const ModelId& model, const Error& error);
@@ -163,6 +170,7 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
   void pulls_cancel(const Json& arguments, const api::Reply& reply);
   void pulls_stop(const Json& arguments, const api::Reply& reply);
   void ps(const Json& arguments, const api::Reply& reply);
+  void metrics(const Json& arguments, const api::Reply& reply);
   void why(const Json& arguments, const api::Reply& reply);
   void receipts(const Json& arguments, const api::Reply& reply);
   void doctor(const Json& arguments, const api::Reply& reply);
@@ -183,6 +191,8 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
   void in_background(std::function<Result<Json>()> work, const api::Reply& reply);
   Json shown(const inventory::Model& model) const;
   size_t computing(const ModelId& model) const;
+  int64_t longest_wait_ms(const std::vector<sched::JobId>& waiting) const;
+  SteadyTime arrived(api::WorkId id) const;
 
   SteadyTime now() const { return loop_.clock().now(); }
 
@@ -191,6 +201,7 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
   Background& slow_;
   inventory::Models models_;
   route::Receipts receipts_;
+  Metrics metrics_;
   const Options options_;
   Surroundings surroundings_;
   Residents residents_;
@@ -202,6 +213,7 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
   std::map<std::string, uint32_t> owners_ GUARDED_BY(owners_mutex_);  // by principal: from 1
   uint64_t next_wire_id_ = 1;
   std::map<api::WorkId, std::unique_ptr<Doing>> doing_;
+  std::map<ModelId, double> usual_ms_;  // that a part takes of the device
   std::map<uint64_t, Part> parts_;  // by wire id; destroyed before residents_, which they pin
   ModelId blocked_;                 // the model that waits for room, "" for none
   SteadyTime blocked_since_{};

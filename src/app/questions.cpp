@@ -46,6 +46,7 @@ Core::Answer Core::answer_named(std::string_view question) {
       Row{"pulls.cancel", &Core::pulls_cancel},
       Row{"pulls.stop", &Core::pulls_stop},
       Row{"ps", &Core::ps},
+      Row{"metrics", &Core::metrics},
       Row{"why", &Core::why},
       Row{"receipts", &Core::receipts},
       Row{"doctor", &Core::doctor},
@@ -256,17 +257,51 @@ void Core::ps(const Json&, const api::Reply& reply) {
   Json all = Json::array();
   for (const ModelId& id : residents_.present()) {
     const Residents::Seen seen = residents_.seen(id);
+    const auto lane = best_lane(id);
+    const std::vector<sched::JobId> waiting = queue_.waiting_for(id);
     all.push_back({{"model", id},
                    {"state", name(seen.state)},
                    {"pid", seen.pid},
                    {"memory_bytes", seen.reserved.n},
                    {"requests", computing(id)},
-                   {"waiting", queue_.waiting_for(id).size()},
+                   {"lane", lane ? Json(name(*lane)) : Json()},
+                   {"tokens_per_s", metrics_.tokens_per_s(id, now())},
+                   {"waiting", waiting.size()},
+                   {"waiting_ms", longest_wait_ms(waiting)},
+                   {"device_ms", seen.lease.held.count()},
+                   {"device_wait_ms", seen.lease.waited.count()},
                    {"variant", seen.hello.variant},
                    {"load_ms", seen.load_ms},
                    {"up_s", ms_between(seen.begun, now()) / 1000}});
   }
   reply(std::move(all));
+}
+
+// How long the first of them has waited.
+int64_t Core::longest_wait_ms(const std::vector<sched::JobId>& waiting) const {
+  int64_t longest = 0;
+  for (const sched::JobId id : waiting)
+    longest = std::max(longest, ms_between(arrived(id), now()));
+  return longest;
+}
+
+void Core::metrics(const Json&, const api::Reply& reply) {
+  Metrics::Now seen;
+  seen.memory_used = residents_.residency().used();
+  seen.memory_budget = residents_.residency().budget();
+  std::vector<ModelId> ids = residents_.present();
+  for (const ModelId& id : queue_.models()) {
+    if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
+  }
+  for (const ModelId& id : ids) {
+    const Residents::Seen resident = residents_.seen(id);
+    Metrics::Now::Model model{id, resident.reserved, computing(id), {}, resident.lease};
+    for (const Lane lane :
+         {Lane::Interactive, Lane::Agent, Lane::Background})
+      model.waiting[static_cast<size_t>(lane)] = queue_.size(id, lane);
+    seen.models.push_back(std::move(model));
+  }
+  reply(Json{{"text", metrics_.text(seen)}});
 }
 
 void Core::why(const Json& arguments, const api::Reply& reply) {

@@ -16,6 +16,7 @@ struct Residents::Resident {
   std::optional<Error> last_death;
   std::optional<SteadyTime> quarantined_until;
   SteadyTime not_before{};
+  std::optional<Leases::Member> lease;
   bool measured_again = false;  // it was sent away once because it took more than was reserved
   Loop::TimerId load_limit = 0;
 };
@@ -164,12 +165,15 @@ Result<> Residents::start(const inventory::Model& model, Resident& resident, Byt
   spec.arguments.push_back(cat("--name=", model.id));
   if (engine.hands_model) spec.model = *std::move(file);
 
+  TRY(hand_lease(resident, spec));
+
   residency_.enter(model.id, bytes);  // booked before the start: loading already uses the memory
   auto worker = spawn_(std::move(spec), [this, id = model.id](host::WorkerEvent event) {
     on_event(id, std::move(event));
   });
   if (!worker) {
     residency_.leave(model.id);
+    leave_lease(resident);
     return std::move(worker).error().within(doing);
   }
   resident.worker = *std::move(worker);
@@ -185,6 +189,26 @@ Result<> Residents::start(const inventory::Model& model, Resident& resident, Byt
   log_.info("worker started",
             {{"model", model.id}, {"pid", resident.worker->pid()}, {"reserved", bytes}});
   return Unit{};
+}
+
+Result<> Residents::hand_lease(Resident& resident, host::WorkerSpec& spec) {
+  if (!options_.leases) return Unit{};
+  auto joined = options_.leases->join();
+  if (!joined) return std::move(joined).error().within(cat("loading '", spec.name, "'"));
+  resident.lease = joined->first;
+  spec.lease = std::move(joined->second.page);
+  spec.bell = std::move(joined->second.bell);
+  return Unit{};
+}
+
+void Residents::leave_lease(Resident& resident) {
+  if (resident.lease) options_.leases->leave(*resident.lease);
+  resident.lease.reset();
+}
+
+void Residents::allow(const ModelId& model, std::optional<Lane> best) {
+  const Resident& resident = at(model);
+  if (resident.lease) options_.leases->allow(*resident.lease, best);
 }
 
 void Residents::on_event(const ModelId& model, host::WorkerEvent event) {
@@ -287,6 +311,7 @@ void Residents::on_ended(const ModelId& model, Resident& resident, host::WorkerE
   }
   resident.load_pin.reset();
   loop_.cancel(std::exchange(resident.load_limit, 0));
+  leave_lease(resident);
   residency_.leave(model);
   resident.state = State::Absent;
   resident.seen = {};
@@ -403,6 +428,7 @@ Residents::Seen Residents::seen(const ModelId& model) const {
   seen.pid = found->second.worker ? found->second.worker->pid() : 0;
   seen.reserved = residency_.size_of(model);
   seen.quarantine = quarantine_of(found->second);
+  if (found->second.lease) seen.lease = options_.leases->seen(*found->second.lease);
   return seen;
 }
 

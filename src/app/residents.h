@@ -26,6 +26,7 @@
 #include <string>
 #include <vector>
 
+#include "app/leases.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "host/worker.h"
@@ -80,6 +81,7 @@ class Residents {
     inventory::Shape shape;
     uint32_t threads = 0;
     std::string fetcher = "";  // as how_to_mend() takes it
+    Leases* leases = nullptr;    // gives out the device; nullptr: everyone computes when they like
   };
 
   // All references must outlive it.
@@ -108,6 +110,8 @@ class Residents {
   // Why there is no room now, in words.
   Error no_room(const inventory::Model& model) const;
 
+  // The best lane of what it is asked, for its turns; nullopt: nothing.
+  void allow(const ModelId& model, std::optional<Lane> best);
   // Busy, Io: the worker did not take it.
   Result<> send(const ModelId& model, wire::Frame frame);
   // Ends a worker that broke the rules: lost() with `error`, and a death counted.
@@ -133,6 +137,7 @@ class Residents {
     SteadyTime begun;  // of the start
     SteadyTime ready;
     std::vector<ModelId> evicted_for_it;
+    Leases::Seen lease;
     std::string quarantine;  // why its worker is not started for a while; "" when it would be
   };
   Seen seen(const ModelId& model) const;
@@ -157,6 +162,8 @@ class Residents {
   void on_inspection(uint64_t id, host::WorkerEvent event);
   void end_inspection(uint64_t id, Result<Json> result);
   void bury(std::unique_ptr<host::Worker> worker);
+  Result<> hand_lease(Resident& resident, host::WorkerSpec& spec);
+  void leave_lease(Resident& resident);
   void check_all_stopped();
   SteadyTime now() const { return loop_.clock().now(); }
 

@@ -66,6 +66,12 @@ constexpr Setting kSettings[] = {
     {"engine.variant", "", "the fastest that computes rightly here",
      "the build of the engine's CPU code to use, by name: haswell, icelake, zen4, ...",
      &Settings::engine_variant},
+    {"compute.background_share", "%", "5",
+     "of the time that others compute for somebody who waits, how much background requests get",
+     &Settings::compute_background_share, 1, 90},
+    {"compute.agent_share", "%", "10",
+     "the same for requests of agents, beside those of persons",
+     &Settings::compute_agent_share, 1, 90},
     {"api.port", "", "5273",
      "the port on 127.0.0.1 and [::1]; 0: any free one, written to the file 'port' beside the "
      "socket",

@@ -36,6 +36,8 @@ struct Settings {
   bool models_plain_http = false;
   uint32_t models_stall_s = 30;
   std::string engine_variant;
+  uint32_t compute_agent_share = 10;
+  uint32_t compute_background_share = 5;
   uint32_t api_port = 5273;
   uint32_t api_connections = 64;
   std::string log_level = "info";

@@ -16,6 +16,7 @@
 
 #include "base/text.h"
 #include "engine/server.h"
+#include "engine/lease.h"
 #include "host/sandbox.h"
 
 namespace {
@@ -109,10 +110,11 @@ int work(const Backend& backend, engine::Options options) {
     return complain({Code::Invalid, "there is no control socket; laresd starts this program"},
                     kExitUsage);
   }
-  auto entered = host::enter_sandbox();
+  wire::LeasePage* const lease = engine::handed_lease_page();
+  auto entered = host::enter_sandbox(wire::kBellFd);
   if (!entered) return complain(entered.error(), row(entered.error().code).exit_status);
   const wire::Hello hello{std::string(backend.name), *variant, entered->layers, entered->missing};
-  return engine::serve({backend, hello, wire::kModelFd, std::move(crime)}, wire::kControlFd);
+  return engine::serve({backend, hello, wire::kModelFd, std::move(crime), lease}, wire::kControlFd);
 }
 
 }  // namespace

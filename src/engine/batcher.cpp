@@ -43,14 +43,14 @@ size_t text_bytes(const Json& json) {
 
 }  // namespace
 
-Batcher::Batcher(Model& model, Pulse& pulse, const Clock& clock, Out out, Seeds seeds,
-                 OthersWait others_wait, CpuMs cpu_ms)
+Batcher::Batcher(Model& model, Pulse& pulse, const Clock& clock, Lease& lease, Out out, Seeds seeds,
+                 CpuMs cpu_ms)
     : model_(model),
       pulse_(pulse),
       clock_(clock),
+      lease_(lease),
       out_(std::move(out)),
       seeds_(std::move(seeds)),
-      others_wait_(std::move(others_wait)),
       cpu_ms_(std::move(cpu_ms)),
       embeddings_(model, pulse, clock, shares_),
       slots_(model.facts().sequences, model.facts().cells),
@@ -222,7 +222,11 @@ SteadyTime Batcher::expected_end(const StepCost& cost, size_t rows) const {
 
 bool Batcher::step() {
   admit();
-  if (computing_.empty()) return embed_step() || park_one();
+  if (computing_.empty()) {
+    if (embed_step()) return true;
+    lease_.rest();
+    return park_one();
+  }
 
   std::vector<Part> parts;
   size_t rows = 0;
@@ -238,6 +242,7 @@ bool Batcher::step() {
     }
   }
 
+  if (!lease_.enter(lease_step(parts, rows))) return true;
   const SteadyTime from = clock_.now();
   const double cpu_from = cpu_ms_();
   const Decoded done = compute(parts, rows);
@@ -264,6 +269,7 @@ bool Batcher::step() {
       break;
     case Decoded::Broken: broken(parts); break;
   }
+  lease_.step_over();
   embed_step();
   return true;
 }
@@ -291,6 +297,16 @@ Decoded Batcher::compute(const std::vector<Part>& parts, size_t rows) {
   running({});
   pulse_.beat();
   return done;
+}
+
+// What the next step is, for those who give out the device.
+Lease::Step Batcher::lease_step(const std::vector<Part>& parts, size_t rows) const {
+  Lease::Step step{Lane::Background, true, cost_.ms(rows)};
+  for (const Part& part : parts) {
+    step.lane = std::min(step.lane, part.request->lane);
+    step.decode = step.decode && !part.request->prefilling();
+  }
+  return step;
 }
 
 // What a step took is everyone's who was in it, whether or not something came of it.
@@ -468,10 +484,11 @@ void Batcher::broken(const std::vector<Part>& parts) {
 bool Batcher::embed_step() {
   if (embeddings_.empty()) return false;
   size_t rows_max = kEmbedRows;
-  if (embeddings_.size() > 1 || !computing_.empty() || (others_wait_ && others_wait_()))
+  if (embeddings_.size() > 1 || !computing_.empty() || lease_.pressed())
     rows_max = std::min(rows_max, embed_cost_.rows_within(kStepSharedMs));
   shares_.step_begins();
   const Embeddings::Next next = embeddings_.next(rows_max);
+  if (!lease_.enter({next.lane, false, embed_cost_.ms(next.rows)})) return true;
   if (next.begins) out_(next.id, wire::Started{next.tokens, 0});
   const double cpu_from = cpu_ms_();
   const SteadyTime from = clock_.now();
@@ -490,6 +507,7 @@ bool Batcher::embed_step() {
     embeddings_.remove(next.id);
     out_(next.id, wire::Failed{std::move(vectors).error()});
   }
+  lease_.step_over();
   return true;
 }
 

@@ -30,6 +30,7 @@
 #include "base/clock.h"
 #include "base/mutex.h"
 #include "engine/embeddings.h"
+#include "engine/lease.h"
 #include "engine/model.h"
 #include "engine/options.h"
 #include "engine/parked.h"
@@ -60,13 +61,13 @@ class Batcher {
  public:
   using Event = std::variant<wire::Started, wire::Progress, wire::Delta, wire::Done, wire::Failed>;
   using Out = std::function<void(uint64_t id, Event)>;
-  using Seeds = std::function<uint32_t()>;   // for requests that name none
-  using OthersWait = std::function<bool()>;  // somebody beyond this worker waits for its step's end
-  using CpuMs = std::function<double()>;     // used until now, by all threads
+  using Seeds = std::function<uint32_t()>;  // for requests that name none
+  using CpuMs = std::function<double()>;    // used until now, by all threads
 
-  // `model`, `pulse` and `clock` must outlive it; the clock may be asked by several threads.
-  Batcher(Model& model, Pulse& pulse, const Clock& clock, Out out, Seeds seeds,
-          OthersWait others_wait = {}, CpuMs cpu_ms = process_cpu_ms);
+  // `model`, `pulse`, `clock` and `lease` must outlive it; the clock may be asked by several
+  // threads.
+  Batcher(Model& model, Pulse& pulse, const Clock& clock, Lease& lease, Out out, Seeds seeds,
+          CpuMs cpu_ms = process_cpu_ms);
   ~Batcher();
 
   // `id` is not in use. What is wrong with the request is told by Failed.
@@ -75,7 +76,7 @@ class Batcher {
   void cancel(uint64_t id);  // Failed{Cancelled} before it returns; unknown: no effect
   bool has(uint64_t id) const;
 
-  // Computes one step. False: there was nothing to do.
+  // Computes one step, when this worker has the device. False: there was nothing to do.
   bool step();
 
   // Any thread. The running step, or the next, is abandoned when `id` is most of it; cancel() must
@@ -138,6 +139,7 @@ class Batcher {
   void abort_locked() REQUIRES(mutex_);
   void advance(const std::vector<Part>& parts);
   void broken(const std::vector<Part>& parts);
+  Lease::Step lease_step(const std::vector<Part>& parts, size_t rows) const;
   void charge(const std::vector<Part>& parts, size_t rows, double cpu_ms);
   void say(const Part& part, int row);
   bool choose(Request& request, int row);
@@ -150,9 +152,9 @@ class Batcher {
   Model& model_;
   Pulse& pulse_;
   const Clock& clock_;
+  Lease& lease_;
   const Out out_;
   const Seeds seeds_;
-  const OthersWait others_wait_;
   const CpuMs cpu_ms_;
   Shares shares_;
   Embeddings embeddings_;

@@ -244,7 +244,7 @@ bool Batcher::make_way(const Request& request) {
 
 // How long the next step should take.
 double Batcher::step_ms() const {
-  if (others_wait_ && others_wait_()) return kStepSharedMs;
+  if (lease_.pressed()) return kStepSharedMs;
   if (computing_.size() == 1) return computing_[0]->prefilling() ? kStepMs : kStepSharedMs;
   const bool read = std::any_of(computing_.begin(), computing_.end(), [](const auto& request) {
     return request->lane == Lane::Interactive;
@@ -303,7 +303,7 @@ std::vector<Token> Batcher::draft_for(Request& request, size_t rows, size_t othe
     return request.lookup.draft(request.tokens, most, others,
                                 [&](size_t more) { return 1 + kRow * static_cast<double>(more); });
   }
-  const bool shared = computing_.size() > 1 || (others_wait_ && others_wait_());
+  const bool shared = computing_.size() > 1 || lease_.pressed();
   const double limit_ms = shared ? std::max(kStepSharedMs, 1.5 * cost_.ms(rows)) : kStepTogetherMs;
   const size_t fits = cost_.rows_within(limit_ms);
   most = std::min(most, fits - std::min(fits, rows));

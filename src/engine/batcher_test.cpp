@@ -722,12 +722,17 @@ TEST(Batcher, WhileOthersWaitItsStepsAreShort) {
     const SystemClock clock;
     auto model = testing::fake_model({{"prompt-tokens-per-s", "4000"}}, small(4096, 2, 512), pulse);
     bool done = false;
+    wire::LeasePage page{};
+    page.state = wire::LeasePage::Holding;
+    page.until_ns = wire::kUntilNever;
+    page.pressed = others_wait ? 1 : 0;
+    Lease lease(&page, -1, {});
     Batcher batcher(
-        *model, pulse, clock,
+        *model, pulse, clock, lease,
         [&](uint64_t, const Batcher::Event& event) {
           done = std::holds_alternative<wire::Done>(event);
         },
-        [] { return 1U; }, [&] { return others_wait; });
+        [] { return 1U; });
     batcher.generate(1, {"completion", {{"prompt", letters(2'000)}, {"max_tokens", 1}}});
     int count = 0;
     while (!done && batcher.step()) count++;

@@ -71,7 +71,12 @@ class Pulse {
   bool quiet_now() const { return Steady::now().time_since_epoch().count() < quiet_until_.load(); }
 
   // True: the running step's result is no longer wanted. Read by a backend between graph nodes.
-  bool aborting() const { return abort_.load(std::memory_order_relaxed); }
+  bool aborting() const {
+    return abort_.load(std::memory_order_relaxed) ||
+           (other_word_ && other_word_->load(std::memory_order_relaxed) != 0);
+  }
+  // A word of others that has the same meaning when it is not 0; before anything is computed.
+  void heed(const std::atomic<uint32_t>* word) { other_word_ = word; }
   void abort() { abort_.store(true, std::memory_order_relaxed); }
   void allow() { abort_.store(false, std::memory_order_relaxed); }
 
@@ -79,6 +84,7 @@ class Pulse {
   std::atomic<uint64_t> progress_{0};
   std::atomic<Steady::rep> quiet_until_{0};
   std::atomic<bool> abort_{false};
+  const std::atomic<uint32_t>* other_word_ = nullptr;
 };
 
 // How to choose tokens. Read and checked in options.h, so a backend gets sane values.

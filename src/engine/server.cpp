@@ -27,7 +27,12 @@ using wire::Type;
 
 class Server {
  public:
-  Server(Service service, int control) : service_(std::move(service)), line_(control) {}
+  Server(Service service, int control)
+      : service_(std::move(service)),
+        line_(control),
+        lease_(service_.lease, wire::kBellFd, [this] { pulse_.beat(); }) {
+    pulse_.heed(lease_.abort_word());
+  }
 
   int run() {
     service_.crime.at(Crime::Where::Hello, 0, line_);
@@ -87,6 +92,7 @@ class Server {
     inbox_bytes_ += frame.payload.size();
     inbox_.push_back(std::move(frame));
     if (lane && batcher_) batcher_->hurry(*lane);
+    lease_.call();
     wake_.notify_one();
     return true;
   }
@@ -166,7 +172,7 @@ class Server {
 
     std::random_device entropy;
     Batcher batcher(
-        **model, pulse_, clock_,
+        **model, pulse_, clock_, lease_,
         [this](uint64_t id, Batcher::Event event) { tell(id, std::move(event)); },
         [&entropy] { return entropy(); });
     {
@@ -175,7 +181,10 @@ class Server {
     }
     for (;;) {
       while (auto frame = frame_if_any()) obey(batcher, *frame);
-      if (!batcher.step()) obey(batcher, next_frame());
+      if (!batcher.step()) {
+        lease_.rest();
+        obey(batcher, next_frame());
+      }
     }
   }
 
@@ -188,6 +197,7 @@ class Server {
     if (frame.id == 0 || batcher.has(frame.id)) {
       end_process(cat("request id ", frame.id, frame.id == 0 ? " is not allowed" : " is in use"));
     }
+    lease_.step_aside();  // reading and tokenising need no device
     service_.crime.at(Crime::Where::Request, frame.id, line_);
     if (type == Type::Generate) {
       auto message = wire::from_frame<wire::Generate>(frame);
@@ -211,6 +221,7 @@ class Server {
   Service service_;
   Line line_;
   Pulse pulse_;
+  Lease lease_;
   const SystemClock clock_;
   std::atomic<bool> busy_{true};
 

@@ -11,6 +11,7 @@
 #include "engine/crime.h"
 #include "engine/line.h"
 #include "engine/model.h"
+#include "wire/lease_page.h"
 
 namespace lares::engine {
 
@@ -25,6 +26,7 @@ struct Service {
   wire::Hello hello;
   int model = wire::kModelFd;
   Crime crime;
+  wire::LeasePage* lease = nullptr;  // where leases are given out
 };
 
 // Never returns but with the exit status of a worker that could not load its model.

@@ -25,6 +25,7 @@
 #include "host/process.h"
 #include "host/vitals.h"
 #include "host/watchdog.h"
+#include "wire/lease_page.h"
 
 namespace lares::host {
 namespace {
@@ -614,7 +615,7 @@ class WorkerProcess final : public Worker {
 
 // The other ends of a worker's descriptors.
 struct ChildEnds {
-  Fd null, log, control, model;
+  Fd null, log, control, model, lease, bell;
   std::vector<Fd> more;
 };
 
@@ -647,6 +648,8 @@ Result<std::unique_ptr<Worker>> Worker::spawn(WorkerSpec spec, Loop& loop, Log& 
   if (!ends) return Error{Code::Io, std::move(ends).error().message};
   ChildEnds child = *std::move(ends);
   child.more = std::move(spec.more);
+  child.lease = std::move(spec.lease);
+  child.bell = std::move(spec.bell);
 
   ProcessSpec program{.program = std::move(spec.program),
                       .arguments = std::move(spec.arguments),
@@ -659,6 +662,11 @@ Result<std::unique_ptr<Worker>> Worker::spawn(WorkerSpec spec, Loop& loop, Log& 
   assert(child.model || child.more.empty());
   for (size_t i = 0; i < child.more.size(); i++)
     program.handed.emplace_back(child.more[i].get(), wire::kModelFd + 1 + static_cast<int>(i));
+  if (child.lease && child.bell) {
+    assert(child.more.empty());
+    program.handed.emplace_back(child.lease.get(), wire::kLeaseFd);
+    program.handed.emplace_back(child.bell.get(), wire::kBellFd);
+  }
 
   std::latch started(1);
   std::optional<Error> refused;

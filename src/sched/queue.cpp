@@ -31,8 +31,45 @@ Result<> Queue::add(Job job) {
   if (!waiting_.empty() && bytes_ + job.size > kWaitingBytesMax)
     return busy(cat("prompts of ", bytes_, " wait, at most ", kWaitingBytesMax, " may"));
   bytes_ += job.size;
+  lift(job);
   waiting_.push_back(std::move(job));
   return Unit{};
+}
+
+double Queue::served(const Job& job) const {
+  const auto found = served_.find({job.owner, job.lane});
+  return found == served_.end() ? 0 : found->second;
+}
+
+// Before it is among the waiting.
+void Queue::lift(const Job& job) {
+  std::optional<double> least;
+  for (const Job& other : waiting_) {
+    if (other.lane != job.lane) continue;
+    if (other.owner == job.owner) return;  // it did not rest
+    least = least ? std::min(*least, served(other)) : served(other);
+  }
+  if (!least) return;
+  double& mine = served_[{job.owner, job.lane}];
+  mine = std::max(mine, *least);
+}
+
+void Queue::charge(const std::string& owner, Lane lane, double ms) {
+  double& mine = served_[{owner, lane}];
+  mine = std::max(0.0, mine + ms);
+  if (served_.size() <= kOwnersMax) return;
+  std::erase_if(served_, [&](const auto& entry) {
+    return entry.first != std::pair{owner, lane} &&
+           std::none_of(waiting_.begin(), waiting_.end(), [&](const Job& job) {
+             return job.owner == entry.first.first && job.lane == entry.first.second;
+           });
+  });
+}
+
+size_t Queue::size(const ModelId& model, Lane lane) const {
+  return static_cast<size_t>(std::count_if(
+      waiting_.begin(), waiting_.end(),
+      [&](const Job& job) { return job.model == model && job.lane == lane; }));
 }
 
 bool Queue::remove(JobId id) {
@@ -54,7 +91,9 @@ std::optional<JobId> Queue::take(const ModelId& model) {
   for (Job& job : waiting_) {
     if (job.model != model) continue;
     if (!oldest) oldest = &job;
-    if (!best || job.lane < best->lane) best = &job;
+    if (!best || job.lane < best->lane ||
+        (job.lane == best->lane && served(job) < served(*best)))
+      best = &job;
   }
   if (!best) return std::nullopt;
   unsigned& taken = taken_[model];

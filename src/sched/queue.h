@@ -2,9 +2,12 @@
 // out. Not thread-safe: the run-loop thread owns it.
 //
 // A job asks one model for one or more parts (the n answers of one request), which are handed out
-// one by one. Per model, lanes go before each other (interactive, agent, background) and within a
-// lane whoever came first. Each kOldestEvery-th part of a model goes to the oldest job of any lane,
-// so that none waits for ever behind a stream of better ones.
+// one by one. Per model, lanes go before each other (interactive, agent, background). Within a lane
+// owners (apps) are served fairly: the next part is that of the owner who was charged least for
+// computing, and of its jobs whoever came first. An owner that comes back from rest is lifted to
+// the least of those that wait, so that rest earns nothing (VTC, OSDI '24). Each kOldestEvery-th
+// part of a model goes to the oldest job of any lane, so that none waits for ever behind a stream
+// of better ones.
 //
 //   add() ──> waiting ──take() of the last part, or remove()──> gone
 #pragma once
@@ -34,6 +37,7 @@ struct Job {
   Lane lane = Lane::Interactive;
   unsigned parts = 1;
   Bytes size;  // of the prompt, as it waits in memory
+  std::string owner = "";
 };
 
 class Queue {
@@ -44,6 +48,7 @@ class Queue {
   static constexpr size_t kWaitingBackgroundMax = 128;  // and background's for people
   static constexpr Bytes kWaitingBytesMax = MiB(128);   // prompts of all jobs
   static constexpr unsigned kOldestEvery = 20;          // background keeps 5 %
+  static constexpr size_t kOwnersMax = 256;             // of those that wait for nothing
 
   // Busy, naming the limit that is reached. Requires: an id that is not waiting, at least one part.
   Result<> add(Job job);
@@ -54,6 +59,9 @@ class Queue {
   // The job whose next part is to be computed on `model`; nullopt when none waits.
   std::optional<JobId> take(const ModelId& model);
 
+  // What an owner's parts took of the device, in milliseconds; less than 0 corrects an estimate.
+  void charge(const std::string& owner, Lane lane, double ms);
+
   // The models that somebody waits for, the one with the best first job first (lane, then arrival).
   std::vector<ModelId> models() const;
 
@@ -63,12 +71,16 @@ class Queue {
   size_t ahead_of(JobId id) const;
 
   size_t size() const { return waiting_.size(); }
+  size_t size(const ModelId& model, Lane lane) const;
   Bytes bytes() const { return bytes_; }
 
  private:
+  double served(const Job& job) const;
+  void lift(const Job& job);
   std::vector<Job> waiting_;  // in order of arrival
   Bytes bytes_;
   std::map<ModelId, unsigned> taken_;  // parts, modulo kOldestEvery; only models with jobs waiting
+  std::map<std::pair<std::string, Lane>, double> served_;  // ms, virtual
 };
 
 }  // namespace lares::sched

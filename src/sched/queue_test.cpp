@@ -106,5 +106,68 @@ TEST(Lanes, HaveNames) {
   EXPECT_EQ(name(Lane::Background), "background");
 }
 
+Job job_of(const char* owner, JobId id, Lane lane = Lane::Interactive) {
+  Job made = job(id, "m", lane);
+  made.owner = owner;
+  return made;
+}
+
+TEST(Queue, OwnersAreServedByWhatTheyWereCharged) {
+  Queue q;
+  for (JobId id = 1; id <= 4; id++) ASSERT_TRUE(q.add(job_of("greedy", id)));
+  ASSERT_TRUE(q.add(job_of("modest", 5)));
+  ASSERT_TRUE(q.add(job_of("modest", 6)));
+  EXPECT_EQ(q.take("m"), 1u);
+  q.charge("greedy", Lane::Interactive, 100);
+  EXPECT_EQ(q.take("m"), 5u);
+  q.charge("modest", Lane::Interactive, 40);
+  EXPECT_EQ(q.take("m"), 6u);
+  q.charge("modest", Lane::Interactive, 80);
+  EXPECT_EQ(q.take("m"), 2u);
+}
+
+TEST(Queue, RestEarnsAnOwnerNothing) {
+  Queue q;
+  ASSERT_TRUE(q.add(job_of("busy", 1)));
+  q.charge("busy", Lane::Interactive, 5'000);
+  ASSERT_TRUE(q.add(job_of("rested", 2)));
+  q.charge("rested", Lane::Interactive, 1);
+  ASSERT_TRUE(q.add(job_of("rested", 3)));
+  EXPECT_EQ(q.take("m"), 1u) << "the one that rested has had 1 ms more since it came";
+}
+
+TEST(Queue, WhatWasChargedInOneLaneDoesNotCountInAnother) {
+  Queue q;
+  q.charge("a", Lane::Background, 10'000);
+  ASSERT_TRUE(q.add(job_of("a", 1)));
+  ASSERT_TRUE(q.add(job_of("b", 2)));
+  EXPECT_EQ(q.take("m"), 1u);
+}
+
+// Two owners of whom one asks for ten times as much, both with more than is done at once.
+TEST(Queue, DemandOfTenToOneGetsEqualTime) {
+  Queue q;
+  JobId next = 1;
+  std::map<JobId, std::string> owner_of;
+  std::map<std::string, double> time;
+  const auto fill = [&](const char* owner, size_t want) {
+    size_t have = 0;
+    for (const JobId id : q.waiting_for("m")) have += owner_of[id] == owner ? 1 : 0;
+    for (; have < want; have++) {
+      owner_of[next] = owner;
+      ASSERT_TRUE(q.add(job_of(owner, next++)));
+    }
+  };
+  for (int i = 0; i < 2'000; i++) {
+    fill("greedy", 20);
+    fill("modest", 2);
+    const JobId id = *q.take("m");
+    const double ms = owner_of[id] == "greedy" ? 30 : 70;
+    q.charge(owner_of[id], Lane::Interactive, ms);
+    time[owner_of[id]] += ms;
+  }
+  EXPECT_NEAR(time["modest"] / (time["modest"] + time["greedy"]), 0.5, 0.01);
+}
+
 }  // namespace
 }  // namespace lares::sched

@@ -3,8 +3,9 @@
 //   lares-sim                  300 seeds, from seed 1 on
 //   lares-sim --seed=N         one seed; says what happens
 //   lares-sim --seeds=N --from=M   that many, from seed M on
+//   lares-sim --gang           only the days of the gang (gang_day.h), which take no house
 //
-// A seed makes a house of a few models in a small budget, and a day in it: people, agents and
+// A seed makes a day of turns on one device (gang_day.h), and then a house of a few models in a small budget, and a day in it: people, agents and
 // background jobs ask, cancel, set deadlines and flood; workers load slowly, die while loading or
 // in the middle of an answer, hang until they are noticed, ignore cancelling, talk nonsense and
 // take more memory than they said. Time is a FakeClock, so a day takes milliseconds, and a seed is
@@ -20,6 +21,7 @@
 
 #include "app/testing/fake_house.h"
 #include "base/text.h"
+#include "gang_day.h"
 
 namespace lares::app {
 namespace {
@@ -353,6 +355,7 @@ class Day {
 int main(int argc, char** argv) {
   uint64_t first = 1;
   uint64_t count = 300;
+  bool gang_only = false;
   for (int i = 1; i < argc; i++) {
     if (std::strncmp(argv[i], "--seed=", 7) == 0) {
       first = std::strtoull(argv[i] + 7, nullptr, 10);
@@ -362,15 +365,19 @@ int main(int argc, char** argv) {
       count = std::strtoull(argv[i] + 8, nullptr, 10);
     } else if (std::strncmp(argv[i], "--from=", 7) == 0) {
       first = std::strtoull(argv[i] + 7, nullptr, 10);
+    } else if (std::strcmp(argv[i], "--gang") == 0) {
+      gang_only = true;
     } else {
       std::fprintf(stderr,
-                   "lares-sim: '%s' is not an option; there are --seed=N, --seeds=N and --from=N\n",
+                   "lares-sim: '%s' is not an option; there are --seed=N, --seeds=N, --from=N and "
+                   "--gang\n",
                    argv[i]);
       return 2;
     }
   }
   for (uint64_t seed = first; seed < first + count; seed++) {
-    const std::string wrong = lares::app::Day(seed).live();
+    std::string wrong = lares::sim::GangDay(seed).live();
+    if (wrong.empty() && !gang_only) wrong = lares::app::Day(seed).live();
     if (wrong.empty()) continue;
     std::fprintf(stderr, "seed %llu: %s\nto see it again: ./dev sim --seed=%llu\n",
                  static_cast<unsigned long long>(seed), wrong.c_str(),

@@ -1,4 +1,6 @@
 // lares ps: what is in memory, and what it is doing.
+#include <cmath>
+
 #include "app/cli/show.h"
 #include "app/cli/table.h"
 #include "base/text.h"
@@ -10,6 +12,17 @@ constexpr Option kOptions[] = {kJson};
 constexpr Example kExamples[] = {
     {"lares ps", "Lists the models in memory with what each holds and does."},
 };
+
+std::string tokens_per_s(const Json& model) {
+  const double rate = model.value("tokens_per_s", 0.0);
+  return rate > 0 ? cat(std::round(rate * 10) / 10) : "";
+}
+
+// How long whoever waits longest has waited.
+std::string waited(const Json& model) {
+  if (count_of(model, "waiting") == 0) return "";
+  return cat(std::round(static_cast<double>(count_of(model, "waiting_ms")) / 100) / 10, " s");
+}
 
 Result<int> run(Context& context, const Arguments& arguments) {
   // with no daemon nothing is in memory, and starting one would change the answer
@@ -28,14 +41,18 @@ Result<int> run(Context& context, const Arguments& arguments) {
                {"STATE"},
                {"MEMORY", Table::Side::Right},
                {"ANSWERING", Table::Side::Right},
+               {"LANE"},
+               {"TOK/S", Table::Side::Right},
                {"WAITING", Table::Side::Right},
+               {"FOR", Table::Side::Right},
                {"UP", Table::Side::Right},
                {"ENGINE"},
                {"PID", Table::Side::Right}});
   for (const Json& model : models) {
     const uint64_t pid = count_of(model, "pid");
     table.add({text_of(model, "model"), text_of(model, "state"), size_of(model, "memory_bytes"),
-               cat(count_of(model, "requests")), cat(count_of(model, "waiting")),
+               cat(count_of(model, "requests")), text_of(model, "lane"),
+               tokens_per_s(model), cat(count_of(model, "waiting")), waited(model),
                seconds_words(count_of(model, "up_s")), text_of(model, "variant"),
                pid > 0 ? cat(pid) : ""});
   }

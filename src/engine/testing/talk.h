@@ -44,7 +44,7 @@ class Talk {
   explicit Talk(const std::function<std::unique_ptr<Model>(Pulse&)>& make)
       : model(make(pulse)),
         batcher(
-            *model, pulse, clock, [this](uint64_t id, Batcher::Event e) { hear(id, std::move(e)); },
+            *model, pulse, clock, lease, [this](uint64_t id, Batcher::Event e) { hear(id, std::move(e)); },
             [this] { return seed++; }) {}
 
   void complete(uint64_t id, Json prompt, Json more = Json::object()) {
@@ -72,6 +72,7 @@ class Talk {
   uint32_t seed = 1;
   Lane lane = Lane::Interactive;  // of what is asked next
   uint32_t owner = 0;
+  Lease lease;
   Batcher batcher;
 
  private:
