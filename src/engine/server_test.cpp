@@ -190,6 +190,31 @@ TEST(Server, MoreThanItCanReadIsBusy) {
 }
 
 // Whatever is not our protocol ends the worker with a line that says why, and nothing else.
+TEST(Server, AnUrgentRequestEndsALongStepOfALessUrgentOne) {
+  Served worker(Options{{"prompt-tokens-per-s", "300"}});
+  ASSERT_TRUE(worker.load());
+  const Json slow = {{"prompt", std::string(400, 'x') + "\nrepeat: slow"}};  // more than a second
+  worker.send(wire::to_frame(wire::Generate{"completion", slow, Lane::Background, 1}, 1));
+  ASSERT_TRUE(worker.next_of(Type::Started));
+  const Json urgent = {{"prompt", "repeat: now"}};
+  worker.send(wire::to_frame(wire::Generate{"completion", urgent, Lane::Interactive, 2}, 2));
+  double progress = 0;
+  bool urgent_ended = false, slow_ended = false;
+  while (!slow_ended) {
+    const auto frame = worker.next();
+    ASSERT_TRUE(frame);
+    const auto type = static_cast<Type>(frame->type);
+    ASSERT_NE(type, Type::Failed);
+    if (type == Type::Progress && frame->id == 1 && !urgent_ended)
+      progress = wire::from_frame<wire::Progress>(*frame)->fraction;
+    if (type == Type::Delta && frame->id == 2) {
+      EXPECT_LT(progress, 0.5);
+    }
+    if (type == Type::Done) (frame->id == 2 ? urgent_ended : slow_ended) = true;
+  }
+  EXPECT_TRUE(urgent_ended);
+}
+
 TEST(Server, EndsOnWhatDoesNotBelong) {
   const auto frame = [](Type type, uint64_t id, std::string payload) {
     return wire::encode({static_cast<uint8_t>(type), id, std::move(payload)});
