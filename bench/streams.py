@@ -40,11 +40,12 @@ def together(side, count, tokens, salt):
 
 def main():
     ap = harness.parser(__doc__)
-    ap.add_argument("--model", default=str(harness.default_model()), help="a GGUF file")
+    ap.add_argument("--model", help="a GGUF file; the model that comes along otherwise")
     ap.add_argument("--peer", default=os.environ.get("LARES_PEER") or harness.built_peer(), help="path of a llama-server")
     ap.add_argument("--rounds", type=int, default=5)
     ap.add_argument("--tokens", type=int, default=48)
     args = ap.parse_args()
+    args.model = args.model or str(harness.default_model())
     threads = len(os.sched_getaffinity(0))
     harness.wait_for_quiet()
     run = harness.Run("streams")
