@@ -222,12 +222,8 @@ void Core::accept(api::WorkId id, std::unique_ptr<Doing> owned) {
                                   : cat("model: '", model.id, "' was asked for"));
 
   doing.lane = *lane;
-  const sched::Job job{id,
-                       model.id,
-                       *lane,
-                       doing.work.choices,
-                       size_of(doing.payloads),
-                       doing.receipt.principal};
+  const sched::Job job{
+      id, model.id, *lane, doing.work.choices, size_of(doing.payloads), doing.receipt.principal};
   if (auto queued = queue_.add(job); !queued) return finish(id, std::move(queued).error());
   doing.ahead = queue_.ahead_of(id);
   doing.waited_for_load = residents_.seen(model.id).state != Residents::State::Ready;

@@ -214,8 +214,8 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
   uint64_t next_wire_id_ = 1;
   std::map<api::WorkId, std::unique_ptr<Doing>> doing_;
   std::map<ModelId, double> usual_ms_;  // that a part takes of the device
-  std::map<uint64_t, Part> parts_;  // by wire id; destroyed before residents_, which they pin
-  ModelId blocked_;                 // the model that waits for room, "" for none
+  std::map<uint64_t, Part> parts_;      // by wire id; destroyed before residents_, which they pin
+  ModelId blocked_;                     // the model that waits for room, "" for none
   SteadyTime blocked_since_{};
   Loop::TimerId blocked_timer_ = 0;
   std::set<ModelId> draining_;       // get no new parts, so that blocked_ has room

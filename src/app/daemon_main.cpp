@@ -383,8 +383,8 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
   options.residents.shape = {settings.models_context, settings.models_sequences,
                              settings.models_batch};
   options.residents.threads = settings.models_threads;
-  Leases leases(clock, {settings.compute_agent_share / 100.0,
-                      settings.compute_background_share / 100.0});
+  Leases leases(clock,
+                {settings.compute_agent_share / 100.0, settings.compute_background_share / 100.0});
   options.residents.leases = &leases;
   options.models_default = settings.models_default;
   options.models_preload = settings.models_preload;

@@ -83,8 +83,8 @@ Result<std::pair<Leases::Member, Leases::Ends>> Leases::join() {
   Seat seat;
   seat.bell = Fd(::fcntl(ends.bell.get(), F_DUPFD_CLOEXEC, 0));
   if (!seat.bell) return refused("an event to share");
-  void* const memory = ::mmap(nullptr, sizeof(LeasePage), PROT_READ | PROT_WRITE, MAP_SHARED,
-                              ends.page.get(), 0);
+  void* const memory =
+      ::mmap(nullptr, sizeof(LeasePage), PROT_READ | PROT_WRITE, MAP_SHARED, ends.page.get(), 0);
   if (memory == MAP_FAILED) return refused("mapping a page of memory");
   seat.page = new (memory) LeasePage{};
   seat.page->until_ns = wire::kUntilNever;

@@ -1,5 +1,5 @@
-// Leases: gives the device to one worker at a time, as sched::Gang decides, through the page that it
-// shares with each (wire/lease_page.h).
+// Leases: gives the device to one worker at a time, as sched::Gang decides, through the page that
+// it shares with each (wire/lease_page.h).
 //
 // A thread of its own hears the workers' bells, so that handing over does not wait for the run
 // loop, which may be busy for a millisecond; a hand-over happens between any two tokens of two

@@ -1,10 +1,10 @@
-#include "app/leases.h"
-
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <thread>
+
+#include "app/leases.h"
 
 namespace lares::app {
 namespace {
@@ -20,7 +20,7 @@ class Worker {
     member = joined->first;
     ends_ = std::move(joined->second);
     page = static_cast<LeasePage*>(::mmap(nullptr, sizeof(LeasePage), PROT_READ | PROT_WRITE,
-                                         MAP_SHARED, ends_.page.get(), 0));
+                                          MAP_SHARED, ends_.page.get(), 0));
     EXPECT_NE(page, MAP_FAILED);
   }
   ~Worker() {

@@ -5,7 +5,6 @@
 namespace lares::app {
 namespace {
 
-
 constexpr std::array<Lane, 3> kLanes = {Lane::Interactive, Lane::Agent, Lane::Background};
 
 int64_t second_of(SteadyTime time) { return time.time_since_epoch() / std::chrono::seconds(1); }

@@ -5,7 +5,6 @@
 namespace lares::app {
 namespace {
 
-
 constexpr SteadyTime at(int ms) { return SteadyTime{} + milliseconds(1'000'000 + ms); }
 
 bool has_line(const std::string& text, std::string_view line) {
@@ -30,8 +29,10 @@ TEST(Metrics, CountRequestsByLaneAndOutcome) {
   metrics.ended(Lane::Interactive, receipt("stop"));
   metrics.ended(Lane::Background, receipt("busy"));
   const std::string text = metrics.text({});
-  EXPECT_TRUE(has_line(text, R"(lares_requests_total{lane="interactive",outcome="stop"} 2)")) << text;
-  EXPECT_TRUE(has_line(text, R"(lares_requests_total{lane="background",outcome="busy"} 1)")) << text;
+  EXPECT_TRUE(has_line(text, R"(lares_requests_total{lane="interactive",outcome="stop"} 2)"))
+      << text;
+  EXPECT_TRUE(has_line(text, R"(lares_requests_total{lane="background",outcome="busy"} 1)"))
+      << text;
   EXPECT_TRUE(has_line(text, R"(lares_queue_seconds_sum{lane="interactive"} 0.5)")) << text;
   EXPECT_TRUE(has_line(text, R"(lares_first_token_seconds_count{lane="agent"} 0)")) << text;
   EXPECT_TRUE(has_line(text, R"(lares_tokens_total{model="m",kind="prompt_reused"} 12)")) << text;
@@ -44,11 +45,13 @@ TEST(Metrics, SayWhatModelsHoldAndWaitFor) {
   now.models[0].lease.held = milliseconds(1500);
   now.memory_budget = Bytes{4096};
   const std::string text = Metrics().text(now);
-  EXPECT_TRUE(has_line(text, R"(lares_model_memory_bytes{model="a \"quoted\"\\ name"} 1024)")) << text;
-  EXPECT_TRUE(has_line(
-      text, R"(lares_requests_waiting{model="a \"quoted\"\\ name",lane="background"} 3)"))
+  EXPECT_TRUE(has_line(text, R"(lares_model_memory_bytes{model="a \"quoted\"\\ name"} 1024)"))
       << text;
-  EXPECT_TRUE(has_line(text, R"(lares_device_seconds_total{model="a \"quoted\"\\ name"} 1.5)")) << text;
+  EXPECT_TRUE(
+      has_line(text, R"(lares_requests_waiting{model="a \"quoted\"\\ name",lane="background"} 3)"))
+      << text;
+  EXPECT_TRUE(has_line(text, R"(lares_device_seconds_total{model="a \"quoted\"\\ name"} 1.5)"))
+      << text;
   EXPECT_TRUE(has_line(text, "lares_memory_budget_bytes 4096")) << text;
 }
 

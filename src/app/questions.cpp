@@ -280,8 +280,7 @@ void Core::ps(const Json&, const api::Reply& reply) {
 // How long the first of them has waited.
 int64_t Core::longest_wait_ms(const std::vector<sched::JobId>& waiting) const {
   int64_t longest = 0;
-  for (const sched::JobId id : waiting)
-    longest = std::max(longest, ms_between(arrived(id), now()));
+  for (const sched::JobId id : waiting) longest = std::max(longest, ms_between(arrived(id), now()));
   return longest;
 }
 
@@ -296,8 +295,7 @@ void Core::metrics(const Json&, const api::Reply& reply) {
   for (const ModelId& id : ids) {
     const Residents::Seen resident = residents_.seen(id);
     Metrics::Now::Model model{id, resident.reserved, computing(id), {}, resident.lease};
-    for (const Lane lane :
-         {Lane::Interactive, Lane::Agent, Lane::Background})
+    for (const Lane lane : {Lane::Interactive, Lane::Agent, Lane::Background})
       model.waiting[static_cast<size_t>(lane)] = queue_.size(id, lane);
     seen.models.push_back(std::move(model));
   }

@@ -81,7 +81,7 @@ class Residents {
     inventory::Shape shape;
     uint32_t threads = 0;
     std::string fetcher = "";  // as how_to_mend() takes it
-    Leases* leases = nullptr;    // gives out the device; nullptr: everyone computes when they like
+    Leases* leases = nullptr;  // gives out the device; nullptr: everyone computes when they like
   };
 
   // All references must outlive it.

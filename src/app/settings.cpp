@@ -69,8 +69,7 @@ constexpr Setting kSettings[] = {
     {"compute.background_share", "%", "5",
      "of the time that others compute for somebody who waits, how much background requests get",
      &Settings::compute_background_share, 1, 90},
-    {"compute.agent_share", "%", "10",
-     "the same for requests of agents, beside those of persons",
+    {"compute.agent_share", "%", "10", "the same for requests of agents, beside those of persons",
      &Settings::compute_agent_share, 1, 90},
     {"api.port", "", "5273",
      "the port on 127.0.0.1 and [::1]; 0: any free one, written to the file 'port' beside the "

@@ -15,8 +15,8 @@
 #include <cstdlib>
 
 #include "base/text.h"
-#include "engine/server.h"
 #include "engine/lease.h"
+#include "engine/server.h"
 #include "host/sandbox.h"
 
 namespace {

@@ -124,8 +124,8 @@ void Lease::call() {
 
 LeasePage* handed_lease_page() {
   if (::fcntl(wire::kLeaseFd, F_GETFD) < 0 || ::fcntl(wire::kBellFd, F_GETFD) < 0) return nullptr;
-  void* const memory = ::mmap(nullptr, sizeof(LeasePage), PROT_READ | PROT_WRITE, MAP_SHARED,
-                              wire::kLeaseFd, 0);
+  void* const memory =
+      ::mmap(nullptr, sizeof(LeasePage), PROT_READ | PROT_WRITE, MAP_SHARED, wire::kLeaseFd, 0);
   ::close(wire::kLeaseFd);
   return memory == MAP_FAILED ? nullptr : static_cast<LeasePage*>(memory);
 }

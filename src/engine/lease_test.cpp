@@ -14,8 +14,7 @@ using wire::LeasePage;
 // The daemon's side is played by what happens while the worker waits: `meanwhile`.
 class LeaseTest : public ::testing::Test {
  protected:
-  LeaseTest()
-      : bell(::eventfd(0, EFD_NONBLOCK)), lease(&page, bell, [this] { meanwhile(); }) {
+  LeaseTest() : bell(::eventfd(0, EFD_NONBLOCK)), lease(&page, bell, [this] { meanwhile(); }) {
     page.until_ns = wire::kUntilNever;
     meanwhile = [this] { grant(); };
   }

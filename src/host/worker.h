@@ -36,7 +36,8 @@ struct WorkerSpec {
   Fd model;                            // handed over as wire::kModelFd; may be empty
   std::string name;                    // for logs and errors
   std::vector<Fd> more = {};           // handed over as the numbers above; only with a model
-  // Handed over as wire::kLeaseFd and wire::kBellFd (wire/lease_page.h); both or none, without `more`.
+  // Handed over as wire::kLeaseFd and wire::kBellFd (wire/lease_page.h); both or none, without
+  // `more`.
   Fd lease = {}, bell = {};
 };
 

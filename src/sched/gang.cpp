@@ -236,7 +236,8 @@ Gang::Orders Gang::decide(SteadyTime now) {
       asked_ = kNever;
       return orders;
     }
-    asked_ = asked_ == kNever ? std::max(orders.until, now) : std::min(asked_, std::max(orders.until, now));
+    asked_ = asked_ == kNever ? std::max(orders.until, now)
+                              : std::min(asked_, std::max(orders.until, now));
     if (now < asked_ + kOverdue) {
       orders.again = asked_ + kOverdue;
       return orders;

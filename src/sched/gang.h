@@ -8,13 +8,15 @@
 //
 // A member (a model's worker) that holds the device goes on, step after step, until it rests or is
 // told when to give it back. Who is next:
-//   - lanes before each other: interactive, agent, background. While a better lane computes, a worse
-//     one that waits is owed a share of that time, and has one step when it has saved up for it, but
-//     at most one for each kCalmSteps steps of an answer, so that few gaps between tokens show it;
+//   - lanes before each other: interactive, agent, background. While a better lane computes, a
+//   worse
+//     one that waits is owed a share of that time, and has one step when it has saved up for it,
+//     but at most one for each kCalmSteps steps of an answer, so that few gaps between tokens show
+//     it;
 //   - within a lane by fairness in measured time: a counter for each member, lifted to where the
-//     lane's service has come when it comes back from resting, which earns it nothing (VTC, OSDI '24,
-//     with the virtual time of start-time fair queuing, SIGCOMM '96); of those within kLag of the
-//     least, answers in progress go before prompts, and then whoever has waited longest.
+//     lane's service has come when it comes back from resting, which earns it nothing (VTC, OSDI
+//     '24, with the virtual time of start-time fair queuing, SIGCOMM '96); of those within kLag of
+//     the least, answers in progress go before prompts, and then whoever has waited longest.
 // An order to abort means that the running step is not worth waiting for; what it computed is lost,
 // so a step that a lane was owed is never aborted.
 #pragma once
@@ -83,9 +85,9 @@ class Gang {
   struct Seen {
     std::optional<Claim> claim;
     bool holds = false;
-    bool overdue = false;      // it lost the device without giving it back
-    Duration held{};           // all its turns
-    Duration waited{};         // wanting and not holding
+    bool overdue = false;  // it lost the device without giving it back
+    Duration held{};       // all its turns
+    Duration waited{};     // wanting and not holding
     uint64_t turns = 0;
   };
   Seen seen(Member member, SteadyTime now) const;
@@ -94,7 +96,7 @@ class Gang {
  private:
   struct Seat {
     std::optional<Claim> claim;
-    SteadyTime since{};             // it waits
+    SteadyTime since{};              // it waits
     std::array<Duration, 3> used{};  // virtual, of each lane
     bool overdue = false;
     Duration held{}, waited{};
@@ -119,9 +121,9 @@ class Gang {
   const Shares shares_;
   Seats seats_;
   std::optional<Member> holder_;
-  SteadyTime begun_{};    // of the turn
-  SteadyTime charged_{};  // until when its time is counted
-  bool owed_turn_ = false;  // of a lane that had saved up, while a better one waits
+  SteadyTime begun_{};         // of the turn
+  SteadyTime charged_{};       // until when its time is counted
+  bool owed_turn_ = false;     // of a lane that had saved up, while a better one waits
   SteadyTime asked_ = kNever;  // when the holder was first due
   std::array<Duration, 3> owed_{};
   std::array<Duration, 3> floor_{};  // of `used`: how far the service of each lane has come

@@ -252,8 +252,9 @@ TEST(Gang, WhoComesBackFromRestHasNoCredit) {
   device.add(2, decode(Lane::Interactive, 10));
   const Duration before = device.gang.seen(1, device.now).held;
   device.run(at(61'000));
-  EXPECT_NEAR(static_cast<double>((device.gang.seen(1, device.now).held - before) / milliseconds(1)),
-              500, 60);
+  EXPECT_NEAR(
+      static_cast<double>((device.gang.seen(1, device.now).held - before) / milliseconds(1)), 500,
+      60);
 }
 
 }  // namespace

@@ -67,9 +67,9 @@ void Queue::charge(const std::string& owner, Lane lane, double ms) {
 }
 
 size_t Queue::size(const ModelId& model, Lane lane) const {
-  return static_cast<size_t>(std::count_if(
-      waiting_.begin(), waiting_.end(),
-      [&](const Job& job) { return job.model == model && job.lane == lane; }));
+  return static_cast<size_t>(std::count_if(waiting_.begin(), waiting_.end(), [&](const Job& job) {
+    return job.model == model && job.lane == lane;
+  }));
 }
 
 bool Queue::remove(JobId id) {
@@ -91,8 +91,7 @@ std::optional<JobId> Queue::take(const ModelId& model) {
   for (Job& job : waiting_) {
     if (job.model != model) continue;
     if (!oldest) oldest = &job;
-    if (!best || job.lane < best->lane ||
-        (job.lane == best->lane && served(job) < served(*best)))
+    if (!best || job.lane < best->lane || (job.lane == best->lane && served(job) < served(*best)))
       best = &job;
   }
   if (!best) return std::nullopt;

@@ -3,9 +3,9 @@
 // because both sides look at it between any two steps: a stream that nobody else disturbs pays two
 // loads for each token.
 //
-//   worker: Resting ──> Waiting, rings the bell        daemon: Waiting ──> Holding, wakes the worker
-//   worker: Waiting ──> Resting, Holding ──> Resting or Waiting; each rings the bell
-//   Called is Waiting, and another thread of the worker wants its computing thread to look around.
+//   worker: Resting ──> Waiting, rings the bell        daemon: Waiting ──> Holding, wakes the
+//   worker worker: Waiting ──> Resting, Holding ──> Resting or Waiting; each rings the bell Called
+//   is Waiting, and another thread of the worker wants its computing thread to look around.
 //
 // `state` changes by compare-and-swap where both may change it. The page is in a file of memory
 // whose size is sealed, so neither side can take it away from the other. What a worker writes is
@@ -20,7 +20,7 @@ namespace lares::wire {
 // Descriptors that a worker finds open, beside those of message.h; both absent where nobody gives
 // out turns, and then it may always compute.
 inline constexpr int kLeaseFd = 5;  // the file of memory
-inline constexpr int kBellFd = 6;  // an eventfd to write to
+inline constexpr int kBellFd = 6;   // an eventfd to write to
 
 struct LeasePage {
   enum State : uint32_t { Resting = 0, Waiting = 1, Holding = 2, Called = 3 };

@@ -1,10 +1,10 @@
-// GangDay: a day on one device from a seed: models whose workers want turns for answers, prompts and
-// background work, keep to the rules or do not, and a Gang that says whose turn it is.
+// GangDay: a day on one device from a seed: models whose workers want turns for answers, prompts
+// and background work, keep to the rules or do not, and a Gang that says whose turn it is.
 //
-// Held after every event: whoever wants the device while nobody computes gets it; nobody waits longer
-// than the lanes, the others and the faults of this day explain. Held at the end: every job of a
-// worker that lives was computed whole, once. In a contest, where all have work all the time: equal
-// time within a lane, and for worse lanes what they are owed.
+// Held after every event: whoever wants the device while nobody computes gets it; nobody waits
+// longer than the lanes, the others and the faults of this day explain. Held at the end: every job
+// of a worker that lives was computed whole, once. In a contest, where all have work all the time:
+// equal time within a lane, and for worse lanes what they are owed.
 #pragma once
 
 #include <map>
@@ -52,7 +52,7 @@ class GangDay {
   };
   struct Worker {
     double token_ms = 10;
-    double late = 1;                   // how much longer its steps take than it says
+    double late = 1;                     // how much longer its steps take than it says
     SteadyTime sulks_at = Gang::kNever;  // then it keeps the device for some seconds
     SteadyTime dies_at = Gang::kNever;
     std::vector<Job> jobs;
@@ -94,11 +94,11 @@ class GangDay {
     auto at = workers_.begin();
     std::advance(at, chance(workers_.size()));
     const uint64_t lane = chance(10);
-    ask(at->first, {lane < 5   ? Lane::Interactive
-                    : lane < 7 ? Lane::Agent
-                               : Lane::Background,
-                    static_cast<double>(chance(chance(5) == 0 ? 8'000 : 200)),
-                    static_cast<int>(chance(30))});
+    ask(at->first,
+        {lane < 5   ? Lane::Interactive
+         : lane < 7 ? Lane::Agent
+                    : Lane::Background,
+         static_cast<double>(chance(chance(5) == 0 ? 8'000 : 200)), static_cast<int>(chance(30))});
   }
   void ask(Member member, Job job) {
     Worker& worker = workers_.at(member);
@@ -160,7 +160,8 @@ class GangDay {
       worker.step_prompt_ms = next.work == Gang::Work::Prompt
                                   ? std::chrono::duration<double, std::milli>(next.step).count()
                                   : 0;
-      worker.step_ends = now_ + ms(std::chrono::duration<double, std::milli>(next.step).count() * worker.late);
+      worker.step_ends =
+          now_ + ms(std::chrono::duration<double, std::milli>(next.step).count() * worker.late);
       if (now_ >= worker.sulks_at) {
         worker.sulks_at = Gang::kNever;
         worker.step_ends = now_ + milliseconds(2'000 + chance(8'000));
@@ -217,12 +218,13 @@ class GangDay {
                        [](const auto& entry) { return !entry.second.jobs.empty(); });
   }
 
-  // Each step of a good worker is at most a second, or 60 ms when somebody waits; a bad one keeps the
-  // device for kOverdue, and a late one's steps put its lane into debt.
+  // Each step of a good worker is at most a second, or 60 ms when somebody waits; a bad one keeps
+  // the device for kOverdue, and a late one's steps put its lane into debt.
   bool check(const Gang::Orders& orders) {
     for (auto& [member, worker] : workers_) {
       if (worker.computes || worker.overdue || worker.jobs.empty()) continue;
-      if (!orders.holder) return complain(cat("worker ", member, " wants the device, which is free"));
+      if (!orders.holder)
+        return complain(cat("worker ", member, " wants the device, which is free"));
       if (worker.waits_since == Gang::kNever || member == *orders.holder) continue;
       const Lane lane = next_job(worker).lane;
       const double each = lane == Lane::Interactive ? 500 : lane == Lane::Agent ? 12'000 : 20'000;
@@ -258,7 +260,8 @@ class GangDay {
         sum += time;
         squares += time * time;
       }
-      const double jain = squares > 0 ? sum * sum / (static_cast<double>(times.size()) * squares) : 1;
+      const double jain =
+          squares > 0 ? sum * sum / (static_cast<double>(times.size()) * squares) : 1;
       // of a worse lane there are few turns in a minute, so that one more or less is much
       if (jain < (lane == held.begin()->first ? 0.98 : 0.80))
         complain(cat("lane ", name(lane), ": Jain's index is ", jain));
@@ -278,10 +281,12 @@ class GangDay {
       const Gang::Seen seen = gang_.seen(member, now_);
       all += cat("; ", member, ": ");
       if (seen.claim)
-        all += cat(name(seen.claim->lane), seen.claim->work == Gang::Work::Prompt ? " prompt " : " token ",
+        all += cat(name(seen.claim->lane),
+                   seen.claim->work == Gang::Work::Prompt ? " prompt " : " token ",
                    seen.claim->step / milliseconds(1), " ms");
       all += cat(worker.computes ? ", computes" : "", worker.overdue ? ", overdue" : "", ", late ",
-                 worker.late, ", jobs ", worker.jobs.size(), ", held ", seen.held / milliseconds(1), " ms");
+                 worker.late, ", jobs ", worker.jobs.size(), ", held ", seen.held / milliseconds(1),
+                 " ms");
     }
     return all;
   }

@@ -5,11 +5,11 @@
 //   lares-sim --seeds=N --from=M   that many, from seed M on
 //   lares-sim --gang           only the days of the gang (gang_day.h), which take no house
 //
-// A seed makes a day of turns on one device (gang_day.h), and then a house of a few models in a small budget, and a day in it: people, agents and
-// background jobs ask, cancel, set deadlines and flood; workers load slowly, die while loading or
-// in the middle of an answer, hang until they are noticed, ignore cancelling, talk nonsense and
-// take more memory than they said. Time is a FakeClock, so a day takes milliseconds, and a seed is
-// the same every time.
+// A seed makes a day of turns on one device (gang_day.h), and then a house of a few models in a
+// small budget, and a day in it: people, agents and background jobs ask, cancel, set deadlines and
+// flood; workers load slowly, die while loading or in the middle of an answer, hang until they are
+// noticed, ignore cancelling, talk nonsense and take more memory than they said. Time is a
+// FakeClock, so a day takes milliseconds, and a seed is the same every time.
 //
 // Held after every step: the budget is never exceeded, no model is there twice. Held at the end:
 // every request ended exactly once, and those of healthy models that nobody cancelled were answered

@@ -51,8 +51,8 @@ Result<int> run(Context& context, const Arguments& arguments) {
   for (const Json& model : models) {
     const uint64_t pid = count_of(model, "pid");
     table.add({text_of(model, "model"), text_of(model, "state"), size_of(model, "memory_bytes"),
-               cat(count_of(model, "requests")), text_of(model, "lane"),
-               tokens_per_s(model), cat(count_of(model, "waiting")), waited(model),
+               cat(count_of(model, "requests")), text_of(model, "lane"), tokens_per_s(model),
+               cat(count_of(model, "waiting")), waited(model),
                seconds_words(count_of(model, "up_s")), text_of(model, "variant"),
                pid > 0 ? cat(pid) : ""});
   }

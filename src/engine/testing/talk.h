@@ -44,7 +44,8 @@ class Talk {
   explicit Talk(const std::function<std::unique_ptr<Model>(Pulse&)>& make)
       : model(make(pulse)),
         batcher(
-            *model, pulse, clock, lease, [this](uint64_t id, Batcher::Event e) { hear(id, std::move(e)); },
+            *model, pulse, clock, lease,
+            [this](uint64_t id, Batcher::Event e) { hear(id, std::move(e)); },
             [this] { return seed++; }) {}
 
   void complete(uint64_t id, Json prompt, Json more = Json::object()) {
