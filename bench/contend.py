@@ -28,15 +28,17 @@ class Side:
     def __init__(self, name, a, b):
         self.name, self.a, self.b = name, a, b
 
+    def body(self, model, prompt, tokens, lane):
+        """A request whose text does not repeat itself, as that would be drafted and not computed token by token."""
+        more = {"lares": {"priority": lane}} if self.name == "lares" else {}
+        return {"model": model, "prompt": prompt, "max_tokens": tokens, "temperature": 1, "seed": 1, "ignore_eos": True,
+                "cache_prompt": False, **more}
+
     def stream(self, which, prompt, tokens, lane):
         """Times at which the pieces of one answer came, the first of them that of asking."""
         endpoint, model = which
         times = [time.monotonic()]
-        body = {"model": model, "prompt": prompt, "max_tokens": tokens, "temperature": 0, "seed": 1, "ignore_eos": True,
-                "cache_prompt": False, "lares": {"priority": lane}}
-        if self.name != "lares":
-            del body["lares"]
-        for at, chunk in endpoint.stream(body, path="/v1/completions"):
+        for at, chunk in endpoint.stream(self.body(model, prompt, tokens, lane), path="/v1/completions"):
             if any(choice.get("text") for choice in chunk.get("choices") or []):
                 times.append(at)
         if len(times) < 2:
@@ -45,17 +47,28 @@ class Side:
 
 
 class Beside:
-    """Something that goes on in a thread of its own until it is left, and counts the tokens that came."""
+    """Requests of B, one after another in a thread of their own until it is left: `tokens` came in `took` seconds."""
 
-    def __init__(self, work):
-        self.stop, self.tokens, self.began = threading.Event(), 0, time.monotonic()
-        self.thread = threading.Thread(target=self.go, args=(work,))
+    def __init__(self, side, prompts, answer, lane, read=False):
+        self.side, self.prompts, self.answer, self.lane = side, prompts, answer, lane
+        self.read = read  # count what was read instead
+        self.stop, self.tokens, self.began, self.took = threading.Event(), 0, time.monotonic(), 0.0
+        self.thread = threading.Thread(target=self.go)
 
-    def go(self, work):
+    def go(self):
+        endpoint, model = self.side.b
         turn = 0
         while not self.stop.is_set():
-            self.tokens += work(turn, self.stop)
+            body = self.side.body(model, self.prompts(turn), self.answer, self.lane)
+            body["stream_options"] = {"include_usage": True}
             turn += 1
+            for _, chunk in endpoint.stream(body, path="/v1/completions"):
+                if self.read:
+                    self.tokens += (chunk.get("usage") or {}).get("prompt_tokens", 0)
+                elif any(choice.get("text") for choice in chunk.get("choices") or []):
+                    self.tokens += 1
+                if self.stop.is_set():
+                    break
 
     def __enter__(self):
         self.thread.start()
@@ -73,24 +86,8 @@ def prompt_of(salt, tokens=60):
     return harness.text_of(tokens, salt) + "\nAnd then"
 
 
-def endless(side, which, lane):
-    """One answer after another; counts each token as it comes."""
-    def work(turn, stop):
-        endpoint, model = which
-        body = {"model": model, "prompt": prompt_of(f"b{turn}"), "max_tokens": 512, "temperature": 0, "seed": 1,
-                "ignore_eos": True}
-        if side.name == "lares":
-            body["lares"] = {"priority": lane}
-        for _, chunk in endpoint.stream(body, path="/v1/completions"):
-            if any(choice.get("text") for choice in chunk.get("choices") or []):
-                holder[0].tokens += 1
-            if stop.is_set():
-                break
-        return 0
-    holder = []
-    beside = Beside(work)
-    holder.append(beside)
-    return beside
+def endless(side, lane):
+    return Beside(side, lambda turn: prompt_of(f"b{turn}"), 512, lane)
 
 
 def answers(side, rounds, salt):
@@ -117,7 +114,7 @@ def together(side, rounds):
     sums = []
     for _ in range(rounds):
         alone = speed(side, side.a, 1), speed(side, side.b, 1)
-        with endless(side, side.b, "interactive") as b:
+        with endless(side, "interactive") as b:
             until, tokens = time.monotonic() + 6, 0
             began = time.monotonic()
             while time.monotonic() < until:
@@ -136,17 +133,8 @@ def firsts_beside_prefill(side, rounds, prefill_tokens):
 
     alone = [first(f"i{r}") for r in range(rounds)]
 
-    def reading(turn, stop):
-        endpoint, model = side.b
-        body = {"model": model, "prompt": prompt_of(f"long{turn}", prefill_tokens), "max_tokens": 1, "temperature": 0,
-                "cache_prompt": False}
-        if side.name == "lares":
-            body["lares"] = {"priority": "background"}
-        for _ in endpoint.stream(body, path="/v1/completions"):
-            pass
-        return prefill_tokens
-
-    with Beside(reading) as beside:
+    reading = Beside(side, lambda turn: prompt_of(f"long{turn}", prefill_tokens), 1, "background", read=True)
+    with reading as beside:
         busy = []
         for r in range(rounds):
             time.sleep(0.05)
@@ -165,7 +153,7 @@ def measure(run, side, args):
     run.row(f"{side.name}: both answer persons, sum / one alone", harness.spread(sums), *bar(">= 0.95", total >= 0.95))
     alone_b = speed(side, side.b, 3, "background")
     alone, first_alone = answers(side, args.rounds, "a")
-    with endless(side, side.b, "background") as b:
+    with endless(side, "background") as b:
         busy, first_busy = answers(side, args.rounds, "c")
     step_b = 1 / alone_b
     ratios = [quantile(busy, q) / quantile(alone, q) for q in (0.5, 0.95)]

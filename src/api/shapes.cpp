@@ -307,6 +307,8 @@ Json status() {
                  {"resident", whole("models in memory")},
                  {"requests", whole("being answered")},
                  {"waiting", whole()},
+                 {"restraint", text("why fewer threads compute than otherwise, or lanes wait")},
+                 {"paused_lanes", list_of(text())},
                  {"pulls", whole("models on the way")},
                  {"memory_bytes", whole("reserved")},
                  {"memory_budget_bytes", whole()}});

@@ -625,6 +625,13 @@ void Core::set_engine(Result<EngineChoice> engine) {
   loop_.after(kLookAfter, [this] { look_inside(); });
 }
 
+void Core::set_restraint(const sched::Restraint::Decision& decision) {
+  restraint_ = decision;
+  log_.info("computing is restrained", {{"why", decision.why.empty() ? "no longer" : decision.why},
+                                        {"threads", decision.threads},
+                                        {"worst_lane", name(decision.worst)}});
+}
+
 void Core::set_address(std::string address) {
   surroundings_.status["address"] = std::move(address);
 }

@@ -31,6 +31,7 @@
 #include "inventory/speed.h"
 #include "route/receipts.h"
 #include "sched/queue.h"
+#include "sched/restraint.h"
 
 namespace lares::app {
 
@@ -98,6 +99,8 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
   void set_address(std::string address);
   // From where models may be pulled; without it that is Unsupported. `disk` must outlive this.
   void set_pulls(Background& disk, Pulls::Options options);
+  // What the machine leaves to compute with now; for showing.
+  void set_restraint(const sched::Restraint::Decision& decision);
   // Ends all work with Cancelled and all workers; `done` is called when nothing is left.
   void shut_down(std::function<void()> done);
 
@@ -213,6 +216,7 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
   std::map<std::string, uint32_t> owners_ GUARDED_BY(owners_mutex_);  // by principal: from 1
   uint64_t next_wire_id_ = 1;
   std::map<api::WorkId, std::unique_ptr<Doing>> doing_;
+  sched::Restraint::Decision restraint_;
   std::map<ModelId, double> usual_ms_;  // that a part takes of the device
   std::map<uint64_t, Part> parts_;      // by wire id; destroyed before residents_, which they pin
   ModelId blocked_;                     // the model that waits for room, "" for none

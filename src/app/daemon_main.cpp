@@ -26,6 +26,7 @@
 #include "app/doctor.h"
 #include "app/home.h"
 #include "app/machine.h"
+#include "app/machine_watch.h"
 #include "app/pairing.h"
 #include "app/settings.h"
 #include "app/variants.h"
@@ -449,6 +450,18 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
   const EndFirst slow_ends_first{slow};
   const EndFirst kept_ends_first{kept};
   const EndFirst pulls_end_first{pulls};
+
+  const unsigned threads =
+      settings.models_threads > 0 ? settings.models_threads : std::max(1U, inventory::cpu().cores);
+  const MachineWatch watch(leases,
+                           {.threads = threads,
+                            .background_on_battery = settings.power_background_on_battery,
+                            .battery_threads = settings.power_battery_threads,
+                            .temperature_max = static_cast<double>(settings.power_temperature_max),
+                            .beside_others = settings.compute_beside_others},
+                           [&](const sched::Restraint::Decision& decision) {
+                             loop.post_end([&, decision] { core.set_restraint(decision); });
+                           });
 
   const auto tell_port = [&](uint16_t port) {
     address = cat("http://127.0.0.1:", port);

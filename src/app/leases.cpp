@@ -94,6 +94,7 @@ Result<std::pair<Leases::Member, Leases::Ends>> Leases::join() {
     const MutexLock lock(mutex_);
     member = next_++;
     seat.page->threads = threads_;
+    seat.page->worst = static_cast<uint32_t>(worst_);
     seats_.emplace(member, std::move(seat));
     gang_.join(member);
   }
@@ -127,10 +128,40 @@ void Leases::allow(Member member, std::optional<Lane> best) {
   poke();  // it may have to be there sooner
 }
 
-void Leases::set_threads(unsigned threads) {
+void Leases::set_pid(Member member, pid_t pid) {
   const MutexLock lock(mutex_);
-  threads_ = threads;
-  for (auto& [member, seat] : seats_) seat.page->threads.store(threads, std::memory_order_relaxed);
+  if (const auto found = seats_.find(member); found != seats_.end()) found->second.pid = pid;
+}
+
+void Leases::restrain(unsigned threads, Lane worst) {
+  {
+    const MutexLock lock(mutex_);
+    threads_ = threads;
+    worst_ = worst;
+    for (auto& [member, seat] : seats_) {
+      seat.page->threads.store(threads, std::memory_order_relaxed);
+      seat.page->worst.store(static_cast<uint32_t>(worst), std::memory_order_relaxed);
+    }
+    gang_.set_worst(worst, clock_.now());
+    look();
+  }
+  poke();  // it may have to be there sooner
+}
+
+std::vector<pid_t> Leases::pids() const {
+  const MutexLock lock(mutex_);
+  std::vector<pid_t> all;
+  for (const auto& [member, seat] : seats_) {
+    if (seat.pid > 0) all.push_back(seat.pid);
+  }
+  return all;
+}
+
+bool Leases::wanted() const {
+  const MutexLock lock(mutex_);
+  return std::any_of(seats_.begin(), seats_.end(), [](const auto& entry) {
+    return entry.second.page->state.load(std::memory_order_relaxed) != LeasePage::Resting;
+  });
 }
 
 Leases::Seen Leases::seen(Member member) const {

@@ -11,10 +11,13 @@
 // Gang::kOverdue (it may then still compute beside them: it is watched by host/watchdog.h).
 #pragma once
 
+#include <sys/types.h>
+
 #include <map>
 #include <memory>
 #include <optional>
 #include <thread>
+#include <vector>
 
 #include "base/file.h"
 #include "base/mutex.h"
@@ -41,8 +44,14 @@ class Leases {
   void leave(Member member);
   // The best lane of its open requests; nullopt: it has none, and counts as background.
   void allow(Member member, std::optional<Lane> best);
-  // How many threads each step takes from now on; 0: as many as the worker has.
-  void set_threads(unsigned threads);
+  // Its process, once there is one.
+  void set_pid(Member member, pid_t pid);
+  // From now on each step takes so many threads (0: as many as the worker has), and lanes worse
+  // than that do not compute.
+  void restrain(unsigned threads, Lane worst);
+  // The processes of all members, and whether one of them wants to compute.
+  std::vector<pid_t> pids() const;
+  bool wanted() const;
 
   struct Seen {
     bool holds = false, waits = false;
@@ -56,6 +65,7 @@ class Leases {
     Fd bell;
     wire::LeasePage* page = nullptr;
     Lane best = Lane::Background;
+    pid_t pid = 0;
   };
 
   void run();
@@ -73,6 +83,7 @@ class Leases {
   std::optional<Member> granted_ GUARDED_BY(mutex_);  // whose page says so
   SteadyTime again_ GUARDED_BY(mutex_) = sched::Gang::kNever;
   unsigned threads_ GUARDED_BY(mutex_) = 0;
+  Lane worst_ GUARDED_BY(mutex_) = Lane::Background;
   bool ending_ GUARDED_BY(mutex_) = false;
   std::thread thread_;  // last: it uses the others
 };

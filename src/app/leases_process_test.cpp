@@ -176,7 +176,7 @@ TEST_F(TurnsTest, ACalledWorkerStillGetsItsTurn) {
 
 TEST_F(TurnsTest, TheNumberOfThreadsIsSaidToAllAndToThoseWhoComeLater) {
   Worker one(turns);
-  turns.set_threads(3);
+  turns.restrain(3, Lane::Agent);
   Worker two(turns);
   EXPECT_EQ(one.page->threads, 3U);
   EXPECT_EQ(two.page->threads, 3U);

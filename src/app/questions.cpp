@@ -351,6 +351,9 @@ void Core::status(const Json&, const api::Reply& reply) {
   answer["memory_bytes"] = residents_.residency().used().n;
   answer["memory_budget_bytes"] = residents_.residency().budget().n;
   const auto& engine = residents_.engine();
+  answer["restraint"] = restraint_.why;
+  answer["paused_lanes"] = Json::array();
+  if (restraint_.worst < Lane::Background) answer["paused_lanes"].push_back(name(Lane::Background));
   answer["pulls"] = pulls_ ? pulls_->running() : 0;
   answer["engine"] = !engine   ? "being chosen"
                      : *engine ? (*engine)->variant

@@ -177,6 +177,7 @@ Result<> Residents::start(const inventory::Model& model, Resident& resident, Byt
     return std::move(worker).error().within(doing);
   }
   resident.worker = *std::move(worker);
+  if (resident.lease) options_.leases->set_pid(*resident.lease, resident.worker->pid());
   resident.load_pin.emplace(*residency_.pin(model.id));
   resident.state = State::Starting;
   resident.file_size = model.size;

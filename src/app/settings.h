@@ -38,6 +38,10 @@ struct Settings {
   std::string engine_variant;
   uint32_t compute_agent_share = 10;
   uint32_t compute_background_share = 5;
+  bool compute_beside_others = true;
+  bool power_background_on_battery = false;
+  uint32_t power_battery_threads = 0;
+  uint32_t power_temperature_max = 90;
   uint32_t api_port = 5273;
   uint32_t api_connections = 64;
   std::string log_level = "info";

@@ -96,6 +96,12 @@ void Lease::wait() {
   }
 }
 
+Lane Lease::worst() const {
+  if (!page_) return Lane::Background;
+  return static_cast<Lane>(std::min(page_->worst.load(std::memory_order_relaxed),
+                                    static_cast<uint32_t>(Lane::Background)));
+}
+
 void Lease::step_over() {
   if (page_ && page_->state.load(std::memory_order_relaxed) == LeasePage::Holding && due())
     give_back(LeasePage::Waiting);

@@ -16,6 +16,7 @@ class LeaseTest : public ::testing::Test {
  protected:
   LeaseTest() : bell(::eventfd(0, EFD_NONBLOCK)), lease(&page, bell, [this] { meanwhile(); }) {
     page.until_ns = wire::kUntilNever;
+    page.worst = 2;
     meanwhile = [this] { grant(); };
   }
   ~LeaseTest() override { ::close(bell); }
@@ -141,6 +142,14 @@ TEST_F(LeaseTest, AnotherKindOfWorkIsToldWhileItHolds) {
   ASSERT_TRUE(lease.enter({Lane::Background, true, 1}));
   EXPECT_EQ(rung(), 1U);
   EXPECT_EQ(page.lane, 2U);
+}
+
+TEST_F(LeaseTest, WhatMayComputeIsReadWhateverStandsThere) {
+  EXPECT_EQ(lease.worst(), Lane::Background);
+  page.worst = 1;
+  EXPECT_EQ(lease.worst(), Lane::Agent);
+  page.worst = 77;
+  EXPECT_EQ(lease.worst(), Lane::Background);
 }
 
 }  // namespace

@@ -34,7 +34,13 @@ void Gang::leave(Member member, SteadyTime now) {
 }
 
 bool Gang::waits(const Seats::value_type& entry) const {
-  return entry.second.claim && entry.first != holder_ && !entry.second.overdue;
+  return entry.second.claim && entry.first != holder_ && !entry.second.overdue &&
+         entry.second.claim->lane <= worst_;
+}
+
+void Gang::set_worst(Lane lane, SteadyTime now) {
+  charge(now);
+  worst_ = lane;
 }
 
 bool Gang::waits_in(size_t lane) const {
@@ -207,6 +213,10 @@ Gang::Orders Gang::orders_for_holder(SteadyTime now) {
   const Seat& seat = seats_.at(*holder_);
   const size_t lane = index(seat.claim->lane);
   const bool long_step = seat.claim->work == Work::Prompt && !owed_turn_;
+  if (seat.claim->lane > worst_) {
+    orders.until = begun_;
+    orders.abort = long_step && seat.claim->step > kAbortOver;
+  }
   for (size_t other = 0; other < owed_.size(); other++) {
     if (!waits_in(other)) continue;
     if (other < lane) {

@@ -50,9 +50,11 @@ class Gang {
 
   static constexpr SteadyTime kNever = SteadyTime::max();
   static constexpr Duration kLag = milliseconds(40);
-  // How long a turn lasts at least beside others of the same lane: handing over costs some 0.2 ms.
-  static constexpr std::array<Duration, 3> kTurn = {milliseconds(4), milliseconds(30),
-                                                    milliseconds(100)};
+  // How long a turn lasts at least beside others of the same lane. Handing over costs some 0.2 ms,
+  // and the first step afterwards finds the weights of another model in the caches: with turns of
+  // one step two models reached 0.79 of the speed of one alone, with 60 ms 0.95.
+  static constexpr std::array<Duration, 3> kTurn = {milliseconds(60), milliseconds(80),
+                                                    milliseconds(150)};
   static constexpr int kCalmSteps = 25;
   // What a member makes of a prompt's step, at most, while others are pressing (Orders::pressed).
   static constexpr Duration kPressedStep = milliseconds(60);
@@ -63,6 +65,9 @@ class Gang {
   static constexpr Duration kOverdue = milliseconds(3'000);
 
   explicit Gang(Shares shares) : shares_(shares) {}
+
+  // Worse lanes do not compute until further notice, whoever else does (sched/restraint.h).
+  void set_worst(Lane lane, SteadyTime now);
 
   void join(Member member);  // requires: it is no member
   void leave(Member member, SteadyTime now);
@@ -119,6 +124,7 @@ class Gang {
   Orders orders_for_holder(SteadyTime now);
 
   const Shares shares_;
+  Lane worst_ = Lane::Background;
   Seats seats_;
   std::optional<Member> holder_;
   SteadyTime begun_{};         // of the turn

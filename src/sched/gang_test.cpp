@@ -76,7 +76,7 @@ TEST(Gang, TwoAnswersOfPersonsTakeTurnsAndGetEqualTime) {
   device.run(at(10'000));
   EXPECT_NEAR(device.share(1), 0.5, 0.01);
   EXPECT_NEAR(device.share(2), 0.5, 0.01);
-  for (const Duration gap : device.gaps[2]) EXPECT_LE(gap, milliseconds(9 + 3 * 5));
+  for (const Duration gap : device.gaps[2]) EXPECT_LE(gap, Gang::kTurn[0] + milliseconds(5 + 9));
 }
 
 TEST(Gang, ManyOfOneLaneGetEqualTimeHoweverLongTheirSteps) {
@@ -255,6 +255,26 @@ TEST(Gang, WhoComesBackFromRestHasNoCredit) {
   EXPECT_NEAR(
       static_cast<double>((device.gang.seen(1, device.now).held - before) / milliseconds(1)), 500,
       60);
+}
+
+TEST(Gang, LanesThatMayNotComputeDoNotAndTheDeviceRests) {
+  Gang gang({});
+  gang.join(1);
+  gang.join(2);
+  gang.wants(1, prompt(Lane::Background, 900), at(0));
+  EXPECT_EQ(gang.decide(at(0)).holder, 1U);
+  gang.set_worst(Lane::Agent, at(10));
+  const Gang::Orders orders = gang.decide(at(10));
+  EXPECT_LE(orders.until, at(10));
+  EXPECT_TRUE(orders.abort);
+  gang.gives_back(1, prompt(Lane::Background, 900), at(20));
+  EXPECT_FALSE(gang.decide(at(20)).holder);
+  gang.wants(2, decode(Lane::Agent), at(30));
+  EXPECT_EQ(gang.decide(at(30)).holder, 2U);
+  EXPECT_EQ(gang.decide(at(90'000)).until, Gang::kNever) << "nobody waits who may compute";
+  gang.rests(2, at(90'000));
+  gang.set_worst(Lane::Background, at(90'010));
+  EXPECT_EQ(gang.decide(at(90'010)).holder, 1U);
 }
 
 }  // namespace

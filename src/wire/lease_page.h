@@ -30,6 +30,7 @@ struct LeasePage {
   std::atomic<uint32_t> abort;              // 1: the running step is not worth waiting for
   std::atomic<uint32_t> pressed;            // 1: somebody waits who must not wait for a long step
   std::atomic<uint32_t> threads;            // to compute with; 0: as many as there are
+  std::atomic<uint32_t> worst;              // the worst lane that may compute now
   std::atomic<int64_t> until_ns;            // of steady time; a step that ends later is the last
 
   // Written by the worker: what it wants to compute next.

@@ -24,6 +24,10 @@ std::string told(const Json& status) {
                           size_of(status, "memory_budget_bytes")));
   facts.add("requests", cat(count_of(status, "requests"), ", ", count_of(status, "waiting"),
                             " of them waiting"));
+  if (const std::string why = text_of(status, "restraint"); !why.empty()) {
+    const Json paused = status.value("paused_lanes", Json::array());
+    facts.add("restraint", cat(why, paused.empty() ? "" : "; background requests wait"));
+  }
   if (const uint64_t pulls = count_of(status, "pulls"); pulls > 0)
     facts.add("pulls", cat(counted(pulls, "model"), " on the way; `lares models pull --list`"));
   return facts.print();
