@@ -81,6 +81,10 @@ void Gang::wants(Member member, Claim claim, SteadyTime now) {
     seat.overdue = false;
     seat.since = now;
   }
+  if (holds && anew) {  // it leaves its lane, and perhaps nobody else is there
+    const size_t left = index(seat.claim->lane);
+    if (!waits_in(left)) floor_[left] = std::max(floor_[left], seat.used[left]);
+  }
   if (anew) {
     if (holder_ && *holder_ != member) {
       const Seat& other = seats_.at(*holder_);
@@ -223,7 +227,10 @@ Gang::Orders Gang::orders_for_holder(SteadyTime now) {
       orders.until = std::min(orders.until, begun_);
       orders.abort = orders.abort || (long_step && seat.claim->step > kAbortOver);
     } else if (other == lane) {
-      orders.until = std::min(orders.until, begun_ + kTurn[lane]);
+      // until it is as far ahead of the next as that will be of it: turns of kTurn, in equal parts
+      const Duration ahead = seat.used[lane] - best_in(lane)->second.used[lane];
+      orders.until = std::min(orders.until, std::clamp(charged_ + kTurn[lane] / 2 - ahead, begun_,
+                                                       begun_ + kTurn[lane]));
       orders.abort = orders.abort || (long_step && seat.claim->step > kAbortOverSame);
     } else {
       orders.until = std::min(orders.until, ripe_at(other, now));

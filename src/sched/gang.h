@@ -50,7 +50,7 @@ class Gang {
 
   static constexpr SteadyTime kNever = SteadyTime::max();
   static constexpr Duration kLag = milliseconds(40);
-  // How long a turn lasts at least beside others of the same lane. Handing over costs some 0.2 ms,
+  // How long a turn lasts beside others of the same lane. Handing over costs some 0.2 ms,
   // and the first step afterwards finds the weights of another model in the caches: with turns of
   // one step two models reached 0.79 of the speed of one alone, with 60 ms 0.95.
   static constexpr std::array<Duration, 3> kTurn = {milliseconds(60), milliseconds(80),
