@@ -63,6 +63,11 @@ void close_all_by_exec(const Plan& plan) {
   for (int fd = plan.first_closed; fd < last; fd++) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
+bool is_handed(const Plan& plan, int fd) {
+  return std::any_of(plan.handed, plan.handed + plan.handed_count,
+                     [fd](const auto& pair) { return pair.second == fd; });
+}
+
 // Runs in the child, on the parent's memory: only system calls.
 [[noreturn]] void become(const Plan& plan) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
@@ -81,6 +86,10 @@ void close_all_by_exec(const Plan& plan) {
   if (::chdir("/") != 0) refuse(plan, errno);
   for (size_t i = 0; i < plan.handed_count; i++) {
     if (::dup2(plan.handed[i].first, plan.handed[i].second) < 0) refuse(plan, errno);
+  }
+  // a number below that nobody was handed would leak ours
+  for (int fd = 0; fd < plan.first_closed; fd++) {
+    if (!is_handed(plan, fd)) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
   }
   close_all_by_exec(plan);
   ::execve(plan.program, plan.arguments, plan.environment);
@@ -144,11 +153,6 @@ Result<Process> start_process(const ProcessSpec& spec) {
     handed.emplace_back(copy.get(), theirs);
     copies.push_back(std::move(copy));
     first_closed = std::max(first_closed, theirs + 1);
-  }
-  // numbers below first_closed that nobody was handed would leak ours
-  for (int fd = 0; fd < first_closed; fd++) {
-    assert(
-        std::any_of(handed.begin(), handed.end(), [&](auto& pair) { return pair.second == fd; }));
   }
 
   std::vector<std::string> words{program};

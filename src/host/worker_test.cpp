@@ -106,6 +106,24 @@ TEST(Worker, WithoutAModelThereIsNoSuchDescriptor) {
   EXPECT_FALSE(play.told.loads.at(0).info["descriptors"].contains("4"));
 }
 
+TEST(Worker, WhatItIsNotHandedIsClosedBelowWhatItIsHandedToo) {
+  std::vector<Fd> leaks;
+  for (int i = 0; i < 8; i++) leaks.emplace_back(::open("/etc/passwd", O_RDONLY));
+  const auto file = [] { return Fd(::open("/etc/hostname", O_RDONLY)); };
+  const auto descriptors = [](WorkerSpec spec) -> Json {
+    Play play(std::move(spec));
+    EXPECT_TRUE(play.until_done());
+    return play.told.loads.at(0).info["descriptors"];
+  };
+  Json expected{{"0", "null"}, {"1", "pipe"}, {"2", "pipe"}, {"3", "socket"}};
+  WorkerSpec leased{child_program(), {}, Fd(), "small"};
+  leased.lease = file();
+  leased.bell = file();
+  Json with_lease = expected;
+  with_lease.update({{"5", "file"}, {"6", "file"}});
+  EXPECT_EQ(descriptors(std::move(leased)), with_lease);
+}
+
 TEST(Worker, LivesInItsSandbox) {
   Play play({"--sandboxed"});
   ASSERT_TRUE(play.until_done());

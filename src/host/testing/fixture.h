@@ -51,9 +51,11 @@ struct Told {
 // A host-child that is driven through the protocol by itself: Hello -> Load -> Generate.
 class Play {
  public:
-  explicit Play(std::vector<std::string> arguments, Fd model = Fd()) {
-    auto spawned = Worker::spawn({child_program(), std::move(arguments), std::move(model), "small"},
-                                 loop, log, [this](WorkerEvent event) { on(std::move(event)); });
+  explicit Play(std::vector<std::string> arguments, Fd model = Fd())
+      : Play(WorkerSpec{child_program(), std::move(arguments), std::move(model), "small"}) {}
+  explicit Play(WorkerSpec spec) {
+    auto spawned = Worker::spawn(std::move(spec), loop, log,
+                                 [this](WorkerEvent event) { on(std::move(event)); });
     EXPECT_TRUE(spawned) << (spawned ? "" : spawned.error().message);
     if (spawned) worker = *std::move(spawned);
   }
