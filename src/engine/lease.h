@@ -41,8 +41,8 @@ class Lease {
 
   // Somebody of the same lane or a better one waits, so that a step should be short.
   bool pressed() const { return page_ && page_->pressed.load(std::memory_order_relaxed) != 0; }
-  // To compute with; 0: as many as there are.
-  unsigned threads() const { return page_ ? page_->threads.load(std::memory_order_relaxed) : 0; }
+  // How many threads to compute with; 0: as many as there are. nullptr without a page.
+  const std::atomic<uint32_t>* threads_word() const { return page_ ? &page_->threads : nullptr; }
   // Requests of worse lanes wait where there are better ones: the machine is to be spared.
   Lane worst() const;
   // Set while the running step is not worth waiting for; nullptr without a page.

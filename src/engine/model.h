@@ -75,8 +75,16 @@ class Pulse {
     return abort_.load(std::memory_order_relaxed) ||
            (other_word_ && other_word_->load(std::memory_order_relaxed) != 0);
   }
-  // A word of others that has the same meaning when it is not 0; before anything is computed.
-  void heed(const std::atomic<uint32_t>* word) { other_word_ = word; }
+  // With how many threads a step is to be computed; 0: with all there are. Read before each.
+  unsigned threads() const {
+    return threads_word_ ? threads_word_->load(std::memory_order_relaxed) : 0;
+  }
+  // Words of others: one that asks for aborting too when it is not 0, and threads(). Before
+  // anything is computed.
+  void heed(const std::atomic<uint32_t>* abort, const std::atomic<uint32_t>* threads) {
+    other_word_ = abort;
+    threads_word_ = threads;
+  }
   void abort() { abort_.store(true, std::memory_order_relaxed); }
   void allow() { abort_.store(false, std::memory_order_relaxed); }
 
@@ -85,6 +93,7 @@ class Pulse {
   std::atomic<Steady::rep> quiet_until_{0};
   std::atomic<bool> abort_{false};
   const std::atomic<uint32_t>* other_word_ = nullptr;
+  const std::atomic<uint32_t>* threads_word_ = nullptr;
 };
 
 // How to choose tokens. Read and checked in options.h, so a backend gets sane values.

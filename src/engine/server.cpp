@@ -31,7 +31,7 @@ class Server {
       : service_(std::move(service)),
         line_(control),
         lease_(service_.lease, wire::kBellFd, [this] { pulse_.beat(); }) {
-    pulse_.heed(lease_.abort_word());
+    pulse_.heed(lease_.abort_word(), lease_.threads_word());
   }
 
   int run() {

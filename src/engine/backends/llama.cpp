@@ -180,6 +180,7 @@ class LlamaModel final : public Model {
   std::optional<WordPieces> word_pieces_;  // where the engine's own differ from the reference
   std::unique_ptr<llama_context, FreeContext> context_;
   bool has_memory_ = true;
+  uint32_t threads_ = 1;  // of the pool
 
   // the batch, in the engine's shape
   std::vector<llama_token> tokens_;
@@ -335,6 +336,7 @@ Result<> LlamaModel::make_context(const wire::Load& load) {
   pool.poll = kPoll;
   pool_.reset(prepared.make_pool(&pool));
   if (!pool_) return Error{Code::NoRoom, cat("making ", threads, " threads: the system refused")};
+  threads_ = threads;
   llama_attach_threadpool(context_.get(), pool_.get(), pool_.get());
 
   facts_.cells = llama_n_ctx(context_.get());
@@ -410,7 +412,11 @@ int32_t LlamaModel::run() {
   batch.seq_id = sequence_pointers_.data();
   batch.logits = outputs_.data();
   int32_t status = -1;
+  const unsigned wanted = pulse_.threads();
+  const unsigned threads = wanted == 0 ? threads_ : std::min(wanted, threads_);
   try {
+    llama_set_n_threads(context_.get(), static_cast<int32_t>(threads),
+                        static_cast<int32_t>(threads));
     status = llama_decode(context_.get(), batch);
   } catch (const std::exception& e) {
     std::fprintf(stderr, "decoding: %s\n", e.what());
