@@ -35,6 +35,19 @@ constexpr auto kShared = std::to_array<RequestField>({
     {"frequency_penalty", K::Number, "frequency_penalty", -2, 2, "0.0", "", "The same, times how often it was there."},
     {"repeat_penalty", K::Number, "repeat_penalty", 0.01, 10, "1.0", "", "Divides the logit of each token that was there before; 1 does nothing."},
     {"repeat_last_n", K::Integer, "repeat_last_n", -1, 65'536, "64", "", "How many tokens back the penalties look; -1 is all of the context, 0 none."},
+    {"xtc_probability", K::Number, "xtc_probability", 0, 1, "", "", "How often the likeliest tokens are left out, but for the least likely of those above xtc_threshold (XTC); 0 never."},
+    {"xtc_threshold", K::Number, "xtc_threshold", 0, 1, "", "", "From which probability XTC leaves tokens out, 0.1 when left out; above 0.5 it does nothing."},
+    {"dry_multiplier", K::Number, "dry_multiplier", 0, 100, "", "", "How much a token loses that would go on with a repetition (DRY): this, times dry_base to the power of the repetition's length beyond dry_allowed_length; 0 turns it off."},
+    {"dry_base", K::Number, "dry_base", 1, 100, "", "", "See dry_multiplier; 1.75 when left out."},
+    {"dry_allowed_length", K::Integer, "dry_allowed_length", 0, 65'536, "", "", "How many tokens DRY lets be repeated; 2 when left out."},
+    {"dry_penalty_last_n", K::Integer, "dry_penalty_last_n", -1, 65'536, "", "", "How many tokens back DRY looks, 64 when left out; -1 is all of the context, 0 none."},
+    {"dry_sequence_breakers", K::Strings, "dry_sequence_breakers", 0, kBreakersMax, "", "", "Across these strings DRY sees no repetition; a line end, a colon, a quote and an asterisk when left out."},
+    {"mirostat", K::Integer, "mirostat", 0, 2, "", "", "1 or 2: Mirostat of that version steers how surprising the text is, in place of every other sampler but temperature and logit_bias; 0 turns it off."},
+    {"mirostat_tau", K::Number, "mirostat_tau", 0, 100, "", "", "The surprise that Mirostat aims at, in bits; 5 when left out."},
+    {"mirostat_eta", K::Number, "mirostat_eta", 0, 1, "", "", "How fast Mirostat learns; 0.1 when left out."},
+    {"top_n_sigma", K::Number, "top_n_sigma", -1, 100, "", "", "Keeps tokens whose logit is within so many standard deviations of the largest; 0 and less keep all."},
+    {"dynatemp_range", K::Number, "dynatemp_range", 0, 2, "", "", "Moves the temperature so far up and down by how sure the model is; 0 leaves it."},
+    {"dynatemp_exponent", K::Number, "dynatemp_exponent", 0, 100, "", "", "How the temperature follows the model's entropy within dynatemp_range; 1 when left out."},
     {"seed", K::Integer, "seed", kInt64Least, kInt64Most, "", "", "The same seed, model and request give the same text on the same machine as far as can be: other answers at the same time, and parts of a long prompt that are reused, may change a token. Left out, it differs."},
     {"stop", K::Stops, "stop", 0, kStopsMax, "", "", "Ends the text before the first of these; it is not part of the text."},
     {"logit_bias", K::Biases, "logit_bias", -100, 100, "", "", "Added to the logits of these token ids; -100 forbids a token."},
@@ -127,6 +140,7 @@ std::string_view schema_type(FieldKind kind) {
     case K::NoText:
     case K::OneWord: return "string";
     case K::Messages:
+    case K::Strings:
     case K::NoList:
     case K::SomeWords: return "array";
     case K::Biases:
@@ -206,6 +220,10 @@ OrderedJson field_schema(const RequestField& field) {
       out["maxProperties"] = kLogitBiasMax;
       out["additionalProperties"] = {
           {"type", "number"}, {"minimum", field.least}, {"maximum", field.most}};
+      break;
+    case K::Strings:
+      out["maxItems"] = static_cast<int64_t>(field.most);
+      out["items"] = {{"type", "string"}, {"minLength", 1}, {"maxLength", kBreakerBytesMax}};
       break;
     case K::Object:
       for (const std::string& word : split(field.words, '|')) {

@@ -24,6 +24,8 @@ inline constexpr size_t kInputsMax = 2'048;   // of one embedding request
 inline constexpr size_t kStopsMax = 16;
 inline constexpr size_t kStopBytesMax = 256;  // of one stop string
 inline constexpr size_t kLogitBiasMax = 1'024;
+inline constexpr size_t kBreakersMax = 16;
+inline constexpr size_t kBreakerBytesMax = 40;
 inline constexpr size_t kModelNameMax = 256;
 inline constexpr size_t kShortStringMax = 256;  // names, ids
 inline constexpr int64_t kTokenIdMax = 2'147'483'647;
@@ -47,6 +49,7 @@ enum class FieldKind : uint8_t {
   Inputs,    // the same, for embeddings
   Stops,     // string or array of strings
   Biases,    // {"token id": number from least to most}
+  Strings,   // an array of at most `most` strings, none empty, each of at most kBreakerBytesMax
   Object,    // any object; what `words` names in it is true or false
   Template,  // an object of values for the chat template, none of them kTemplateOwn
   // What is not done yet. The part of it that changes nothing is taken and ignored, the rest is

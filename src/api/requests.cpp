@@ -53,6 +53,9 @@ std::string allowed(const RequestField& field) {
     case K::Biases:
       return cat("an object of at most ", kLogitBiasMax, " token ids (0 to ", kTokenIdMax,
                  "), each with a number from ", spelled(field.least), " to ", spelled(field.most));
+    case K::Strings:
+      return cat("an array of at most ", spelled(field.most), " strings of 1 to ", kBreakerBytesMax,
+                 " bytes");
     case K::Object:
     case K::Template: return "an object";
     case K::NoList: return "left out or an empty array";
@@ -357,6 +360,19 @@ Result<Json> flags(const RequestField& field, std::string_view path, Json& value
   return std::move(value);
 }
 
+Result<Json> strings(const RequestField& field, std::string_view path, Json& value) {
+  if (!value.is_array() || static_cast<double>(value.size()) > field.most)
+    return wrong(path, shown(value), allowed(field));
+  for (size_t i = 0; i < value.size(); i++) {
+    const auto* text = value[i].get_ptr<const std::string*>();
+    if (!text || text->empty() || text->size() > kBreakerBytesMax ||
+        text->find('\0') != std::string::npos)
+      return wrong(cat(path, "[", i, "]"), shown(value[i]),
+                   cat("a string of 1 to ", kBreakerBytesMax, " bytes, none of them zero"));
+  }
+  return std::move(value);
+}
+
 Result<Json> checked(const RequestField& field, std::string_view path, Json& value) {
   switch (field.kind) {
     case K::Boolean:
@@ -388,6 +404,7 @@ Result<Json> checked(const RequestField& field, std::string_view path, Json& val
     case K::Inputs: return prompts(field, path, value);
     case K::Stops: return stops(field, path, value);
     case K::Biases: return biases(field, path, value);
+    case K::Strings: return strings(field, path, value);
     case K::Object:
       if (value.is_object()) return flags(field, path, value);
       break;

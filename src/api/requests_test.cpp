@@ -215,13 +215,32 @@ TEST(Fields, EverySamplingFieldReachesTheWorker) {
       R"({"messages":[{"role":"user","content":"hi"}],"max_tokens":5,"temperature":0.1,"top_p":0.2,)"
       R"("top_k":3,"min_p":0.4,"typical_p":0.5,"presence_penalty":-1.5,"frequency_penalty":1.5,)"
       R"("repeat_penalty":1.1,"repeat_last_n":-1,"seed":9,"stop":["a","b"],"logit_bias":{"7":-100},)"
+      R"("xtc_probability":0.5,"xtc_threshold":0.2,"dry_multiplier":0.8,"dry_base":2,"mirostat":1,)"
+      R"("dry_allowed_length":3,"dry_penalty_last_n":-1,"dry_sequence_breakers":["\n"],)"
+      R"("mirostat_tau":4,"mirostat_eta":0.2,"top_n_sigma":1.5,"dynatemp_range":0.5,"dynatemp_exponent":2,)"
       R"("logprobs":true,"top_logprobs":4,"ignore_eos":true,"stop_repeating":true,"chat_template_kwargs":{"x":1}})");
   const Json expected = Json::parse(
       R"({"messages":[{"role":"user","content":"hi"}],"max_tokens":5,"temperature":0.1,"top_p":0.2,)"
       R"("top_k":3,"min_p":0.4,"typical_p":0.5,"presence_penalty":-1.5,"frequency_penalty":1.5,)"
       R"("repeat_penalty":1.1,"repeat_last_n":-1,"seed":9,"stop":["a","b"],"logit_bias":{"7":-100},)"
+      R"("xtc_probability":0.5,"xtc_threshold":0.2,"dry_multiplier":0.8,"dry_base":2,"mirostat":1,)"
+      R"("dry_allowed_length":3,"dry_penalty_last_n":-1,"dry_sequence_breakers":["\n"],)"
+      R"("mirostat_tau":4,"mirostat_eta":0.2,"top_n_sigma":1.5,"dynatemp_range":0.5,"dynatemp_exponent":2,)"
       R"("logprobs":true,"top_logprobs":4,"ignore_eos":true,"stop_repeating":true,"chat_template_kwargs":{"x":1}})");
   EXPECT_EQ(body, expected);
+}
+
+TEST(Fields, ABreakerIsAShortStringAndThereAreAtMostSixteen) {
+  constexpr const char* kName = "dry_sequence_breakers";
+  EXPECT_EQ(chat_body(chat(kName, "[]"))[kName], Json::array());
+  EXPECT_EQ(chat_body(chat(kName, R"(["\n"])"))[kName], Json::array({"\n"}));
+  const std::string longest(40, 'x');
+  EXPECT_TRUE(read_chat(chat(kName, dump(Json::array({longest}))), kApp));
+  for (const Json& bad :
+       {Json::array({longest + "x"}), Json::array({""}), Json::array({std::string("\0", 1)})}) {
+    EXPECT_EQ(chat_error(chat(kName, dump(bad))).param, "dry_sequence_breakers[0]") << dump(bad);
+  }
+  EXPECT_EQ(chat_error(chat(kName, dump(Json(std::vector<std::string>(17, "x"))))).param, kName);
 }
 
 TEST(Fields, TheNewerNameOfMaxTokensWins) {

@@ -109,6 +109,24 @@ struct Sampling {
   int32_t repeat_last_n = 64;  // 0: off; -1: the whole context
   uint32_t seed = 0;
   std::vector<std::pair<Token, float>> logit_bias;  // ids are in the vocabulary
+  // XTC: with that probability the likeliest are left out but for the least likely of those above
+  // the threshold. 0, or a threshold above 0.5: off.
+  float xtc_probability = 0;
+  float xtc_threshold = 0.1F;
+  // DRY: a token that would lengthen a repetition beyond dry_allowed_length tokens loses
+  // multiplier * base ^ (length - allowed length) of its logit. 0: off.
+  float dry_multiplier = 0;
+  float dry_base = 1.75F;
+  int32_t dry_allowed_length = 2;
+  int32_t dry_penalty_last_n = 64;  // 0: off; -1: the whole context
+  std::vector<std::string> dry_sequence_breakers = {"\n", ":", "\"", "*"};
+  int32_t mirostat =
+      0;  // 1 and 2: the versions of Mirostat, in place of the other samplers; 0: off
+  float mirostat_tau = 5;
+  float mirostat_eta = 0.1F;
+  float top_n_sigma = -1;    // keeps logits within so many deviations of the largest; <= 0: off
+  float dynatemp_range = 0;  // the temperature goes by the entropy, so far up and down; 0: off
+  float dynatemp_exponent = 1;
   bool ignore_eos = false;
 };
 

@@ -105,6 +105,46 @@ void read_sampling(Fields& fields, Tokens vocabulary, uint32_t random_seed, bool
   fields.flag("ignore_eos", out.ignore_eos);
 }
 
+void read_breakers(Fields& fields, std::vector<std::string>& out) {
+  constexpr const char* kName = "dry_sequence_breakers";
+  const Json* found = fields.find(kName);
+  if (!found) return;
+  if (!found->is_array()) return fields.fail(kName, "is not an array of strings");
+  if (found->size() > kBreakersMax) {
+    return fields.fail(
+        kName, cat("has ", found->size(), " strings, at most ", kBreakersMax, " are allowed"));
+  }
+  out.clear();
+  for (const Json& item : *found) {
+    if (!item.is_string()) return fields.fail(kName, "is not an array of strings");
+    const auto& text = item.get_ref<const std::string&>();
+    if (text.empty() || text.size() > kBreakerBytesMax || text.find('\0') != std::string::npos) {
+      return fields.fail(kName, cat("has a string of ", text.size(), " bytes; each needs 1 to ",
+                                    kBreakerBytesMax, ", none of them zero"));
+    }
+    out.push_back(text);
+  }
+}
+
+void read_rarer_sampling(Fields& fields, Sampling& out) {
+  fields.number("xtc_probability", out.xtc_probability, 0, 1);
+  fields.number("xtc_threshold", out.xtc_threshold, 0, 1);
+  fields.number("dry_multiplier", out.dry_multiplier, 0, 100);
+  fields.number("dry_base", out.dry_base, 1, 100);
+  fields.number("mirostat_tau", out.mirostat_tau, 0, 100);
+  fields.number("mirostat_eta", out.mirostat_eta, 0, 1);
+  fields.number("top_n_sigma", out.top_n_sigma, -1, 100);
+  fields.number("dynatemp_range", out.dynatemp_range, 0, 2);
+  fields.number("dynatemp_exponent", out.dynatemp_exponent, 0, 100);
+  int64_t whole = 0;
+  if (fields.integer("dry_allowed_length", whole, 0, 65'536))
+    out.dry_allowed_length = static_cast<int32_t>(whole);
+  if (fields.integer("dry_penalty_last_n", whole, -1, 65'536))
+    out.dry_penalty_last_n = static_cast<int32_t>(whole);
+  if (fields.integer("mirostat", whole, 0, 2)) out.mirostat = static_cast<int32_t>(whole);
+  read_breakers(fields, out.dry_sequence_breakers);
+}
+
 void read_logit_bias(Fields& fields, Tokens vocabulary, Sampling& out) {
   const Json* found = fields.find("logit_bias");
   if (!found) return;
@@ -221,6 +261,7 @@ Result<GenerateOptions> read_options(const wire::Generate& message, Tokens vocab
     if (logprobs) out.top = static_cast<unsigned>(whole);
   }
   read_sampling(fields, vocabulary, random_seed, out.seeded, out.sampling);
+  read_rarer_sampling(fields, out.sampling);
   read_logit_bias(fields, vocabulary, out.sampling);
   if (fields.error()) return *fields.error();
   return out;

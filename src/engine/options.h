@@ -16,6 +16,9 @@ inline constexpr size_t kStopsMax = 16;
 inline constexpr size_t kStopBytesMax = 1024;  // of one stop string
 inline constexpr unsigned kTopLogprobsMax = 20;
 inline constexpr size_t kLogitBiasMax = 1024;
+// Each costs a pass over the vocabulary, and of each the engine reads 40 bytes.
+inline constexpr size_t kBreakersMax = 16;
+inline constexpr size_t kBreakerBytesMax = 40;
 
 struct GenerateOptions {
   Json messages;         // kind "chat": an array, not looked into yet

@@ -43,6 +43,19 @@ TEST(Options, TakeEveryField) {
                              {"logprobs", true},
                              {"top_logprobs", 20},
                              {"echo", false},
+                             {"xtc_probability", 0.5},
+                             {"xtc_threshold", 0.2},
+                             {"dry_multiplier", 0.8},
+                             {"dry_base", 2},
+                             {"dry_allowed_length", 3},
+                             {"dry_penalty_last_n", -1},
+                             {"dry_sequence_breakers", {"\n"}},
+                             {"mirostat", 2},
+                             {"mirostat_tau", 4},
+                             {"mirostat_eta", 0.2},
+                             {"top_n_sigma", 1.5},
+                             {"dynatemp_range", 0.25},
+                             {"dynatemp_exponent", 1.25},
                              {"ignore_eos", true}});
   ASSERT_TRUE(options) << options.error().message;
   EXPECT_EQ(options->max_tokens, 5U);
@@ -51,7 +64,21 @@ TEST(Options, TakeEveryField) {
   EXPECT_EQ(options->sampling.seed, 42U);
   EXPECT_EQ(options->sampling.repeat_last_n, -1);
   EXPECT_EQ(options->sampling.logit_bias[0].first, 999);
-  EXPECT_TRUE(options->sampling.ignore_eos);
+  const Sampling& sampling = options->sampling;
+  EXPECT_TRUE(sampling.ignore_eos);
+  EXPECT_FLOAT_EQ(sampling.xtc_probability, 0.5F);
+  EXPECT_FLOAT_EQ(sampling.xtc_threshold, 0.2F);
+  EXPECT_FLOAT_EQ(sampling.dry_multiplier, 0.8F);
+  EXPECT_FLOAT_EQ(sampling.dry_base, 2);
+  EXPECT_EQ(sampling.dry_allowed_length, 3);
+  EXPECT_EQ(sampling.dry_penalty_last_n, -1);
+  EXPECT_EQ(sampling.dry_sequence_breakers, std::vector<std::string>{"\n"});
+  EXPECT_EQ(sampling.mirostat, 2);
+  EXPECT_FLOAT_EQ(sampling.mirostat_tau, 4);
+  EXPECT_FLOAT_EQ(sampling.mirostat_eta, 0.2F);
+  EXPECT_FLOAT_EQ(sampling.top_n_sigma, 1.5F);
+  EXPECT_FLOAT_EQ(sampling.dynatemp_range, 0.25F);
+  EXPECT_FLOAT_EQ(sampling.dynatemp_exponent, 1.25F);
 }
 
 TEST(Options, NullIsAsIfAbsent) {
@@ -97,6 +124,24 @@ TEST(Options, RefuseWhatIsOutOfRangeAndNameTheField) {
       {"top_k", -2},
       {"top_k", 1.5},
       {"repeat_last_n", -2},
+      {"xtc_probability", 1.1},
+      {"xtc_threshold", -0.1},
+      {"dry_multiplier", -1},
+      {"dry_base", 0.9},
+      {"dry_allowed_length", -1},
+      {"dry_penalty_last_n", -2},
+      {"dry_sequence_breakers", "x"},
+      {"dry_sequence_breakers", {""}},
+      {"dry_sequence_breakers", {1}},
+      {"dry_sequence_breakers", {std::string("a\0b", 3)}},
+      {"dry_sequence_breakers", {std::string(41, 'x')}},
+      {"dry_sequence_breakers", std::vector<std::string>(17, "x")},
+      {"mirostat", 3},
+      {"mirostat_tau", -1},
+      {"mirostat_eta", 1.5},
+      {"top_n_sigma", -2},
+      {"dynatemp_range", 2.5},
+      {"dynatemp_exponent", -1},
       {"seed", 1.5},
       {"seed", "x"},
       {"stop", 5},
@@ -124,8 +169,10 @@ TEST(Options, RefuseWhatIsOutOfRangeAndNameTheField) {
       {"prompt", {1.5}},
       {"prompt", {"a"}},
   };
-  for (const char* field : {"temperature", "top_p", "min_p", "typical_p", "presence_penalty",
-                            "frequency_penalty", "repeat_penalty"}) {
+  for (const char* field :
+       {"temperature", "top_p", "min_p", "typical_p", "presence_penalty", "frequency_penalty",
+        "repeat_penalty", "xtc_probability", "xtc_threshold", "dry_multiplier", "dry_base",
+        "mirostat_tau", "mirostat_eta", "top_n_sigma", "dynatemp_range", "dynatemp_exponent"}) {
     for (const double bad : {nan, inf, -inf, 1e300}) table.push_back({field, bad});
   }
   for (const auto& [field, value] : table) {

@@ -94,7 +94,10 @@ struct Loaded {
 // laresd -> worker. kind: "chat" (body.messages, OpenAI's shape) or "completion" (body.prompt:
 // string or array of token ids). Other fields of body, all optional, with OpenAI's names and
 // llama-server's for samplers: max_tokens, temperature, top_p, top_k, min_p, typical_p,
-// presence_penalty, frequency_penalty, repeat_penalty, repeat_last_n, seed, stop (array),
+// presence_penalty, frequency_penalty, repeat_penalty, repeat_last_n, xtc_probability,
+// xtc_threshold, dry_multiplier, dry_base, dry_allowed_length, dry_penalty_last_n,
+// dry_sequence_breakers (array), mirostat, mirostat_tau, mirostat_eta, top_n_sigma, dynatemp_range,
+// dynatemp_exponent, seed, stop (array),
 // logit_bias (object: token id -> number), logprobs (bool), top_logprobs (0..20), echo (bool,
 // completions), ignore_eos (bool), stop_repeating (bool), chat_template_kwargs (object).
 struct Generate {

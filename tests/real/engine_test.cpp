@@ -15,64 +15,10 @@
 #include "engine/gguf.h"
 #include "engine/testing/child.h"
 #include "engine/testing/contract.h"
+#include "real_models.h"
 
 namespace lares::engine::testing {
 namespace {
-
-namespace fs = std::filesystem;
-
-fs::path models_folder() {
-  if (const char* folder = std::getenv("LARES_TEST_MODELS")) return folder;
-  if (const char* home = std::getenv("LARES_HOME")) return fs::path(home) / "models";
-  if (const char* data = std::getenv("XDG_DATA_HOME")) return fs::path(data) / "lares" / "models";
-  const char* home = std::getenv("HOME");
-  return fs::path(home ? home : "/") / ".local/share/lares/models";
-}
-
-// The first file there whose name, in lower case, has all these words; NotFound says where it
-// looked.
-Result<fs::path> model_file(const std::vector<std::string>& with) {
-  std::error_code none;
-  for (const auto& entry : fs::directory_iterator(models_folder(), none)) {
-    const std::string name = lower(entry.path().filename().string());
-    if (!name.ends_with(".gguf")) continue;
-    bool all = true;
-    for (const auto& word : with) all = all && name.find(word) != std::string::npos;
-    if (all) return entry.path();
-  }
-  return Error{Code::NotFound,
-               cat("no model file with '", with[0], "' in ", models_folder().string(),
-                   " (LARES_TEST_MODELS names another folder)")};
-}
-
-// The first CPU backend of this build that this CPU takes.
-Result<fs::path> variant_file() {
-  std::error_code none;
-  for (const char* name :
-       {"zen4", "sapphirerapids", "icelake", "skylakex", "alderlake", "haswell", "x64"}) {
-    const fs::path file = fs::path(LARES_ENGINE_FOLDER) / cat("libggml-cpu-", name, ".so");
-    if (!fs::exists(file, none)) continue;
-    Options options{{"variant", file.string()}};
-    if (Registered<Backend>::find("llama")->prepare(options)) return file;
-  }
-  return Error{Code::NotFound, "no CPU backend in " LARES_ENGINE_FOLDER " runs here"};
-}
-const Result<fs::path>& variant() {
-  static const Result<fs::path> found = variant_file();
-  return found;
-}
-
-Result<std::unique_ptr<Model>> load(const std::vector<std::string>& with, const wire::Load& shape,
-                                    Pulse& pulse, bool inspect_only = false) {
-  TRY_AS(const fs::path file, model_file(with));
-  if (!variant()) return variant().error();
-  LoadOrder order;
-  order.load = shape;
-  const Fd opened(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
-  order.file = opened.get();
-  order.inspect_only = inspect_only;
-  return Registered<Backend>::find("llama")->load(order, pulse);
-}
 
 // The reader of heads has a table of its own of how weights are packed.
 TEST(Packings, AreAsTheEngineHasThem) {
@@ -89,10 +35,6 @@ TEST(Packings, AreAsTheEngineHasThem) {
   EXPECT_GT(known, 30u);
 }
 
-const std::vector<std::string> kSmolLm = {"smollm2", "135m"};
-const std::vector<std::string> kGemma = {"gemma", "270m"};
-const std::vector<std::string> kMiniLm = {"minilm"};
-
 ContractCase contract_for(const std::string& name, const std::vector<std::string>& with) {
   return {name, [with](const wire::Load& shape, Pulse& pulse) { return load(with, shape, pulse); }};
 }
@@ -100,14 +42,6 @@ INSTANTIATE_TEST_SUITE_P(Llama, BackendContract,
                          ::testing::Values(contract_for("SmolLM2", kSmolLm),
                                            contract_for("Gemma3", kGemma)),
                          contract_name);
-
-#define LOAD_OR_SKIP(name, with, shape)                               \
-  Pulse pulse;                                                        \
-  auto name##_loaded = load(with, shape, pulse);                      \
-  if (!name##_loaded && name##_loaded.error().code == Code::NotFound) \
-    GTEST_SKIP() << name##_loaded.error().message;                    \
-  ASSERT_TRUE(name##_loaded) << name##_loaded.error().message;        \
-  Model& name = **name##_loaded
 
 TEST(Llama, RendersSmolLm2sTemplateAsItsAuthorsWroteIt) {
   LOAD_OR_SKIP(model, kSmolLm, {});
@@ -341,16 +275,6 @@ class Worker : public Child {
                   variant_option.c_str(), nullptr);
           return 99;
         }) {}
-};
-
-struct TempFile {
-  explicit TempFile(std::string_view bytes) {
-    path = fs::temp_directory_path() / cat("lares-", random_hex(8), ".gguf");
-    std::ofstream(path, std::ios::binary)
-        .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  }
-  ~TempFile() { fs::remove(path); }
-  fs::path path;
 };
 
 // What a worker makes of a file: "loaded", the code of its error, or "dead"; "hangs" is what must

@@ -129,6 +129,9 @@ class LlamaModel final : public Model {
   }
   Result<std::unique_ptr<Sampler>> sampler(const Sampling& sampling,
                                            std::span<const Token> prompt) override {
+    // each of DRY's breakers is looked for in every token
+    const Pulse::Quiet quiet(
+        pulse_, tokenise_max((sampling.dry_sequence_breakers.size() + 1) * facts_.vocabulary));
     return make_sampler(context_.get(), model_.get(), sampling, prompt);
   }
   Decoded decode(std::span<const Row> rows) override;

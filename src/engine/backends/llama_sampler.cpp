@@ -135,6 +135,52 @@ class LlamaSampler final : public Sampler {
   std::vector<float> before_;
 };
 
+// What of the samplers looks back, and what may choose another token than the likeliest although
+// the temperature is 0.
+struct Active {
+  bool remembers = false;
+  bool strays = false;
+};
+
+// The engine's own order, without those that are off: each would only cost time.
+Active set_chain(const Sampling& sampling, int32_t context, common_params_sampling& params) {
+  const auto back = [&](int32_t n) { return n < 0 ? context : std::min(n, context); };
+  params.penalty_present = sampling.presence_penalty;
+  params.penalty_freq = sampling.frequency_penalty;
+  params.penalty_repeat = sampling.repeat_penalty;
+  params.penalty_last_n = back(sampling.repeat_last_n);
+  params.dry_multiplier = sampling.dry_multiplier;
+  params.dry_base = sampling.dry_base;
+  params.dry_allowed_length = sampling.dry_allowed_length;
+  params.dry_penalty_last_n = back(sampling.dry_penalty_last_n);
+  params.dry_sequence_breakers = sampling.dry_sequence_breakers;
+  params.xtc_probability = sampling.xtc_probability;
+  params.xtc_threshold = sampling.xtc_threshold;
+  params.top_n_sigma = sampling.top_n_sigma;
+  params.dynatemp_range = sampling.dynatemp_range;
+  params.dynatemp_exponent = sampling.dynatemp_exponent;
+  params.mirostat = sampling.mirostat;
+  params.mirostat_tau = sampling.mirostat_tau;
+  params.mirostat_eta = sampling.mirostat_eta;
+
+  const bool penalties = sampling.presence_penalty != 0 || sampling.frequency_penalty != 0 ||
+                         sampling.repeat_penalty != 1;
+  const bool dry = sampling.dry_multiplier > 0 && params.dry_penalty_last_n > 0;
+  const bool xtc = sampling.xtc_probability > 0 && sampling.xtc_threshold <= 0.5F;
+  params.samplers.clear();
+  if (penalties) params.samplers.push_back(COMMON_SAMPLER_TYPE_PENALTIES);
+  if (dry) params.samplers.push_back(COMMON_SAMPLER_TYPE_DRY);
+  if (sampling.top_n_sigma > 0) params.samplers.push_back(COMMON_SAMPLER_TYPE_TOP_N_SIGMA);
+  params.samplers.insert(params.samplers.end(),
+                         {COMMON_SAMPLER_TYPE_TOP_K, COMMON_SAMPLER_TYPE_TYPICAL_P,
+                          COMMON_SAMPLER_TYPE_TOP_P, COMMON_SAMPLER_TYPE_MIN_P});
+  if (xtc) params.samplers.push_back(COMMON_SAMPLER_TYPE_XTC);
+  params.samplers.push_back(COMMON_SAMPLER_TYPE_TEMPERATURE);
+  // Mirostat stands in place of all of them, and takes the likeliest where the temperature is 0
+  if (sampling.mirostat != 0) return {};
+  return {penalties || dry, penalties || dry || xtc || sampling.dynatemp_range > 0};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Sampler>> make_sampler(llama_context* context, const llama_model* model,
@@ -149,19 +195,8 @@ Result<std::unique_ptr<Sampler>> make_sampler(llama_context* context, const llam
   params.top_k = sampling.top_k;
   params.min_p = sampling.min_p;
   params.typ_p = sampling.typical_p;
-  params.penalty_present = sampling.presence_penalty;
-  params.penalty_freq = sampling.frequency_penalty;
-  params.penalty_repeat = sampling.repeat_penalty;
   const auto context_size = static_cast<int32_t>(llama_n_ctx(context));
-  params.penalty_last_n =
-      sampling.repeat_last_n < 0 ? context_size : std::min(sampling.repeat_last_n, context_size);
-  const bool penalties = sampling.presence_penalty != 0 || sampling.frequency_penalty != 0 ||
-                         sampling.repeat_penalty != 1;
-  // DRY, XTC and top-n-sigma are off, and their samplers would only cost time
-  params.samplers = {COMMON_SAMPLER_TYPE_TOP_K, COMMON_SAMPLER_TYPE_TYPICAL_P,
-                     COMMON_SAMPLER_TYPE_TOP_P, COMMON_SAMPLER_TYPE_MIN_P,
-                     COMMON_SAMPLER_TYPE_TEMPERATURE};
-  if (penalties) params.samplers.insert(params.samplers.begin(), COMMON_SAMPLER_TYPE_PENALTIES);
+  const Active active = set_chain(sampling, context_size, params);
   for (const auto& [token, bias] : sampling.logit_bias) params.logit_bias.push_back({token, bias});
   if (sampling.ignore_eos) {
     for (Token token = 0; token < llama_vocab_n_tokens(vocab); token++) {
@@ -170,14 +205,15 @@ Result<std::unique_ptr<Sampler>> make_sampler(llama_context* context, const llam
   }
   int32_t suppressed = 0;
   llama_vocab_get_suppress_tokens(vocab, &suppressed);
-  const bool greedy = sampling.temperature <= 0 && !penalties && suppressed == 0;
+  const bool greedy = sampling.temperature <= 0 && !active.strays && suppressed == 0;
   try {
     common_sampler* const made = common_sampler_init(model, params);
     if (!made) return Error{Code::Invalid, "the sampling options do not work with this model"};
     std::unique_ptr<Sampler> sampler =
         std::make_unique<LlamaSampler>(context, model, made, greedy, params.logit_bias);
-    if (penalties) {
-      const size_t last = std::min(prompt.size(), static_cast<size_t>(params.penalty_last_n));
+    if (active.remembers) {
+      const auto back = std::max(params.penalty_last_n, params.dry_penalty_last_n);
+      const size_t last = std::min(prompt.size(), static_cast<size_t>(back));
       for (const Token token : prompt.last(last)) common_sampler_accept(made, token, false);
     }
     return sampler;

@@ -144,6 +144,13 @@ TEST_P(BackendContract, EverySamplingOptionIsTaken) {
                           {{"repeat_penalty", 0.1}, {"repeat_last_n", 0}},
                           {{"temperature", 2}, {"seed", UINT32_MAX}},
                           {{"temperature", 0}, {"presence_penalty", 1}},
+                          {{"xtc_probability", 1}, {"xtc_threshold", 0}},
+                          {{"dry_multiplier", 100}, {"dry_base", 100}, {"dry_allowed_length", 0}},
+                          {{"dry_multiplier", 1}, {"dry_sequence_breakers", Json::array()}},
+                          {{"mirostat", 1}, {"mirostat_tau", 0}, {"mirostat_eta", 1}},
+                          {{"mirostat", 2}, {"mirostat_tau", 100}, {"mirostat_eta", 0}},
+                          {{"top_n_sigma", 0.001}},
+                          {{"dynatemp_range", 2}, {"dynatemp_exponent", 100}},
                           {{"logit_bias", {{"5", -100}, {"6", 100}}}}};
   uint64_t id = 1;
   for (Json one : options) {
