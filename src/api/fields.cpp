@@ -51,6 +51,7 @@ constexpr auto kShared = std::to_array<RequestField>({
     {"seed", K::Integer, "seed", kInt64Least, kInt64Most, "", "", "The same seed, model and request give the same text on the same machine as far as can be: other answers at the same time, and parts of a long prompt that are reused, may change a token. Left out, it differs."},
     {"stop", K::Stops, "stop", 0, kStopsMax, "", "", "Ends the text before the first of these; it is not part of the text."},
     {"logit_bias", K::Biases, "logit_bias", -100, 100, "", "", "Added to the logits of these token ids; -100 forbids a token."},
+    {"lora", K::Loras, "lora", -16, 16, "", "", "Adapters to answer with, by the names that the list of models has for them, each with a scale (1 when left out). Requests of one set share what they compute; sets take turns."},
     {"ignore_eos", K::Boolean, "ignore_eos", 0, 0, "", "", "Goes on when the model says it is done; for measuring."},
     {"stop_repeating", K::Boolean, "stop_repeating", 0, 0, "", "", "Ends an answer that has become one piece over and over again, at least four times and 160 tokens of it; its finish_reason is 'stop', the outcome of its receipt 'repeats'."},
     {"n", K::Integer, "", 1, kChoicesMax, "1", "", "How many answers to make."},
@@ -103,10 +104,34 @@ constexpr auto kCompletionMore = std::to_array<RequestField>({
     {"logprobs", K::Integer, "", 0, 5, "", "", "Sends the log probability of each token and of this many likeliest."},
     {"echo", K::Boolean, "echo", 0, 0, "", "", "Sends the prompt before the text."},
     {"best_of", K::Integer, "", 1, kChoicesMax, "", "", "Only the same number as n: every answer made is sent."},
-    {"suffix", K::NoText, "", 0, 0, "", "", "Text behind the gap to fill: not yet, only \"\" is taken."},
+    {"suffix", K::String, "", 0, 0, "", "", "Text behind a gap, which the answer fills: the prompt stands before it. For models that know how."},
     {"lares", K::Object, "", 0, 0, "", "", "What only Lares knows: see its own fields."},
 });
 constexpr auto kCompletion = joined(kCompletionFirst, kShared, kCompletionMore);
+
+constexpr auto kInfillFirst = std::to_array<RequestField>({
+    {"model", K::String, "", 0, kModelNameMax, "", "", "A model's id or the beginning of one; the default model when left out."},
+    {"input_prefix", K::String, "input_prefix", 0, 0, "", "", "The text before the gap; of a long one its end.", true},
+    {"input_suffix", K::String, "input_suffix", 0, 0, "", "", "The text behind the gap; of a long one its beginning.", true},
+    {"input_extra", K::Extras, "input_extra", 0, kExtrasMax, "", "", "Other files to look at: {filename, text}, the nearest last; as many as have room."},
+    {"prompt", K::String, "prompt", 0, 0, "", "", "How the text in the gap begins."},
+    {"n_predict", K::Integer, "", -1, kTokensMax, "", "", "The most tokens to make; until the model is done when left out or -1."},
+    {"max_tokens", K::Integer, "max_tokens", 1, kTokensMax, "", "", "The same, by OpenAI's name."},
+});
+constexpr auto kInfillMore = std::to_array<RequestField>({
+    {"lares", K::Object, "", 0, 0, "", "", "What only Lares knows: see its own fields."},
+});
+constexpr auto kInfill = joined(kInfillFirst, kShared, kInfillMore);
+
+constexpr RequestField kRerank[] = {
+    {"model", K::String, "", 0, kModelNameMax, "", "", "A reranker's id or the beginning of one; the first reranker when left out."},
+    {"query", K::String, "query", 0, 0, "", "", "What the documents are held against.", true},
+    {"documents", K::Documents, "documents", 1, kInputsMax, "", "", "Texts, or objects with a text.", true},
+    {"top_n", K::Integer, "", 1, kTokensMax, "", "", "Sends only so many results, the best."},
+    {"return_documents", K::Boolean, "", 0, 0, "false", "", "Sends each result's text with it."},
+    {"user", K::String, "", 0, 0, "", "", kIgnored},
+    {"lares", K::Object, "", 0, 0, "", "", "What only Lares knows: see its own fields."},
+};
 
 constexpr RequestField kEmbedding[] = {
     {"model", K::String, "", 0, kModelNameMax, "", "", "An embedding model's id or the beginning of one; the default embedder when left out."},
@@ -141,6 +166,9 @@ std::string_view schema_type(FieldKind kind) {
     case K::OneWord: return "string";
     case K::Messages:
     case K::Strings:
+    case K::Loras:
+    case K::Documents:
+    case K::Extras:
     case K::NoList:
     case K::SomeWords: return "array";
     case K::Biases:
@@ -221,6 +249,34 @@ OrderedJson field_schema(const RequestField& field) {
       out["additionalProperties"] = {
           {"type", "number"}, {"minimum", field.least}, {"maximum", field.most}};
       break;
+    case K::Loras:
+      out["maxItems"] = kLorasMax;
+      out["items"] = {{"type", "object"},
+                      {"required", {"id"}},
+                      {"properties",
+                       {{"id", {{"type", "string"}, {"maxLength", kModelNameMax}}},
+                        {"scale",
+                         {{"type", "number"},
+                          {"minimum", field.least},
+                          {"maximum", field.most},
+                          {"default", 1}}}}}};
+      break;
+    case K::Documents: {
+      out["minItems"] = 1;
+      out["maxItems"] = static_cast<int64_t>(field.most);
+      const OrderedJson text = {{"type", "string"}};
+      out["items"]["anyOf"] = {
+          text, {{"type", "object"}, {"required", {"text"}}, {"properties", {{"text", text}}}}};
+      break;
+    }
+    case K::Extras:
+      out["maxItems"] = static_cast<int64_t>(field.most);
+      out["items"] = {{"type", "object"},
+                      {"required", {"text"}},
+                      {"properties",
+                       {{"filename", {{"type", "string"}, {"maxLength", kShortStringMax}}},
+                        {"text", {{"type", "string"}}}}}};
+      break;
     case K::Strings:
       out["maxItems"] = static_cast<int64_t>(field.most);
       out["items"] = {{"type", "string"}, {"minLength", 1}, {"maxLength", kBreakerBytesMax}};
@@ -266,7 +322,9 @@ std::span<const RequestField> fields(Table table) {
   switch (table) {
     case Table::Chat: return kChat;
     case Table::Completion: return kCompletion;
+    case Table::Infill: return kInfill;
     case Table::Embedding: return kEmbedding;
+    case Table::Rerank: return kRerank;
     case Table::Lares: return kLares;
   }
   return {};

@@ -20,7 +20,9 @@ inline constexpr size_t kMessagesMax = 10'000;
 inline constexpr size_t kPartsMax = 1'000;    // of one message's content
 inline constexpr size_t kToolCallsMax = 128;  // of one message
 inline constexpr size_t kPromptsMax = 32;     // of one completion request
-inline constexpr size_t kInputsMax = 2'048;   // of one embedding request
+inline constexpr size_t kInputsMax = 2'048;   // of one embedding or rerank request
+inline constexpr size_t kLorasMax = 8;        // adapters of one request
+inline constexpr size_t kExtrasMax = 256;     // files beside the one with the gap
 inline constexpr size_t kStopsMax = 16;
 inline constexpr size_t kStopBytesMax = 256;  // of one stop string
 inline constexpr size_t kLogitBiasMax = 1'024;
@@ -40,18 +42,21 @@ inline constexpr std::string_view kTemplateOwn =
 
 enum class FieldKind : uint8_t {
   Boolean,
-  Integer,   // least to most; 16.0 is 16
-  Number,    // least to most
-  String,    // at most `most` bytes; 0: of any length
-  Word,      // one of `words`
-  Messages,  // a conversation
-  Prompt,    // string, array of strings, token ids, or arrays of token ids
-  Inputs,    // the same, for embeddings
-  Stops,     // string or array of strings
-  Biases,    // {"token id": number from least to most}
-  Strings,   // an array of at most `most` strings, none empty, each of at most kBreakerBytesMax
-  Object,    // any object; what `words` names in it is true or false
-  Template,  // an object of values for the chat template, none of them kTemplateOwn
+  Integer,    // least to most; 16.0 is 16
+  Number,     // least to most
+  String,     // at most `most` bytes; 0: of any length
+  Word,       // one of `words`
+  Messages,   // a conversation
+  Prompt,     // string, array of strings, token ids, or arrays of token ids
+  Inputs,     // the same, for embeddings
+  Stops,      // string or array of strings
+  Biases,     // {"token id": number from least to most}
+  Loras,      // an array of at most `kLorasMax` {"id", "scale"?}, scales from least to most
+  Documents,  // an array of 1 to `most` texts, each a string or {"text": string}
+  Extras,     // an array of at most `most` files: {"filename"?, "text"}
+  Strings,    // an array of at most `most` strings, none empty, each of at most kBreakerBytesMax
+  Object,     // any object; what `words` names in it is true or false
+  Template,   // an object of values for the chat template, none of them kTemplateOwn
   // What is not done yet. The part of it that changes nothing is taken and ignored, the rest is
   // Unsupported, and what it can never be is Invalid.
   NoList,     // an empty array
@@ -74,7 +79,7 @@ struct RequestField {
   bool required = false;
 };
 
-enum class Table { Chat, Completion, Embedding, Lares };
+enum class Table { Chat, Completion, Infill, Embedding, Rerank, Lares };
 std::span<const RequestField> fields(Table table);
 // JSON Schema (2020-12, as OpenAPI 3.1 has it) of a request body, as text.
 std::string schema(Table table);

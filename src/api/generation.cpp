@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "api/answer.h"
+#include "api/works.h"
 #include "base/clock.h"
-#include "base/mutex.h"
 
 namespace lares::api {
 namespace {
@@ -15,49 +15,6 @@ int64_t now_unix() {
   return std::chrono::duration_cast<std::chrono::seconds>(SystemClock().wall().time_since_epoch())
       .count();
 }
-
-std::map<std::string, std::string> lares_headers(std::string id, std::string place) {
-  return {{"X-Lares-Id", std::move(id)}, {"X-Lares-Place", std::move(place)}};
-}
-
-// The works that belong to one request, and whether it is over. Any thread.
-class Works {
- public:
-  explicit Works(Service& service) : service_(service) {}
-
-  // Submits unless the request is over already.
-  void submit(Work work, std::shared_ptr<Sink> sink) {
-    {
-      const MutexLock lock(mutex_);
-      if (over_) return;
-    }
-    // not under the lock: a sink may be called before submit() returns
-    const WorkId id = service_.submit(std::move(work), std::move(sink));
-    const MutexLock lock(mutex_);
-    if (over_) {
-      service_.cancel(id);
-    } else {
-      ids_.push_back(id);
-    }
-  }
-
-  // Ends what still runs; later calls have no effect.
-  void end() {
-    std::vector<WorkId> ids;
-    {
-      const MutexLock lock(mutex_);
-      if (std::exchange(over_, true)) return;
-      ids.swap(ids_);
-    }
-    for (const WorkId id : ids) service_.cancel(id);
-  }
-
- private:
-  Service& service_;
-  Mutex mutex_;
-  bool over_ GUARDED_BY(mutex_) = false;
-  std::vector<WorkId> ids_ GUARDED_BY(mutex_);
-};
 
 class Generation : public std::enable_shared_from_this<Generation> {
  public:

@@ -53,6 +53,12 @@ std::string allowed(const RequestField& field) {
     case K::Biases:
       return cat("an object of at most ", kLogitBiasMax, " token ids (0 to ", kTokenIdMax,
                  "), each with a number from ", spelled(field.least), " to ", spelled(field.most));
+    case K::Loras:
+      return cat("an array of at most ", kLorasMax, " objects with an 'id', an adapter's name");
+    case K::Documents:
+      return cat("an array of 1 to ", spelled(field.most), " strings or objects with a 'text'");
+    case K::Extras:
+      return cat("an array of at most ", spelled(field.most), " objects with a 'text'");
     case K::Strings:
       return cat("an array of at most ", spelled(field.most), " strings of 1 to ", kBreakerBytesMax,
                  " bytes");
@@ -373,6 +379,65 @@ Result<Json> strings(const RequestField& field, std::string_view path, Json& val
   return std::move(value);
 }
 
+Result<Json> loras(const RequestField& field, std::string_view path, const Json& value) {
+  if (!value.is_array() || value.size() > kLorasMax)
+    return wrong(path, shown(value), allowed(field));
+  Json out = Json::array();
+  for (size_t i = 0; i < value.size(); i++) {
+    const Json& item = value[i];
+    const std::string at = cat(path, "[", i, "]");
+    if (!item.is_object()) return wrong(at, shown(item), "an object with an 'id'");
+    const Json id = item.value("id", Json());
+    if (!id.is_string() || id.get_ref<const std::string&>().empty() ||
+        id.get_ref<const std::string&>().size() > kModelNameMax)
+      return wrong(cat(at, ".id"), id.is_null() ? std::string(kMissing) : shown(id),
+                   "an adapter's name, as `lares models list` has it");
+    const Json scale = item.value("scale", Json(1));
+    if (!scale.is_number() || !(scale.get<double>() >= field.least) ||
+        !(scale.get<double>() <= field.most))
+      return wrong(cat(at, ".scale"), shown(scale),
+                   cat("a number from ", spelled(field.least), " to ", spelled(field.most)));
+    if (std::any_of(out.begin(), out.end(), [&](const Json& one) { return one["id"] == id; }))
+      return wrong(cat(at, ".id"), shown(id), "another adapter than those before it");
+    out.push_back({{"id", id}, {"scale", scale}});
+  }
+  return out;
+}
+
+// Each as its text alone.
+Result<Json> documents(const RequestField& field, std::string_view path, Json& value) {
+  if (!value.is_array() || value.empty() || static_cast<double>(value.size()) > field.most)
+    return wrong(path, shown(value), allowed(field));
+  Json out = Json::array();
+  for (size_t i = 0; i < value.size(); i++) {
+    Json& item = value[i];
+    Json* const text = item.is_object() && item.contains("text") ? &item["text"] : &item;
+    if (!text->is_string())
+      return wrong(cat(path, "[", i, text == &item ? "]" : "].text"), shown(*text),
+                   text == &item ? "a string or an object with a 'text'" : "a string");
+    out.push_back(std::move(*text));
+  }
+  return out;
+}
+
+Result<Json> extras(const RequestField& field, std::string_view path, Json& value) {
+  if (!value.is_array() || static_cast<double>(value.size()) > field.most)
+    return wrong(path, shown(value), allowed(field));
+  Json out = Json::array();
+  for (size_t i = 0; i < value.size(); i++) {
+    Json& item = value[i];
+    const std::string at = cat(path, "[", i, "]");
+    if (!item.is_object() || !item.contains("text") || !item["text"].is_string())
+      return wrong(at, shown(item), "an object with a 'text'");
+    const Json name = item.value("filename", Json("file"));
+    if (!name.is_string() || name.get_ref<const std::string&>().size() > kShortStringMax)
+      return wrong(cat(at, ".filename"), shown(name),
+                   cat("a string of at most ", kShortStringMax, " bytes"));
+    out.push_back({{"filename", name}, {"text", std::move(item["text"])}});
+  }
+  return out;
+}
+
 Result<Json> checked(const RequestField& field, std::string_view path, Json& value) {
   switch (field.kind) {
     case K::Boolean:
@@ -404,6 +469,9 @@ Result<Json> checked(const RequestField& field, std::string_view path, Json& val
     case K::Inputs: return prompts(field, path, value);
     case K::Stops: return stops(field, path, value);
     case K::Biases: return biases(field, path, value);
+    case K::Loras: return loras(field, path, value);
+    case K::Documents: return documents(field, path, value);
+    case K::Extras: return extras(field, path, value);
     case K::Strings: return strings(field, path, value);
     case K::Object:
       if (value.is_object()) return flags(field, path, value);
@@ -524,7 +592,9 @@ Result<Work> generation_work(Table table, Json& given, GenerationRequest& reques
                              const consent::Principal& who) {
   Work work;
   work.kind = table == Table::Chat ? Work::Kind::Chat : Work::Kind::Completion;
-  work.endpoint = table == Table::Chat ? "/v1/chat/completions" : "/v1/completions";
+  work.endpoint = table == Table::Chat     ? "/v1/chat/completions"
+                  : table == Table::Infill ? "/infill"
+                                           : "/v1/completions";
   work.who = who;
   work.model = given.value("model", "");
   work.choices = given.value("n", 1u);
@@ -577,6 +647,9 @@ Result<GenerationRequest> read_completion(std::string_view body, const consent::
   const auto top = request.logprobs ? likeliest->get<int64_t>() : 0;
   Json several = std::move(given["prompt"]);
   given.erase("prompt");
+  const std::string suffix = given.value("suffix", "");
+  if (!suffix.empty() && given.value("echo", false))
+    return not_yet("suffix", "given together with 'echo'", "leave one of the two out");
   TRY_AS(Work work, generation_work(Table::Completion, given, request, who));
   if (request.logprobs) {
     work.body["logprobs"] = true;
@@ -584,9 +657,50 @@ Result<GenerationRequest> read_completion(std::string_view body, const consent::
   }
   for (Json& prompt : several) {
     Work one = work;
-    one.body["prompt"] = std::move(prompt);
+    if (!suffix.empty()) {
+      if (!prompt.is_string())
+        return wrong("prompt", "token ids", "a string, or several, where there is a 'suffix'");
+      one.body["input_prefix"] = std::move(prompt);
+      one.body["input_suffix"] = suffix;
+      one.body.erase("echo");
+    } else {
+      one.body["prompt"] = std::move(prompt);
+    }
     request.works.push_back(std::move(one));
   }
+  return request;
+}
+
+Result<GenerationRequest> read_infill(std::string_view body, const consent::Principal& who) {
+  TRY_AS(Json json, read_body(body));
+  TRY_AS(Json given, read_fields(Table::Infill, json));
+  if (const auto most = given.value("n_predict", int64_t{-1});
+      most >= 0 && given["max_tokens"].is_null())
+    given["max_tokens"] = most;
+  if (given.contains("max_tokens") && given["max_tokens"].is_null()) given.erase("max_tokens");
+  if (const auto n = given.value("n", 1u); n != 1)
+    return wrong("n", cat(n), "1 here: a gap is filled once");
+  GenerationRequest request;
+  TRY_AS(Work work, generation_work(Table::Infill, given, request, who));
+  request.works.push_back(std::move(work));
+  return request;
+}
+
+Result<RerankRequest> read_rerank(std::string_view body, const consent::Principal& who,
+                                  std::string_view route) {
+  TRY_AS(Json json, read_body(body));
+  TRY_AS(Json given, read_fields(Table::Rerank, json));
+  RerankRequest request;
+  request.count = given["documents"].size();
+  request.top = std::min<size_t>(request.count, given.value("top_n", request.count));
+  if (given.value("return_documents", false))
+    request.documents = given["documents"].get<std::vector<std::string>>();
+  request.work.kind = Work::Kind::Rerank;
+  request.work.endpoint = route;
+  request.work.who = who;
+  request.work.model = given.value("model", "");
+  TRY(read_lares(given, request.work));
+  request.work.body = wire_body(Table::Rerank, given);
   return request;
 }
 

@@ -32,10 +32,21 @@ struct EmbeddingRequest {
   uint32_t dimensions = 0;  // 0: the model's own
 };
 
+struct RerankRequest {
+  Work work;
+  size_t count = 0;                    // documents
+  size_t top = 0;                      // results to send, at most `count`
+  std::vector<std::string> documents;  // empty unless they are sent back
+};
+
 // Each returns what was asked, or Invalid (Unsupported for what this version does not do) with the
 // field in Error::param, its value where that cannot be content, and the values that are allowed.
 Result<GenerationRequest> read_chat(std::string_view body, const consent::Principal& who);
 Result<GenerationRequest> read_completion(std::string_view body, const consent::Principal& who);
+// One work; its endpoint is `route`.
+Result<GenerationRequest> read_infill(std::string_view body, const consent::Principal& who);
+Result<RerankRequest> read_rerank(std::string_view body, const consent::Principal& who,
+                                  std::string_view route);
 Result<EmbeddingRequest> read_embedding(std::string_view body, const consent::Principal& who);
 
 // A value as an error may repeat it. Long strings and everything built of others may be content.

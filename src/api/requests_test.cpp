@@ -23,11 +23,31 @@ std::string embedding(std::string_view field, std::string_view value) {
   return cat(R"({"input":"hi",")", field, "\":", value, "}");
 }
 
+// Of the tables with several required fields: a good body, one field of which is `value`.
+std::string with_field(Json good, std::string_view field, std::string_view value) {
+  good.erase(std::string(field));
+  std::string text = dump(good);
+  text.insert(text.size() - 1, cat(good.empty() ? "" : ",", "\"", field, "\":", value));
+  return text;
+}
+std::string infill(std::string_view field, std::string_view value) {
+  return with_field({{"input_prefix", "a"}, {"input_suffix", "b"}}, field, value);
+}
+std::string reranking(std::string_view field, std::string_view value) {
+  return with_field({{"query", "a"}, {"documents", {"b"}}}, field, value);
+}
+
 Error error_of(const Result<GenerationRequest>& result) {
   EXPECT_FALSE(result);
   return result ? Error{Code::Io, ""} : result.error();
 }
 Error chat_error(std::string_view body) { return error_of(read_chat(body, kApp)); }
+Error infill_error(std::string_view body) { return error_of(read_infill(body, kApp)); }
+Error rerank_error(std::string_view body) {
+  const auto read = read_rerank(body, kApp, "/v1/rerank");
+  EXPECT_FALSE(read);
+  return read ? Error{Code::Io, ""} : read.error();
+}
 Error completion_error(std::string_view body) { return error_of(read_completion(body, kApp)); }
 
 Json chat_body(std::string_view body) {
@@ -51,9 +71,9 @@ Error embedding_error(std::string_view body) {
   return read ? Error{Code::Io, ""} : read.error();
 }
 const NumericTable kTables[] = {
-    {Table::Chat, chat, chat_error},
-    {Table::Completion, completion, completion_error},
-    {Table::Embedding, embedding, embedding_error},
+    {Table::Chat, chat, chat_error},          {Table::Completion, completion, completion_error},
+    {Table::Infill, infill, infill_error},    {Table::Embedding, embedding, embedding_error},
+    {Table::Rerank, reranking, rerank_error},
 };
 
 bool numeric(const RequestField& field) {
@@ -80,6 +100,7 @@ TEST(Fields, NumbersJustOutsideTheirRangeAreRefusedAndItsEndsAreTaken) {
   for (const auto& [table, body, error] : kTables) {
     for (const RequestField& field : fields(table)) {
       if (!numeric(field) || field.name == "seed" || field.name == "best_of") continue;
+      if (table == Table::Infill && field.name == "n") continue;  // one, however many may be asked
       const double step = field.kind == FieldKind::Integer ? 1 : 0.0001;
       for (const double bad : {field.least - step, field.most + step}) {
         const Error e = error(body(field.name, dump(Json(bad))));
@@ -88,10 +109,12 @@ TEST(Fields, NumbersJustOutsideTheirRangeAreRefusedAndItsEndsAreTaken) {
       for (const double good : {field.least, field.most}) {
         std::string with = body(field.name, dump(Json(good)));
         if (field.name == "top_logprobs") with.insert(1, R"("logprobs":true,)");
-        const bool taken = table == Table::Chat ? static_cast<bool>(read_chat(with, kApp))
-                           : table == Table::Completion
-                               ? static_cast<bool>(read_completion(with, kApp))
-                               : static_cast<bool>(read_embedding(with, kApp));
+        const bool taken =
+            table == Table::Chat         ? static_cast<bool>(read_chat(with, kApp))
+            : table == Table::Completion ? static_cast<bool>(read_completion(with, kApp))
+            : table == Table::Infill     ? static_cast<bool>(read_infill(with, kApp))
+            : table == Table::Rerank     ? static_cast<bool>(read_rerank(with, kApp, "/v1/rerank"))
+                                         : static_cast<bool>(read_embedding(with, kApp));
         EXPECT_TRUE(taken) << with;
       }
     }
@@ -156,8 +179,9 @@ TEST(Fields, AValueOfAnotherTypeIsRefusedInEveryField) {
         types.insert("object");  // refused as not done yet
       for (const auto& [type, value, is] : values) {
         if (types.contains(type)) continue;
-        const Error e = error(field.required ? cat("{\"", field.name, "\":", value, "}")
-                                             : body(field.name, value));
+        const bool alone = field.required && table != Table::Infill && table != Table::Rerank;
+        const Error e =
+            error(alone ? cat("{\"", field.name, "\":", value, "}") : body(field.name, value));
         EXPECT_EQ(e.code, Code::Invalid) << field.name << " = " << value;
         EXPECT_EQ(e.param, field.name) << value;
         EXPECT_NE(e.message.find(cat("'", field.name, "' is ", is, ", but must be ")),
@@ -243,6 +267,71 @@ TEST(Fields, ABreakerIsAShortStringAndThereAreAtMostSixteen) {
   EXPECT_EQ(chat_error(chat(kName, dump(Json(std::vector<std::string>(17, "x"))))).param, kName);
 }
 
+TEST(Fields, AnAdapterHasANameAndAScale) {
+  EXPECT_EQ(chat_body(chat("lora", R"([{"id":"a","scale":-0.5,"x":1},{"id":"b"}])"))["lora"],
+            Json::parse(R"([{"id":"a","scale":-0.5},{"id":"b","scale":1}])"));
+  EXPECT_EQ(chat_error(chat("lora", R"([{"id":0,"scale":1}])")).param, "lora[0].id");
+  EXPECT_EQ(chat_error(chat("lora", R"([{"scale":1}])")).param, "lora[0].id");
+  EXPECT_EQ(chat_error(chat("lora", R"([{"id":"a","scale":17}])")).param, "lora[0].scale");
+  EXPECT_EQ(chat_error(chat("lora", R"([{"id":"a"},{"id":"a"}])")).param, "lora[1].id");
+  EXPECT_EQ(chat_error(chat("lora", R"(["a"])")).param, "lora[0]");
+  Json nine = Json::array();
+  for (int i = 0; i < 9; i++) nine.push_back({{"id", cat(i)}});
+  EXPECT_EQ(chat_error(chat("lora", dump(nine))).param, "lora");
+}
+
+TEST(Fields, ASuffixMakesAGapOfACompletion) {
+  const auto read = read_completion(R"({"prompt":["a","b"],"suffix":"c"})", kApp);
+  ASSERT_TRUE(read) << read.error().message;
+  ASSERT_EQ(read->works.size(), 2u);
+  EXPECT_EQ(read->works[1].kind, Work::Kind::Completion);
+  EXPECT_EQ(read->works[1].body["input_prefix"], "b");
+  EXPECT_EQ(read->works[1].body["input_suffix"], "c");
+  EXPECT_FALSE(read->works[1].body.contains("prompt"));
+  EXPECT_TRUE(
+      read_completion(R"({"prompt":"a","suffix":""})", kApp)->works[0].body.contains("prompt"));
+  EXPECT_EQ(completion_error(R"({"prompt":[1,2],"suffix":"c"})").param, "prompt");
+  EXPECT_EQ(completion_error(R"({"prompt":"a","suffix":"c","echo":true})").param, "suffix");
+}
+
+TEST(Fields, AGapHasTwoSidesAndOtherFiles) {
+  const auto read =
+      read_infill(R"({"input_prefix":"a","input_suffix":"b","prompt":"c","n_predict":7,)"
+                  R"("input_extra":[{"text":"d","filename":"e"},{"text":"f"}],"stream":true})",
+                  kApp);
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_TRUE(read->stream);
+  const Json& body = read->works[0].body;
+  EXPECT_EQ(read->works[0].endpoint, "/infill");
+  EXPECT_EQ(body["input_prefix"], "a");
+  EXPECT_EQ(body["max_tokens"], 7);
+  EXPECT_EQ(body["input_extra"],
+            Json::parse(R"([{"filename":"e","text":"d"},{"filename":"file","text":"f"}])"));
+  EXPECT_FALSE(read_infill(infill("n_predict", "-1"), kApp)->works[0].body.contains("max_tokens"));
+  EXPECT_EQ(infill_error(R"({"input_prefix":"a"})").param, "input_suffix");
+  EXPECT_EQ(infill_error(infill("n", "2")).param, "n");
+  EXPECT_EQ(infill_error(infill("input_extra", R"([{"filename":"x"}])")).param, "input_extra[0]");
+  EXPECT_EQ(infill_error(infill("input_extra", R"([{"text":"x","filename":1}])")).param,
+            "input_extra[0].filename");
+}
+
+TEST(Fields, DocumentsAreTextsOrObjectsWithOne) {
+  const auto read = read_rerank(
+      R"({"query":"q","documents":["a",{"text":"b","id":3}],"top_n":9,"return_documents":true})",
+      kApp, "/rerank");
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(read->work.kind, Work::Kind::Rerank);
+  EXPECT_EQ(read->work.endpoint, "/rerank");
+  EXPECT_EQ(read->work.body, Json::parse(R"({"query":"q","documents":["a","b"]})"));
+  EXPECT_EQ(read->count, 2u);
+  EXPECT_EQ(read->top, 2u);
+  EXPECT_EQ(read->documents, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(rerank_error(reranking("documents", "[]")).param, "documents");
+  EXPECT_EQ(rerank_error(reranking("documents", R"(["a",1])")).param, "documents[1]");
+  EXPECT_EQ(rerank_error(reranking("documents", R"([{"text":1}])")).param, "documents[0].text");
+  EXPECT_EQ(rerank_error(R"({"documents":["a"]})").param, "query");
+}
+
 TEST(Fields, TheNewerNameOfMaxTokensWins) {
   EXPECT_EQ(chat_body(chat("max_completion_tokens", "9, \"max_tokens\": 5"))["max_tokens"], 9);
   EXPECT_EQ(chat_error(chat("max_completion_tokens", "0")).param, "max_completion_tokens");
@@ -325,10 +414,6 @@ TEST(Fields, WhatThisVersionDoesNotDoIsRefusedByItsValueAndItsEmptyFormsAreTaken
                                                         {"web_search_options", "null"},
                                                         {"modalities", R"(["text"])"}})
     EXPECT_TRUE(read_chat(chat(name, good), kApp)) << name;
-  const Error suffix = completion_error(completion("suffix", R"("end")"));
-  EXPECT_EQ(suffix.code, Code::Unsupported);
-  EXPECT_NE(suffix.message.find(R"('suffix' is "end")"), std::string::npos) << suffix.message;
-  EXPECT_TRUE(read_completion(completion("suffix", R"("")"), kApp));
 }
 
 TEST(Fields, TheTemplateIsNotGivenASecondConversation) {

@@ -20,10 +20,10 @@
 
 namespace lares::api {
 
-// One piece of work. `body` holds the fields of wire::Generate or wire::Embed, checked and in our
-// names (api/fields); an api never passes a client's JSON on.
+// One piece of work. `body` holds the fields of wire::Generate, wire::Embed or wire::Rank, checked
+// and in our names (api/fields); an api never passes a client's JSON on.
 struct Work {
-  enum class Kind { Chat, Completion, Embedding };
+  enum class Kind { Chat, Completion, Embedding, Rerank };
   Kind kind = Kind::Chat;
   std::string endpoint;  // the route, for the receipt
   consent::Principal who;
@@ -54,7 +54,7 @@ struct ChoiceDone {
   Tokens completion_tokens = 0;
 };
 struct Embedded {
-  std::string vectors;  // float32, little-endian, end to end
+  std::string vectors;  // float32, little-endian, end to end; of Rerank, one score each
   uint32_t length = 0;  // of one vector
   std::vector<Tokens> input_tokens;
 };

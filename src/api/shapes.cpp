@@ -97,6 +97,22 @@ Json chunk_shape(std::string_view object_name, Json choice) {
   return object(fields, {"usage", "timings", "lares"});
 }
 
+// llama-server's own. Of a stream only the last event has more than the first three.
+Json infill_shape(bool whole_answer) {
+  Json fields = {{"index", whole()}, {"content", text()}, {"stop", yes_or_no("the last event")}};
+  fields["stop_type"] = one_of({"eos", "limit", "word"});
+  fields["stopping_word"] = text("\"\" where none was met");
+  fields["model"] = text();
+  fields["tokens_predicted"] = whole();
+  fields["tokens_evaluated"] = whole("of the prompt");
+  fields["tokens_cached"] = whole("of these, not computed anew");
+  fields["timings"] = shape("Timings");
+  fields["lares"] = shape("Where");
+  if (whole_answer) return object(fields);
+  return object(fields, {"stop_type", "stopping_word", "model", "tokens_predicted",
+                         "tokens_evaluated", "tokens_cached", "timings", "lares"});
+}
+
 Json choice_shape(Json content, Json logprobs, Json finish) {
   content["index"] = whole();
   content["logprobs"] = std::move(logprobs);
@@ -110,7 +126,7 @@ Json openai_model() {
        {"object", always("model")},
        {"created", whole("Unix seconds")},
        {"owned_by", always("lares")},
-       {"capabilities", list_of(one_of({"completion", "embedding"}))},
+       {"capabilities", list_of(one_of({"completion", "embedding", "rerank"}))},
        {"status", object({{"value", text()}})},
        {"meta", object({{"size", whole("bytes")},
                         {"n_ctx_train", or_null(whole("tokens"))},
@@ -125,7 +141,7 @@ Json our_model() {
   return object(
       {{"id", text()},
        {"title", text("what people call it; \"\" where that is not known")},
-       {"use", one_of({"chat", "completion", "embedding"})},
+       {"use", one_of({"chat", "completion", "embedding", "rerank", "adapter"})},
        {"default", yes_or_no("answers when a request names none")},
        {"size_bytes", whole("of the file")},
        {"needs_bytes",
@@ -401,6 +417,19 @@ Json shapes() {
                {"model", text()},
                {"usage", object({{"prompt_tokens", whole()}, {"total_tokens", whole()}})},
                {"lares", shape("Where")}})},
+      {"Reranked",
+       object({{"object", always("list")},
+               {"results",
+                list_of(object({{"index", whole("of the document")},
+                                {"relevance_score",
+                                 number("as the model says it: without bounds, larger is better")},
+                                {"document", object({{"text", text()}})}},
+                               {"document"}))},
+               {"model", text()},
+               {"usage", object({{"prompt_tokens", whole()}, {"total_tokens", whole()}})},
+               {"lares", shape("Where")}})},
+      {"Infill", infill_shape(true)},
+      {"InfillChunk", infill_shape(false)},
       {"OpenAiModel", openai_model()},
       {"OpenAiModels",
        object({{"object", always("list")}, {"data", list_of(shape("OpenAiModel"))}})},

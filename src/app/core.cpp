@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "host/conduct.h"
+#include "inventory/adapters.h"
 #include "wire/message.h"
 
 namespace lares::app {
@@ -14,14 +15,15 @@ struct Core::Doing {
   api::Work work;  // its body has moved to the payloads
   std::shared_ptr<api::Sink> sink;
   std::vector<std::string> payloads;  // of wire frames: one for each part, or one for all
-  size_t inputs = 0;                  // of an embedding
+  size_t inputs = 0;                  // of an embedding or a ranking
   wire::Type type = wire::Type::Generate;
   SteadyTime arrived;
   WallTime arrived_wall;
 
   route::Receipt receipt;
   ModelId model;
-  size_t ahead = 0;  // requests that were before it in the queue
+  std::vector<std::string> adapters;  // that it names
+  size_t ahead = 0;                   // requests that were before it in the queue
   unsigned handed = 0;
   unsigned ended = 0;
   bool started = false;  // the sink knows
@@ -46,8 +48,43 @@ struct Core::Doing {
 
 namespace {
 
-std::string_view kind_name(api::Work::Kind kind) {
-  return kind == api::Work::Kind::Chat ? "chat" : "completion";
+std::string_view kind_name(const api::Work& work) {
+  if (work.body.contains("input_prefix")) return "infill";
+  return work.kind == api::Work::Kind::Chat ? "chat" : "completion";
+}
+
+// The messages and the uses that belong to a kind of work, and its inputs.
+wire::Type type_of(api::Work::Kind kind) {
+  switch (kind) {
+    case api::Work::Kind::Chat:
+    case api::Work::Kind::Completion: return wire::Type::Generate;
+    case api::Work::Kind::Embedding: return wire::Type::Embed;
+    case api::Work::Kind::Rerank: return wire::Type::Rank;
+  }
+  return wire::Type::Generate;
+}
+inventory::Use use_of(api::Work::Kind kind) {
+  switch (kind) {
+    case api::Work::Kind::Chat:
+    case api::Work::Kind::Completion: return inventory::Use::Chat;
+    case api::Work::Kind::Embedding: return inventory::Use::Embedding;
+    case api::Work::Kind::Rerank: return inventory::Use::Rerank;
+  }
+  return inventory::Use::Chat;
+}
+std::vector<std::string> adapters_of(const api::Work& work) {
+  std::vector<std::string> names;
+  const auto found = work.body.find("lora");
+  if (found == work.body.end() || !found->is_array()) return names;
+  for (const Json& each : *found) {
+    if (each.is_object() && each.contains("id") && each["id"].is_string())
+      names.push_back(each["id"].get<std::string>());
+  }
+  return names;
+}
+size_t inputs_of(const api::Work& work) {
+  const auto found = work.body.find(work.kind == api::Work::Kind::Rerank ? "documents" : "inputs");
+  return found != work.body.end() && found->is_array() ? found->size() : 0;
 }
 
 // The bytes that a worker gets for each answer. Answers of one request differ by their seeds.
@@ -55,9 +92,13 @@ std::vector<std::string> payloads_of(api::Work& work, uint32_t owner) {
   const Lane lane = lane_named(work.lane).value_or(Lane::Background);  // accept() refuses others
   if (work.kind == api::Work::Kind::Embedding)
     return {wire::to_frame(wire::Embed{std::move(work.body["inputs"]), lane, owner}, 0).payload};
+  if (work.kind == api::Work::Kind::Rerank)
+    return {wire::to_frame(wire::Rank{work.body.value("query", ""),
+                                      std::move(work.body["documents"]), lane, owner},
+                           0)
+                .payload};
   const auto encode = [&] {
-    return wire::to_frame(wire::Generate{std::string(kind_name(work.kind)), work.body, lane, owner},
-                          0)
+    return wire::to_frame(wire::Generate{std::string(kind_name(work)), work.body, lane, owner}, 0)
         .payload;
   };
   std::vector<std::string> payloads = {encode()};
@@ -106,12 +147,12 @@ api::WorkId Core::submit(api::Work work, std::shared_ptr<api::Sink> sink) {
     doing->refused =
         Error{Code::Invalid, cat("n is ", work.choices, "; it takes 1 to ", api::kChoicesMax), "n"};
   } else {
-    if (work.kind == api::Work::Kind::Embedding) {
-      doing->type = wire::Type::Embed;
+    doing->type = type_of(work.kind);
+    if (doing->type != wire::Type::Generate) {
       work.choices = 1;
-      if (work.body.contains("inputs") && work.body["inputs"].is_array())
-        doing->inputs = work.body["inputs"].size();
+      doing->inputs = inputs_of(work);
     }
+    doing->adapters = adapters_of(work);
     // here, and not on the loop: a prompt may have megabytes
     doing->payloads = payloads_of(work, number_of(work.who));
     if (doing->payloads.front().size() > wire::kPayloadMax)
@@ -168,25 +209,29 @@ Result<const inventory::Model*> Core::default_model(inventory::Use use) const {
 
 Result<const inventory::Model*> Core::model_for(const api::Work& work) const {
   using inventory::Use;
-  const bool embedding = work.kind == api::Work::Kind::Embedding;
-  const Use use = embedding ? Use::Embedding : Use::Chat;
+  const Use use = use_of(work.kind);
   if (work.model.empty() || work.model == "default") return default_model(use);
   TRY_AS(const inventory::Model* model, models_.find(work.model));
-  if (embedding == (model->use == Use::Embedding)) return model;
-  const auto other = default_model(use);
-  const std::string instead = other ? cat("; '", (*other)->id, "' is one") : "";
-  if (embedding) {
+  const bool fits = use == Use::Chat ? !inventory::pools(model->use) : model->use == use;
+  if (fits && model->use != Use::Adapter) return model;
+  if (model->use == Use::Adapter) {
     return Error{Code::Invalid,
-                 cat("model '", model->id,
-                     "' is a chat model without pooling and "
-                     "makes no embeddings; name an embedding model",
-                     instead),
+                 cat("'", model->id,
+                     "' is an adapter and no model; name the model that it was made for, and the "
+                     "adapter in 'lora'"),
                  "model"};
   }
-  return Error{
-      Code::Invalid,
-      cat("model '", model->id, "' makes embeddings and does not chat; name a chat model", instead),
-      "model"};
+  const auto other = default_model(use);
+  const std::string instead = other ? cat("; '", (*other)->id, "' is one") : "";
+  const std::string_view does = model->use == Use::Embedding ? "makes embeddings"
+                                : model->use == Use::Rerank  ? "ranks documents"
+                                                             : "is a chat model without pooling";
+  const std::string_view lacks = use == Use::Embedding
+                                     ? "makes no embeddings; name an embedding model"
+                                 : use == Use::Rerank ? "does not rank; name a reranker"
+                                                      : "does not chat; name a chat model";
+  return Error{Code::Invalid, cat("model '", model->id, "' ", does, " and ", lacks, instead),
+               "model"};
 }
 
 void Core::accept(api::WorkId id, std::unique_ptr<Doing> owned) {
@@ -208,7 +253,11 @@ void Core::accept(api::WorkId id, std::unique_ptr<Doing> owned) {
                             "lares.priority"});
   }
   auto found = model_for(doing.work);
-  if (!found && found.error().code == Code::NotFound) {
+  const auto missing = [](const auto& result) {
+    return !result && result.error().code == Code::NotFound;
+  };
+  if (missing(found) ||
+      (found && missing(inventory::adapters_named(models_, **found, doing.adapters)))) {
     models_.look_again();  // it may have been put into the folder meanwhile
     found = model_for(doing.work);
   }
@@ -220,6 +269,11 @@ void Core::accept(api::WorkId id, std::unique_ptr<Doing> owned) {
   doing.receipt.why.push_back(doing.work.model.empty() || doing.work.model == "default"
                                   ? cat("model: '", model.id, "' is the default")
                                   : cat("model: '", model.id, "' was asked for"));
+
+  if (auto adapters = inventory::adapters_named(models_, model, doing.adapters); !adapters)
+    return finish(id, std::move(adapters).error());
+  for (const std::string& name : doing.adapters)
+    doing.receipt.why.push_back(cat("adapter: '", name, "' was asked for"));
 
   doing.lane = *lane;
   const sched::Job job{
@@ -381,7 +435,26 @@ void Core::fail_waiting(const ModelId& model, const Error& error) {
   for (const sched::JobId id : queue_.waiting_for(model)) finish(id, error);
 }
 
+// True: somebody waits for an adapter that this worker was not handed. Nobody begins on it any
+// more, and when it is at rest it is started again.
+bool Core::must_renew(const ModelId& model) {
+  for (const sched::JobId id : queue_.waiting_for(model)) {
+    const Doing& doing = *doing_.at(id);
+    if (doing.adapters.empty()) continue;
+    auto ready = residents_.adapt(model, doing.adapters);
+    if (!ready) {
+      finish(id, std::move(ready).error());
+    } else if (*ready == Residents::Adapting::Renew) {
+      // a load pin may hold it for a moment; changed() comes when it is gone
+      if (computing(model) == 0) static_cast<void>(static_cast<bool>(residents_.stop(model)));
+      return true;
+    }
+  }
+  return false;
+}
+
 void Core::hand_out(const ModelId& model) {
+  if (must_renew(model)) return;
   const size_t places = options_.residents.shape.sequences;
   const auto lane_of = [&](api::WorkId id) { return doing_.at(id)->lane; };
   // Somebody waits who is more urgent than one that computes: its worker gives him that one's
@@ -557,6 +630,7 @@ void Core::frame(const ModelId& model, wire::Frame frame) {
     case wire::Type::Progress:
     case wire::Type::Generate:
     case wire::Type::Embed:
+    case wire::Type::Rank:
     case wire::Type::Cancel:
     case wire::Type::Beat:
     case wire::Type::Resolve:
@@ -598,15 +672,17 @@ void Core::on_done(api::WorkId id, Doing& doing, unsigned choice, wire::Done don
   if (choice == 0) doing.prefill_ms = std::max(0.0, done.prefill_ms);
   doing.cpu_ms += done.cpu_ms;
   doing.decode.add(now(), done.decode_ms);
-  if (doing.type == wire::Type::Embed) {
+  if (doing.type != wire::Type::Generate) {
+    const bool ranks = doing.type == wire::Type::Rank;
     const size_t length =
         doing.inputs == 0 ? 0 : done.vectors.size() / sizeof(float) / doing.inputs;
-    if (length == 0 || length > UINT32_MAX || done.input_tokens.size() != doing.inputs ||
+    if (length == 0 || length > UINT32_MAX || (ranks && length != 1) ||
+        done.input_tokens.size() != doing.inputs ||
         done.vectors.size() != length * sizeof(float) * doing.inputs)
-      return finish(id, Error{Code::Corrupt,
-                              cat("model '", doing.model, "': ", done.vectors.size(),
-                                  " bytes of vectors for ", doing.inputs, " texts make no sense")});
-    doing.receipt.outcome = "embedded";
+      return finish(id, Error{Code::Corrupt, cat("model '", doing.model, "': ", done.vectors.size(),
+                                                 " bytes of ", ranks ? "scores" : "vectors",
+                                                 " for ", doing.inputs, " texts make no sense")});
+    doing.receipt.outcome = ranks ? "ranked" : "embedded";
     doing.sink->on(api::Embedded{std::move(done.vectors), static_cast<uint32_t>(length),
                                  std::move(done.input_tokens)});
     return finish(id, Unit{});
@@ -673,7 +749,8 @@ void Core::look_inside() {
     // one that was looked at by an earlier version told less
     const auto& engine = residents_.engine();
     const bool reads = engine && *engine && (**engine).hands_model;
-    const bool known = !model.info.empty() && (!reads || model.info.contains("work"));
+    const bool known = !model.info.empty() && (!reads || model.info.contains("work") ||
+                                               model.use == inventory::Use::Adapter);
     if (known || looked_inside_.contains(model.id)) continue;
     if (residents_.seen(model.id).state != Residents::State::Absent)
       continue;  // it tells by itself

@@ -135,6 +135,7 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
   void schedule_pump();
   void pump();
   void hand_out(const ModelId& model);
+  bool must_renew(const ModelId& model);
   std::optional<Lane> best_lane(const ModelId& model) const;
   void tell_lane(const ModelId& model);
   void settle(const Part& part, const wire::Done& done);

@@ -459,6 +459,146 @@ TEST_F(CoreTest, AChatModelMakesNoEmbeddingsAndAnEmbedderDoesNotChat) {
   EXPECT_EQ(two->ended->result.error().code, Code::Invalid);
 }
 
+TEST_F(CoreTest, ARerankerScoresAndDoesNothingElse) {
+  House ranks{{{"alpha", MiB(300)}, {"ranker", MiB(100), false, true}}, MiB(600)};
+  const auto rank = [&](const std::string& model) {
+    return ranks.chat(model, {.kind = api::Work::Kind::Rerank,
+                              .body = {{"query", "q"}, {"documents", {"a", "b"}}}});
+  };
+  auto heard = rank("");
+  ranks.load("ranker");
+  const auto frames = ranks.worker("ranker")->sent;
+  const auto asked = std::find_if(frames.begin(), frames.end(), [](const wire::Frame& frame) {
+    return frame.type == static_cast<uint8_t>(Type::Rank);
+  });
+  ASSERT_NE(asked, frames.end());
+  const auto message = wire::from_frame<wire::Rank>(*asked);
+  ASSERT_TRUE(message);
+  EXPECT_EQ(message->query, "q");
+  EXPECT_EQ(message->documents, Json::array({"a", "b"}));
+  wire::Done done;
+  done.reason = "ranked";
+  done.vectors = std::string(2 * sizeof(float), '\0');
+  done.input_tokens = {2, 3};
+  ranks.worker("ranker")->answer(done, asked->id);
+  ranks.settle();
+  ASSERT_TRUE(heard->ended && heard->ended->result) << heard->error();
+  EXPECT_EQ(heard->vector_length, 1u);
+  EXPECT_EQ(heard->ended->receipt.outcome, "ranked");
+
+  EXPECT_EQ(rank("alpha")->error(),
+            "model 'alpha' is a chat model without pooling and does not rank; name a reranker; "
+            "'ranker' is one");
+  EXPECT_EQ(ranks.chat("ranker")->error(),
+            "model 'ranker' ranks documents and does not chat; name a chat model; 'alpha' is one");
+
+  heard = rank("ranker");  // four floats for two documents are no scores
+  done.vectors = std::string(4 * sizeof(float), '\0');
+  ranks.worker("ranker")->answer(done, ranks.worker("ranker")->sent.back().id);
+  ranks.settle();
+  EXPECT_EQ(heard->ended->result.error().code, Code::Corrupt);
+}
+
+api::Work with_adapters(const std::vector<std::string>& names) {
+  Json lora = Json::array();
+  for (const std::string& name : names) lora.push_back({{"id", name}, {"scale", 1}});
+  return {.body = {{"messages", Json::array()}, {"lora", std::move(lora)}}};
+}
+
+struct AdapterHouse : ::testing::Test {
+  AdapterHouse()
+      : house({{"alpha", MiB(300)},
+               {"style", {}, false, false, true},
+               {"voice", {}, false, false, true}},
+              MiB(600)) {}
+  wire::Load loaded_with() {
+    return *wire::from_frame<wire::Load>(House::frames(*house.worker("alpha"), Type::Load).back());
+  }
+  size_t generated() { return House::frames(*house.worker("alpha"), Type::Generate).size(); }
+  void complete() {
+    wire::Done done;
+    done.reason = "stop";
+    house.worker("alpha")->answer(done,
+                                  House::frames(*house.worker("alpha"), Type::Generate).back().id);
+    house.settle();
+  }
+  House house;
+};
+
+TEST_F(AdapterHouse, AWorkerIsHandedWhatMayGoWithItsModel) {
+  auto heard = house.chat("alpha", with_adapters({"voice"}));
+  house.load("alpha");
+  EXPECT_EQ(loaded_with().adapters, (std::vector<std::string>{"style", "voice"}));
+  EXPECT_EQ(generated(), 1u);
+  complete();
+  ASSERT_TRUE(heard->ended && heard->ended->result) << heard->error();
+  EXPECT_EQ(heard->ended->receipt.why[2], "adapter: 'voice' was asked for");
+}
+
+TEST_F(AdapterHouse, TheBytesOfThoseThatAreUsedAreReserved) {
+  auto plain = house.chat("alpha");
+  house.load("alpha");
+  const Bytes before = house.core->residency().used();
+  complete();
+  for (int i = 0; i < 2; i++) {  // once, however often it is used
+    auto heard = house.chat("alpha", with_adapters({"style"}));
+    EXPECT_EQ(house.core->residency().used().n, before.n + 8);
+    complete();
+  }
+  auto both = house.chat("alpha", with_adapters({"style", "voice"}));
+  EXPECT_EQ(house.core->residency().used().n, before.n + 16);
+}
+
+TEST_F(AdapterHouse, WithoutRoomForItsBytesTheRequestSaysSo) {
+  House tight{{{"alpha", MiB(300)}, {"style", {}, false, false, true}}, MiB(300)};
+  auto plain = tight.chat("alpha");
+  tight.load("alpha");
+  auto heard = tight.chat("alpha", with_adapters({"style"}));
+  ASSERT_TRUE(heard->ended);
+  EXPECT_EQ(heard->ended->result.error().code, Code::NoRoom);
+  EXPECT_NE(heard->error().find("adapter 'style': needs 8 B beside 'alpha'"), std::string::npos)
+      << heard->error();
+  EXPECT_FALSE(plain->ended);
+}
+
+TEST_F(AdapterHouse, AnAdapterThatCameLaterIsThereAfterTheAnswersInProgress) {
+  auto running = house.chat("alpha");
+  house.load("alpha");
+  ASSERT_TRUE(write_file(house.folder.path() / "late-lora.gguf", "GGUF????"));
+  auto heard = house.chat("alpha", with_adapters({"late-lora"}));
+  auto behind = house.chat("alpha");
+  EXPECT_EQ(generated(), 1u);  // nobody begins any more
+  EXPECT_FALSE(heard->ended);
+  complete();
+  EXPECT_TRUE(running->ended && running->ended->result);
+  house.load("alpha");
+  EXPECT_EQ(loaded_with().adapters, (std::vector<std::string>{"late-lora", "style", "voice"}));
+  EXPECT_EQ(generated(), 2u);
+  EXPECT_FALSE(heard->ended);
+  EXPECT_FALSE(behind->ended);
+}
+
+TEST_F(AdapterHouse, OneWhoseFileIsGoneFailsItsRequestAlone) {
+  std::filesystem::remove(house.folder.path() / "voice.gguf");
+  auto heard = house.chat("alpha", with_adapters({"voice"}));
+  auto other = house.chat("alpha", with_adapters({"style"}));
+  house.load("alpha");
+  ASSERT_TRUE(heard->ended);
+  EXPECT_EQ(heard->ended->result.error().code, Code::NotFound) << heard->error();
+  EXPECT_FALSE(other->ended);
+  EXPECT_EQ(generated(), 1u);
+}
+
+TEST_F(AdapterHouse, AnAdapterIsNoModel) {
+  EXPECT_EQ(house.chat("style")->error(),
+            "'style' is an adapter and no model; name the model that it was made for, and the "
+            "adapter in 'lora'");
+  EXPECT_EQ(house.chat("alpha", with_adapters({"nobody"}))->ended->result.error().code,
+            Code::NotFound);
+  EXPECT_EQ(house.chat("alpha", with_adapters({"alpha"}))->error(),
+            "'alpha' is no adapter but a model; name it as 'model'");
+}
+
 TEST_F(CoreTest, WithoutAnEmbedderItSaysHowToGetTheDefaultOne) {
   House chats{{{"alpha", MiB(300)}}, MiB(600)};
   api::Work work;

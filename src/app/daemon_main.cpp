@@ -209,7 +209,9 @@ EngineChoice fake_engine(const Programs& programs, const Arguments& arguments) {
                       {"--engine=fake"},
                       /*embedder_arguments=*/{"--pooling"},
                       "fake",
-                      /*hands_model=*/false};
+                      /*hands_model=*/false,
+                      /*ranker_arguments=*/{"--pooling=rank"},
+                      /*adapter_arguments=*/{"--adapter"}};
   choice.arguments.insert(choice.arguments.end(), arguments.fake_options.begin(),
                           arguments.fake_options.end());
   return choice;

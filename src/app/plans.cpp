@@ -142,6 +142,11 @@ Json Core::plan_of(const inventory::Model& model, const inventory::Speeds* copie
 void Core::plan(const Json& arguments, const api::Reply& reply) {
   with_speeds(Measure::IfUnknown, [this, name = text_in(arguments, "name"), reply] {
     const auto model = models_.find(name);
+    if (model && (*model)->use == inventory::Use::Adapter)
+      return reply(Error{Code::Invalid,
+                         cat("'", (*model)->id, "' is an adapter: it needs ", (*model)->size,
+                             " beside the model that it goes with; plan that"),
+                         "name"});
     if (model) return reply(plan_of(**model));
     const auto& entries = inventory::catalogue();
     const auto entry = std::find_if(entries.begin(), entries.end(),

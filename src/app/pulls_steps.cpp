@@ -145,6 +145,7 @@ void Pulls::on_frame(Pull& pull, const wire::Frame& frame) {
     case wire::Type::Progress:
     case wire::Type::Generate:
     case wire::Type::Embed:
+    case wire::Type::Rank:
     case wire::Type::Cancel:
     case wire::Type::Started:
     case wire::Type::Delta:

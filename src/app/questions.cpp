@@ -95,19 +95,20 @@ Json Core::shown(const inventory::Model& model) const {
   Json info = model.info;
   // the parts that other answers show in words
   for (const char* own : {"measured", "memory", "work", "dry_run", "template"}) info.erase(own);
-  return {{"id", model.id},
-          {"title", inventory::title_of(model)},
-          {"use", inventory::use_name(model.use)},
-          {"default", standard && (*standard)->id == model.id},
-          {"size_bytes", model.size.n},
-          {"needs_bytes", residents_.needs(model).n},
-          {"file", model.file.string()},
-          {"ours", model.ours},
-          {"info", std::move(info)},
-          {"template", template_of(model.info)},
-          {"sampling", inventory::recommended_sampling(model.id)},
-          {"state", seen.quarantine.empty() ? name(seen.state) : "quarantined"},
-          {"added_unix", model.added_unix}};
+  return {
+      {"id", model.id},
+      {"title", inventory::title_of(model)},
+      {"use", inventory::use_name(model.use)},
+      {"default", model.use != inventory::Use::Adapter && standard && (*standard)->id == model.id},
+      {"size_bytes", model.size.n},
+      {"needs_bytes", residents_.needs(model).n},
+      {"file", model.file.string()},
+      {"ours", model.ours},
+      {"info", std::move(info)},
+      {"template", template_of(model.info)},
+      {"sampling", inventory::recommended_sampling(model.id)},
+      {"state", seen.quarantine.empty() ? name(seen.state) : "quarantined"},
+      {"added_unix", model.added_unix}};
 }
 
 void Core::models_list(const Json&, const api::Reply& reply) {

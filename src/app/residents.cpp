@@ -1,8 +1,10 @@
 #include "app/residents.h"
 
 #include <algorithm>
+#include <set>
 
 #include "base/text.h"
+#include "inventory/adapters.h"
 
 namespace lares::app {
 
@@ -19,6 +21,12 @@ struct Residents::Resident {
   std::optional<Leases::Member> lease;
   bool measured_again = false;  // it was sent away once because it took more than was reserved
   Loop::TimerId load_limit = 0;
+
+  // Names of adapters: asked for and not there, handed to the worker, named to it in a request.
+  std::vector<std::string> wanted;
+  std::vector<std::string> offered;
+  std::set<std::string> adapted;
+  std::map<std::string, Error> not_opened;
 };
 
 struct Residents::Inspection {
@@ -27,6 +35,21 @@ struct Residents::Inspection {
   std::function<void(Result<Json>)> done;
   Loop::TimerId limit = 0;
 };
+
+namespace {
+
+// What the engine wants to be told of a model's use.
+void add_arguments(const EngineChoice& engine, inventory::Use use,
+                   std::vector<std::string>& arguments) {
+  using inventory::Use;
+  if (use == Use::Chat || use == Use::Completion) return;
+  const auto& more = use == Use::Rerank    ? engine.ranker_arguments
+                     : use == Use::Adapter ? engine.adapter_arguments
+                                           : engine.embedder_arguments;
+  arguments.insert(arguments.end(), more.begin(), more.end());
+}
+
+}  // namespace
 
 std::string_view name(Residents::State state) {
   switch (state) {
@@ -159,11 +182,10 @@ Result<> Residents::start(const inventory::Model& model, Resident& resident, Byt
   if (!file) return std::move(file).error().within(doing);
   const EngineChoice& engine = **engine_;
   host::WorkerSpec spec{engine.program, engine.arguments, {}, model.id};
-  if (model.use == inventory::Use::Embedding)
-    spec.arguments.insert(spec.arguments.end(), engine.embedder_arguments.begin(),
-                          engine.embedder_arguments.end());
+  add_arguments(engine, model.use, spec.arguments);
   spec.arguments.push_back(cat("--name=", model.id));
   if (engine.hands_model) spec.model = *std::move(file);
+  offer_adapters(model, resident, engine.hands_model, spec);
 
   TRY(hand_lease(resident, spec));
 
@@ -212,6 +234,55 @@ void Residents::allow(const ModelId& model, std::optional<Lane> best) {
   if (resident.lease) options_.leases->allow(*resident.lease, best);
 }
 
+// Descriptors cost nothing, and a worker that runs is never handed another: it gets those of all
+// adapters that may go with its model.
+void Residents::offer_adapters(const inventory::Model& model, Resident& resident, bool hand,
+                               host::WorkerSpec& spec) {
+  resident.offered.clear();
+  resident.adapted.clear();
+  resident.not_opened.clear();
+  if (inventory::pools(model.use)) return;
+  for (const inventory::Model* adapter :
+       inventory::adapters_for(models_, model, resident.wanted, wire::kAdaptersMax)) {
+    auto file = inventory::Models::open_file(*adapter);
+    if (!file) {
+      resident.not_opened.insert_or_assign(adapter->id, std::move(file).error());
+      continue;
+    }
+    resident.offered.push_back(adapter->id);
+    if (hand) spec.adapters.push_back(*std::move(file));
+  }
+  if (!spec.adapters.empty()) spec.arguments.push_back(cat("--adapters=", spec.adapters.size()));
+}
+
+Result<Residents::Adapting> Residents::adapt(const ModelId& model,
+                                             const std::vector<std::string>& adapters) {
+  Resident& resident = at(model);
+  const auto has = [](const std::vector<std::string>& names, const std::string& name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  for (const std::string& name : adapters) {
+    if (has(resident.offered, name)) continue;
+    if (const auto why = resident.not_opened.find(name); why != resident.not_opened.end())
+      return why->second;
+    resident.wanted = adapters;
+    return Adapting::Renew;
+  }
+  for (const std::string& name : adapters) {
+    if (resident.adapted.contains(name)) continue;
+    TRY_AS(const inventory::Model* adapter, models_.find(name));
+    if (!residency_.resize(model, residency_.size_of(model) + adapter->size)) {
+      return Error{Code::NoRoom,
+                   cat("adapter '", name, "': needs ", adapter->size, " beside '", model, "', but ",
+                       residency_.used(), " of ", residency_.budget(),
+                       " is held; retry when another model has left, or raise memory.budget"),
+                   "lora"};
+    }
+    resident.adapted.insert(name);
+  }
+  return Adapting::Ready;
+}
+
 void Residents::on_event(const ModelId& model, host::WorkerEvent event) {
   const auto found = residents_.find(model);
   if (found == residents_.end() || !found->second.worker) return;
@@ -245,14 +316,15 @@ void Residents::on_hello(const ModelId& model, Resident& resident, wire::Hello h
   resident.state = State::Loading;
   bool pools = false;
   for (const inventory::Model& known : models_.all()) {
-    if (known.id == model) pools = known.use == inventory::Use::Embedding;
+    if (known.id == model) pools = inventory::pools(known.use);
   }
   const wire::Load load{model,
                         options_.shape.context,
                         options_.shape.sequences,
                         options_.threads,
                         options_.shape.batch,
-                        pools};
+                        pools,
+                        resident.offered};
   if (auto sent = resident.worker->send(wire::to_frame(load)); !sent)
     end(model, std::move(sent).error());
 }
@@ -459,9 +531,7 @@ void Residents::inspect(Fd file, const std::string& name, inventory::Use use,
                                       " files are being read already; retry when one is done")});
   const EngineChoice& engine = **engine_;
   host::WorkerSpec spec{engine.program, engine.arguments, {}, name};
-  if (use == inventory::Use::Embedding)
-    spec.arguments.insert(spec.arguments.end(), engine.embedder_arguments.begin(),
-                          engine.embedder_arguments.end());
+  add_arguments(engine, use, spec.arguments);
   spec.arguments.push_back(cat("--name=", name));
   if (engine.hands_model) spec.model = std::move(file);
   const uint64_t id = next_inspection_++;

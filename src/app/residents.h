@@ -45,6 +45,8 @@ struct EngineChoice {
   std::vector<std::string> embedder_arguments = {};  // besides, for an embedding model
   std::string variant;                               // for showing: "haswell"
   bool hands_model = true;                           // the fake engine reads no file
+  std::vector<std::string> ranker_arguments = {};    // besides, for a model that ranks
+  std::vector<std::string> adapter_arguments = {};   // besides, to look into an adapter
 };
 
 class Residents {
@@ -110,6 +112,13 @@ class Residents {
   // Why there is no room now, in words.
   Error no_room(const inventory::Model& model) const;
 
+  // Sees to it that the ready worker of `model` may be asked with these adapters, all of which are
+  // listed (inventory/adapters.h). Ready: their bytes are reserved now, until the worker ends.
+  // Renew: it was started without one of them, and has to start again. NoRoom: beside it there are
+  // not so many bytes; and what kept an adapter's file from being opened.
+  enum class Adapting { Ready, Renew };
+  Result<Adapting> adapt(const ModelId& model, const std::vector<std::string>& adapters);
+
   // The best lane of what it is asked, for its turns; nullopt: nothing.
   void allow(const ModelId& model, std::optional<Lane> best);
   // Busy, Io: the worker did not take it.
@@ -151,6 +160,8 @@ class Residents {
 
   Resident& at(const ModelId& model);
   Result<> start(const inventory::Model& model, Resident& resident, Bytes bytes);
+  void offer_adapters(const inventory::Model& model, Resident& resident, bool hand,
+                      host::WorkerSpec& spec);
   Result<> quarantine_over(const inventory::Model& model, Resident& resident);
   std::string quarantine_of(const Resident& resident) const;
   void on_event(const ModelId& model, host::WorkerEvent event);

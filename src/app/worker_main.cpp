@@ -1,6 +1,7 @@
 // lares-worker: one model in one process, with no rights but its descriptors. laresd starts it.
 //
 //   lares-worker --engine=llama --variant=FILE --name=NAME     answers on the control descriptor
+//     --adapters=N       so many files were handed over, too (wire/message.h)
 //   lares-worker --engine=fake [its options, engine/backends/fake.cpp] [--crime=...]
 //   lares-worker --probe=FILE        tries a CPU backend in this process; one line of JSON
 //   lares-worker --measure=FILE [--threads=N]   how fast it computes here; one line of JSON
@@ -98,6 +99,14 @@ int work(const Backend& backend, engine::Options options) {
     if (!ordered) return complain(ordered.error(), kExitUsage);
     crime = *std::move(ordered);
   }
+  size_t adapters = 0;
+  const std::string many = take(options, "adapters");
+  const auto [end, wrong] = std::from_chars(many.data(), many.data() + many.size(), adapters);
+  if (!many.empty() && (wrong != std::errc() || *end != '\0' || adapters > wire::kAdaptersMax)) {
+    return complain(
+        {Code::Invalid, cat("--adapters='", many, "' is no number from 0 to ", wire::kAdaptersMax)},
+        kExitUsage);
+  }
   options.erase("name");  // for those who look at the list of processes
   auto variant = backend.prepare(options);
   if (!variant) return complain(variant.error(), row(variant.error().code).exit_status);
@@ -111,10 +120,11 @@ int work(const Backend& backend, engine::Options options) {
                     kExitUsage);
   }
   wire::LeasePage* const lease = engine::handed_lease_page();
-  auto entered = host::enter_sandbox(wire::kBellFd);
+  auto entered = host::enter_sandbox(wire::kAdapterFd - 1 + static_cast<int>(adapters));
   if (!entered) return complain(entered.error(), row(entered.error().code).exit_status);
   const wire::Hello hello{std::string(backend.name), *variant, entered->layers, entered->missing};
-  return engine::serve({backend, hello, wire::kModelFd, std::move(crime), lease}, wire::kControlFd);
+  return engine::serve({backend, hello, wire::kModelFd, std::move(crime), lease, adapters},
+                       wire::kControlFd);
 }
 
 }  // namespace

@@ -81,8 +81,11 @@ Result<std::vector<Token>> Batcher::prompt_tokens(Request& request) {
   const std::string_view param = options.chat ? "messages" : "prompt";
   std::vector<std::string> stops = options.stops;
   std::vector<Token> tokens;
-  if (const auto* given = std::get_if<std::vector<Token>>(&options.prompt);
-      given && !options.chat) {
+  if (options.gap) {
+    TRY_AS(tokens, gap_tokens(*options.gap, options.max_tokens));
+    options.gap.reset();
+  } else if (const auto* given = std::get_if<std::vector<Token>>(&options.prompt);
+             given && !options.chat) {
     tokens = *given;
   } else {
     std::string prompt;
@@ -114,6 +117,35 @@ Result<std::vector<Token>> Batcher::prompt_tokens(Request& request) {
   return tokens;
 }
 
+Result<> Batcher::load_adapters(const std::vector<Adapter>& adapters) {
+  constexpr std::chrono::milliseconds kReadMax{20'000};  // of a file from a slow disk
+  const Pulse::Quiet quiet(pulse_, kReadMax);
+  for (const Adapter& adapter : adapters) TRY(model_.load_adapter(adapter.index));
+  return Unit{};
+}
+
+// What is around the gap gives way to the answer, but keeps half of the context.
+Result<std::vector<Token>> Batcher::gap_tokens(const Gap& gap, std::optional<Tokens> answer) {
+  const Facts& facts = model_.facts();
+  if (!facts.fills) {
+    return Error{Code::Invalid,
+                 "this model has no tokens for filling a gap; choose one that was trained for it "
+                 "(its vocabulary has the tokens fim_pre, fim_suf and fim_mid, as coders' models "
+                 "have), or send the text before the gap as a prompt without a suffix",
+                 "model"};
+  }
+  size_t bytes = gap.prefix.size() + gap.suffix.size() + gap.prompt.size();
+  bool readable = is_utf8(gap.prefix) && is_utf8(gap.suffix) && is_utf8(gap.prompt);
+  for (const Gap::Extra& extra : gap.extra) {
+    bytes += extra.filename.size() + extra.text.size();
+    readable = readable && is_utf8(extra.filename) && is_utf8(extra.text);
+  }
+  if (!readable) return Error{Code::Invalid, "the text around the gap is not UTF-8"};
+  const size_t room = facts.context - std::min<size_t>(facts.context / 2, answer.value_or(256));
+  const Pulse::Quiet quiet(pulse_, tokenise_max(bytes));
+  return model_.tokenize_gap(gap, room);
+}
+
 void Batcher::generate(uint64_t id, const wire::Generate& message) {
   assert(!has(id));
   arrived(message.lane);
@@ -121,12 +153,16 @@ void Batcher::generate(uint64_t id, const wire::Generate& message) {
   const Facts& facts = model_.facts();
   const auto refuse = [&](Error error) { out_(id, wire::Failed{std::move(error)}); };
   if (!facts.generates) {
-    return refuse(
-        {Code::Invalid, "this is an embedding model; answers need a chat model", "model"});
+    return refuse({Code::Invalid,
+                   facts.ranks ? "this is a reranker; answers need a chat model"
+                               : "this is an embedding model; answers need a chat model",
+                   "model"});
   }
   if (waiting_.size() >= kWaitingMax) return refuse(too_busy());
-  auto options = read_options(message, facts.vocabulary, seeds_());
+  auto options = read_options(message, facts.vocabulary, seeds_(), facts.adapters);
   if (!options) return refuse(std::move(options).error());
+  if (auto there = load_adapters(options->adapters); !there)
+    return refuse(std::move(there).error());
   if (options->echo && options->top) {
     return refuse({Code::Unsupported,
                    "'echo' together with 'logprobs' is not supported; leave one of them out",
@@ -137,6 +173,7 @@ void Batcher::generate(uint64_t id, const wire::Generate& message) {
   if (!tokens) return refuse(std::move(tokens).error());
   request->tokens = *std::move(tokens);
   request->prompt = request->tokens.size();
+  request->adapters = sets_.number_of(request->options.adapters);
   auto sampler = model_.sampler(request->options.sampling, request->tokens);
   if (!sampler) return refuse(std::move(sampler).error());
   request->sampler = *std::move(sampler);
@@ -145,11 +182,23 @@ void Batcher::generate(uint64_t id, const wire::Generate& message) {
   waiting_.push_back(std::move(request));
 }
 
-void Batcher::embed(uint64_t id, const wire::Embed& message) {
+bool Batcher::refuse_pooled(uint64_t id, Lane lane) {
   assert(!has(id));
-  arrived(message.lane);
-  if (embeddings_.size() >= kWaitingMax) return out_(id, wire::Failed{too_busy()});
+  arrived(lane);
+  if (embeddings_.size() < kWaitingMax) return false;
+  out_(id, wire::Failed{too_busy()});
+  return true;
+}
+
+void Batcher::embed(uint64_t id, const wire::Embed& message) {
+  if (refuse_pooled(id, message.lane)) return;
   if (auto added = embeddings_.add(id, message); !added)
+    out_(id, wire::Failed{std::move(added).error()});
+}
+
+void Batcher::rank(uint64_t id, const wire::Rank& message) {
+  if (refuse_pooled(id, message.lane)) return;
+  if (auto added = embeddings_.rank(id, message); !added)
     out_(id, wire::Failed{std::move(added).error()});
 }
 
@@ -292,6 +341,7 @@ Decoded Batcher::compute(const std::vector<Part>& parts, size_t rows) {
     step.whose.emplace_back(part.request->id, part.all());
     step.lane = std::min(step.lane, part.request->lane);
   }
+  model_.adapt(parts.front().request->options.adapters);
   running(std::move(step));
   const Decoded done = model_.decode(rows_);
   running({});

@@ -7,7 +7,7 @@
 //                     ^                     │
 //                     └──── preempt() ──────┘   its cells or its sequence go to another: what it
 //                     computed is parked, or computed anew
-//   embed()    ──> waiting ──embed_step()──> ended
+//   embed(), rank() ──> waiting ──embed_step()──> ended
 //   cancel()   from any state ──> ended
 //
 // A conversation that ended rests in its cells, is copied out of them (parked.h) when there is
@@ -24,17 +24,20 @@
 #include <functional>
 #include <memory>
 #include <set>
+#include <span>
 #include <variant>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/mutex.h"
+#include "engine/adapter_sets.h"
 #include "engine/embeddings.h"
 #include "engine/lease.h"
 #include "engine/model.h"
 #include "engine/options.h"
 #include "engine/parked.h"
 #include "engine/plan.h"
+#include "engine/set_turns.h"
 #include "engine/shares.h"
 #include "engine/slots.h"
 #include "engine/step_cost.h"
@@ -73,6 +76,7 @@ class Batcher {
   // `id` is not in use. What is wrong with the request is told by Failed.
   void generate(uint64_t id, const wire::Generate& message);
   void embed(uint64_t id, const wire::Embed& message);
+  void rank(uint64_t id, const wire::Rank& message);
   void cancel(uint64_t id);  // Failed{Cancelled} before it returns; unknown: no effect
   bool has(uint64_t id) const;
 
@@ -102,6 +106,8 @@ class Batcher {
   using Requests = std::deque<std::unique_ptr<Request>>;
 
   Result<std::vector<Token>> prompt_tokens(Request& request);
+  Result<> load_adapters(const std::vector<Adapter>& adapters);
+  Result<std::vector<Token>> gap_tokens(const Gap& gap, std::optional<Tokens> answer);
   Result<> check_length(size_t at_least, bool exact, std::string_view param) const;
 
   void admit();
@@ -119,6 +125,7 @@ class Batcher {
   bool window_whole(Sequence sequence, size_t keep) const;
   bool must_wait_for_prefix(const Request& request, size_t keep) const;
   std::vector<Part> plan();
+  std::vector<Turn> turns_of_one_set(std::span<const Want> wants, const StepLimits& limits);
   double step_ms() const;
   void add_drafts(std::vector<Part>& parts);
   std::vector<Token> draft_for(Request& request, size_t rows, size_t others, size_t room);
@@ -147,6 +154,7 @@ class Batcher {
   void finish(Request& request, std::string reason);
   void fail(Request& request, Error error);
   void drop(Request& request);
+  bool refuse_pooled(uint64_t id, Lane lane);
   bool embed_step();
 
   Model& model_;
@@ -160,6 +168,8 @@ class Batcher {
   Embeddings embeddings_;
   Slots slots_;
   Parked parked_;
+  AdapterSets sets_;
+  SetTurns set_turns_;
   std::vector<uint64_t> park_tried_;  // of each sequence: Slot::used when that was done
   Requests waiting_;                  // in the order of arrival
   Requests computing_;                // in the order of admission

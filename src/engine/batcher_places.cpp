@@ -19,6 +19,7 @@ void Batcher::clear(Sequence sequence) {
 // last bits of logits differ, and now and then a token. Its own twins (n answers to one prompt) are
 // computed the same way each time.
 bool Batcher::may_build_on(const Request& request, Sequence sequence) const {
+  if (sequence >= 0 && slots_[sequence].adapters != request.adapters) return false;
   if (!request.afresh()) return true;
   return std::any_of(computing_.begin(), computing_.end(), [&](const auto& other) {
     return other->sequence == sequence && other->prompt == request.prompt &&
@@ -57,7 +58,8 @@ Batcher::Placed Batcher::place(Request& request) {
   auto place = slots_.place(request.tokens, usable, facts.cuts);
   if (!place) return Placed::NoRoom;
   std::optional<Parked::Found> parked;
-  if (may_build_on(request, -1)) parked = parked_.find(request.tokens, facts.window, facts.cuts);
+  if (may_build_on(request, -1))
+    parked = parked_.find(request.tokens, facts.window, facts.cuts, request.adapters);
   if (parked && parked->keep <= place->keep) parked.reset();
   if (must_wait_for_prefix(request, parked ? parked->keep : place->keep)) return Placed::Later;
 
@@ -111,7 +113,7 @@ void Batcher::leave_cells(Sequence but) {
     const auto sequence = static_cast<Sequence>(s);
     const auto& slot = slots_[sequence];
     if (slot.busy || sequence == but || slot.tokens.size() < kParkMin) continue;
-    if (parked_.holds(slot.tokens)) clear(sequence);
+    if (parked_.holds(slot.tokens, slot.adapters)) clear(sequence);
   }
 }
 
@@ -123,9 +125,9 @@ void Batcher::leave_all_cells() {
   bool all = true;
   for (size_t s = 0; s < slots_.count(); s++) {
     const auto sequence = static_cast<Sequence>(s);
-    const auto& tokens = slots_[sequence].tokens;
-    if (tokens.size() < kParkMin || parked_.holds(tokens)) clear(sequence);
-    all = all && tokens.empty();
+    const auto& slot = slots_[sequence];
+    if (slot.tokens.size() < kParkMin || parked_.holds(slot.tokens, slot.adapters)) clear(sequence);
+    all = all && slot.tokens.empty();
   }
   if (all) model_.forget();
 }
@@ -138,7 +140,7 @@ bool Batcher::park_one() {
     const auto sequence = static_cast<Sequence>(s);
     const auto& slot = slots_[sequence];
     if (slot.busy || slot.tokens.size() < kParkMin || park_tried_[s] == slot.used ||
-        parked_.holds(slot.tokens))
+        parked_.holds(slot.tokens, slot.adapters))
       continue;
     park_tried_[s] = slot.used;
     if (park(sequence)) return true;
@@ -148,7 +150,8 @@ bool Batcher::park_one() {
 
 // False: there is no room for it, or this model cannot.
 bool Batcher::park(Sequence sequence) {
-  const auto& tokens = slots_[sequence].tokens;
+  const auto& slot = slots_[sequence];
+  const auto& tokens = slot.tokens;
   const size_t size = model_.state_size(sequence);
   if (size == 0 || size > parked_.limit().n) return false;
   Block state(size);
@@ -157,8 +160,8 @@ bool Batcher::park(Sequence sequence) {
   const size_t window = model_.facts().window;
   const size_t seen = window > 0 && tokens.size() > window ? tokens.size() - window : 0;
   const Position first = std::max(model_.first_position(sequence), static_cast<Position>(seen));
-  parked_.add({tokens, first, std::move(state)});
-  return parked_.holds(tokens);
+  parked_.add({tokens, first, std::move(state), slot.adapters});
+  return parked_.holds(tokens, slot.adapters);
 }
 
 void Batcher::begin(Request& request, Slots::Place place, std::optional<Parked::Found> parked) {
@@ -182,7 +185,7 @@ void Batcher::begin(Request& request, Slots::Place place, std::optional<Parked::
     }
   }
   leave_cells(place.to);
-  slots_.take(place.to);
+  slots_.take(place.to, request.adapters);
   request.sequence = place.to;
   request.computed = place.keep;
   if (!request.started) {
@@ -257,18 +260,37 @@ std::vector<Batcher::Part> Batcher::plan() {
   wants.reserve(computing_.size());
   for (const auto& request : computing_) {
     wants.push_back({request->lane, request->owner, request->pending(), request->prefilling(),
-                     request->served});
+                     request->served, request->adapters});
   }
   StepLimits limits{model_.facts().batch, step_ms(), cpu_per_ms_};
   if (computing_.size() == 1 && computing_[0]->afresh()) limits.chunk = kAfreshPiece;
   shares_.step_begins();
   std::vector<Part> parts;
-  for (const Turn& turn : plan_step(wants, shares_, cost_, limits)) {
+  for (const Turn& turn : turns_of_one_set(wants, limits)) {
     parts.push_back({computing_[turn.want].get(), turn.rows});
     parts.back().request->served = ++turns_;
   }
   add_drafts(parts);
   return parts;
+}
+
+// The engine computes a whole step with one set of adapters.
+std::vector<Turn> Batcher::turns_of_one_set(std::span<const Want> wants, const StepLimits& limits) {
+  std::vector<Turn> turns = plan_step(wants, shares_, cost_, limits);
+  const uint64_t set = set_turns_.next(wants, turns, shares_);
+  const auto has_turn = [&](const Turn& turn) { return wants[turn.want].set == set; };
+  if (std::all_of(turns.begin(), turns.end(), has_turn)) return turns;
+  // what the others' turns would have taken is its own
+  std::vector<Want> own;
+  std::vector<size_t> which;
+  for (size_t i = 0; i < wants.size(); i++) {
+    if (wants[i].set != set) continue;
+    own.push_back(wants[i]);
+    which.push_back(i);
+  }
+  turns = plan_step(own, shares_, cost_, limits);
+  for (Turn& turn : turns) turn.want = which[turn.want];
+  return turns;
 }
 
 // Answers that are likely to go on as something did before have that computed too.

@@ -34,6 +34,7 @@ struct Batcher::Request {
   size_t computed = 0;        // how many the sequence holds
   size_t reused = 0;
   Sequence sequence = -1;
+  uint64_t adapters = 0;  // the number of its set
   bool started = false;
   std::unique_ptr<Sampler> sampler;
   TextOut text;

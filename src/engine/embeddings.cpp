@@ -10,7 +10,9 @@
 namespace lares::engine {
 namespace {
 
-Error wrong(std::string_view what) { return {Code::Invalid, cat("'input' ", what), "input"}; }
+Error wrong(std::string_view what, std::string_view field = "input") {
+  return {Code::Invalid, cat("'", field, "' ", what), std::string(field)};
+}
 
 // float32, little-endian
 void append_bytes(std::string& out, std::span<const float> values) {
@@ -42,10 +44,9 @@ Result<std::vector<Token>> Embeddings::tokens_of(const Json& input, size_t numbe
     return wrong("is neither strings nor arrays of token ids");
   }
   if (tokens.empty()) return wrong(cat("number ", number, " is empty"));
-  const size_t longest = std::min(facts.context, facts.batch);
-  if (tokens.size() > longest)
+  if (tokens.size() > longest())
     return wrong(cat("number ", number, " has ", grouped(tokens.size()),
-                     " tokens, but this model takes ", grouped(longest),
+                     " tokens, but this model takes ", grouped(longest()),
                      "; split it into shorter pieces"));
   return tokens;
 }
@@ -78,6 +79,45 @@ Result<> Embeddings::add(uint64_t id, const wire::Embed& message) {
 std::deque<Embeddings::Request>::iterator Embeddings::find(uint64_t id) {
   return std::find_if(waiting_.begin(), waiting_.end(),
                       [id](const Request& each) { return each.id == id; });
+}
+
+Result<> Embeddings::rank(uint64_t id, const wire::Rank& message) {
+  if (!model_.facts().ranks) {
+    return Error{
+        Code::Invalid,
+        "this model does not rank; a reranker is needed, whose file has the pooling 'rank'",
+        "model"};
+  }
+  constexpr std::string_view kDocuments = "documents";
+  const Json& documents = message.documents;
+  if (!is_utf8(message.query)) return wrong("is not UTF-8", "query");
+  if (!documents.is_array() || documents.empty())
+    return wrong("is not an array of at least one document", kDocuments);
+  if (documents.size() > kInputsMax)
+    return wrong(cat("has ", grouped(documents.size()), " documents, at most ", grouped(kInputsMax),
+                     " are allowed"),
+                 kDocuments);
+  Request request;
+  request.id = id;
+  request.lane = message.lane;
+  request.owner = message.owner;
+  request.end = "ranked";
+  for (const Json& document : documents) {
+    const size_t number = request.inputs.size();
+    const auto* text = document.get_ptr<const std::string*>();
+    if (!text || !is_utf8(*text)) return wrong(cat("number ", number, " is no text"), kDocuments);
+    const Pulse::Quiet quiet(pulse_, tokenise_max(message.query.size() + text->size()));
+    TRY_AS(auto tokens, model_.tokenize_pair(message.query, *text));
+    if (tokens.size() > longest())
+      return wrong(cat("number ", number, " has ", grouped(tokens.size()),
+                       " tokens together with the query, but this model takes ", grouped(longest()),
+                       "; split it into shorter pieces"),
+                   kDocuments);
+    request.inputs.push_back(std::move(tokens));
+  }
+  shares_.enter(request.lane, request.owner);
+  waiting_.push_back(std::move(request));
+  return Unit{};
 }
 
 bool Embeddings::remove(uint64_t id) {
@@ -133,7 +173,7 @@ std::optional<wire::Done> Embeddings::took(const Next& computed, std::span<const
   if (request.next < request.inputs.size()) return std::nullopt;
 
   wire::Done done;
-  done.reason = "embedded";
+  done.reason = request.end;
   done.prompt_tokens = computed.tokens;
   for (const auto& input : request.inputs)
     done.input_tokens.push_back(static_cast<Tokens>(input.size()));

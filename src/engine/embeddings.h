@@ -1,8 +1,10 @@
-// Embeddings: the requests for vectors that wait, and which of their inputs are computed next:
-// several short ones together, of one request; whose is decided as between answers (shares.h).
-// Knows no threads and does not compute; the batcher does, between two steps of answers.
+// Embeddings: the requests for vectors and for scores that wait, and which of their inputs are
+// computed next: several short ones together, of one request; whose is decided as between answers
+// (shares.h). Knows no threads and does not compute; the batcher does, between two steps of
+// answers.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -28,6 +30,8 @@ class Embeddings {
 
   // Invalid with "input" or "model" for what cannot be embedded.
   Result<> add(uint64_t id, const wire::Embed& message);
+  // Invalid with "query", "documents" or "model" for what cannot be ranked.
+  Result<> rank(uint64_t id, const wire::Rank& message);
   bool remove(uint64_t id);  // false: not here
   bool has(uint64_t id) const;
   size_t size() const { return waiting_.size(); }
@@ -55,6 +59,7 @@ class Embeddings {
     uint64_t id = 0;
     Lane lane = Lane::Interactive;
     uint32_t owner = 0;
+    std::string_view end = "embedded";  // what its Done says
     std::vector<std::vector<Token>> inputs;
     size_t next = 0;  // input
     std::string vectors;
@@ -63,6 +68,7 @@ class Embeddings {
   };
   std::deque<Request>::iterator find(uint64_t id);
   Result<std::vector<Token>> tokens_of(const Json& input, size_t number) const;
+  size_t longest() const { return std::min(model_.facts().context, model_.facts().batch); }
 
   Model& model_;
   Pulse& pulse_;

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <cstring>
+
 #include "engine/testing/talk.h"
 
 namespace lares::engine {
@@ -89,6 +92,75 @@ TEST(Embeddings, VectorsTravelAsLittleEndianFloats) {
       queue.embeddings->took(queue.embeddings->next(), std::vector<float>{1.0F, -2.0F});
   ASSERT_TRUE(done);
   EXPECT_EQ(done->vectors, std::string("\x00\x00\x80\x3F\x00\x00\x00\xC0", 8));
+}
+
+struct Ranker {
+  Ranker() {
+    wire::Load load;
+    load.context = 64;
+    load.batch = 64;
+    load.embeddings = true;
+    model = testing::fake_model({{"pooling", "rank"}}, load, pulse);
+    embeddings = std::make_unique<Embeddings>(*model, pulse, clock);
+  }
+  Pulse pulse;
+  FakeClock clock;
+  std::unique_ptr<Model> model;
+  std::unique_ptr<Embeddings> embeddings;
+};
+
+TEST(Rankings, EachDocumentIsReadTogetherWithTheQuery) {
+  Ranker ranker;
+  ASSERT_TRUE(ranker.embeddings->rank(1, wire::Rank{"q", Json::array({"a", "bc"})}));
+  const auto next = ranker.embeddings->next();
+  ASSERT_EQ(next.inputs.size(), 2U);
+  for (size_t i = 0; i < 2; i++) {
+    const auto pair = ranker.model->tokenize_pair("q", i == 0 ? "a" : "bc");
+    EXPECT_EQ(std::vector<Token>(next.inputs[i].begin(), next.inputs[i].end()), *pair);
+  }
+  const auto done = ranker.embeddings->took(next, std::vector<float>{1, 2});
+  ASSERT_TRUE(done);
+  EXPECT_EQ(done->reason, "ranked");
+  EXPECT_EQ(done->vectors.size(), 2 * sizeof(float));
+  EXPECT_EQ(done->prompt_tokens, done->input_tokens[0] + done->input_tokens[1]);
+}
+
+TEST(Rankings, WhatCannotBeRankedNamesItsField) {
+  Ranker ranker;
+  const auto refused = [&](std::string query, Json documents) {
+    auto added = ranker.embeddings->rank(1, wire::Rank{std::move(query), std::move(documents)});
+    EXPECT_FALSE(added);
+    return added ? Error{} : added.error();
+  };
+  EXPECT_EQ(refused("q", Json::array()).param, "documents");
+  EXPECT_EQ(refused("q", Json::array({1})).param, "documents");
+  EXPECT_EQ(refused("\xFF", Json::array({"a"})).param, "query");
+  EXPECT_EQ(refused("q", Json::array({"a", "\xFF"})).message, "'documents' number 1 is no text");
+  EXPECT_EQ(refused("q", Json(std::vector<std::string>(kInputsMax + 1, "a"))).param, "documents");
+  EXPECT_NE(refused("q", Json::array({std::string(80, 'x')})).message.find("takes 64"),
+            std::string::npos);
+  EXPECT_TRUE(ranker.embeddings->empty());
+}
+
+TEST(Rankings, AnEmbedderAndAChatModelDoNotRank) {
+  Queue queue;
+  EXPECT_EQ(queue.embeddings->rank(1, wire::Rank{"q", Json::array({"a"})}).error().param, "model");
+  Ranker ranker;
+  EXPECT_EQ(ranker.embeddings->add(1, wire::Embed{Json::array({"a"})}).error().param, "model");
+}
+
+TEST(Rankings, ARankerScoresAndDoesNotAnswer) {
+  testing::Talk t({{"pooling", "rank"}}, {.context = 256, .batch = 256, .embeddings = true});
+  t.batcher.rank(1, {"ab", Json::array({"xy", "ab", "ax"})});
+  ASSERT_TRUE(t.run());
+  ASSERT_TRUE(t[1].done) << t[1].failed->message;
+  EXPECT_EQ(t[1].done->reason, "ranked");
+  std::array<float, 3> scores{};
+  ASSERT_EQ(t[1].done->vectors.size(), sizeof scores);
+  std::memcpy(scores.data(), t[1].done->vectors.data(), sizeof scores);
+  EXPECT_EQ(scores, (std::array<float, 3>{0, 1, 0.5F}));
+  t.complete(2, "hello");
+  EXPECT_EQ(t[2].failed->message, "this is a reranker; answers need a chat model");
 }
 
 }  // namespace

@@ -167,4 +167,29 @@ Json licence_of(const Head& head) {
   return licence;
 }
 
+Json adapter_of(const Head& head) {
+  if (head.text("general.type") != "adapter") return nullptr;
+  uint64_t rank = 0;
+  uint64_t bytes = 0;
+  size_t pairs = 0;
+  for (const Tensor& tensor : head.tensors) {
+    add(bytes, tensor.bytes);
+    if (!tensor.name.ends_with(".lora_b")) continue;
+    pairs++;
+    rank = std::max(rank, tensor.size[0]);
+  }
+  const auto alpha = head.keys.find("adapter.lora.alpha");
+  const double* strength = alpha != head.keys.end() ? std::get_if<double>(&alpha->second) : nullptr;
+  return {{"type", "adapter"},
+          {"architecture", utf8_repaired(head.text("general.architecture").substr(0, 64))},
+          {"name", utf8_repaired(head.text("general.name").substr(0, 256))},
+          {"licence", utf8_repaired(head.text("general.license").substr(0, 256))},
+          {"size_bytes", bytes},
+          {"adapter",
+           {{"kind", utf8_repaired(head.text("adapter.type").substr(0, 64))},
+            {"rank", rank},
+            {"alpha", strength ? Json(*strength) : Json()},
+            {"tensors", pairs}}}};
+}
+
 }  // namespace lares::engine::gguf

@@ -26,4 +26,8 @@ Json work_of(const Head& head);
 // The licence as the file gives it: {name, link}, texts of at most 256 bytes; {} for none.
 Json licence_of(const Head& head);
 
+// What a LoRA adapter's file says of itself: {type, architecture, name, size_bytes, adapter: {kind,
+// rank, alpha, tensors}}. Null: it is no adapter.
+Json adapter_of(const Head& head);
+
 }  // namespace lares::engine::gguf

@@ -173,6 +173,26 @@ struct Rendered {
   std::vector<std::string> stops;  // beside the request's own
 };
 
+// Low-rank changes of a model's weights that a request wants: which of Facts::adapters, how
+// strongly.
+struct Adapter {
+  size_t index = 0;
+  float scale = 1;
+  bool operator==(const Adapter&) const = default;
+};
+
+// A text with a gap, and what else the model may look at to fill it.
+struct Gap {
+  struct Extra {
+    std::string filename;
+    std::string text;
+  };
+  std::string prefix;
+  std::string suffix;
+  std::string prompt;  // how the middle begins
+  std::vector<Extra> extra;
+};
+
 // What a loaded model is. Does not change.
 struct Facts {
   Json info;           // wire::Loaded::info
@@ -183,8 +203,11 @@ struct Facts {
   Tokens vocabulary = 0;
   Tokens window = 0;  // sliding window: attention sees this many positions back; 0: all
   bool generates = true;
-  bool pools = false;    // embed() works
-  bool cuts = true;      // the end of a sequence can be removed (not so in recurrent models)
+  bool pools = false;  // embed() gives vectors
+  bool fills = false;  // tokenize_gap() works
+  bool ranks = false;  // embed() gives scores of what tokenize_pair() made
+  bool cuts = true;    // the end of a sequence can be removed (not so in recurrent models)
+  std::vector<std::string> adapters;  // the names of wire::Load
   size_t piece_max = 1;  // bytes of the longest token: a text of n bytes has at least n / piece_max
   uint64_t memory_bytes = 0;  // with parked_bytes
   uint64_t parked_bytes = 0;  // what conversations that rest may take outside of the cells (save())
@@ -197,6 +220,12 @@ class Model {
 
   // With the tokens that the model wants around every text (BOS ...). `text` may be any bytes.
   virtual Result<std::vector<Token>> tokenize(std::string_view text, Special special) = 0;
+  // A query and a document as a model that ranks reads them together. Requires: Facts::ranks.
+  virtual Result<std::vector<Token>> tokenize_pair(std::string_view query,
+                                                   std::string_view document) = 0;
+  // A text whose gap is to be filled, as at most `most` tokens: what lies far from the gap is left
+  // out. Requires: Facts::fills.
+  virtual Result<std::vector<Token>> tokenize_gap(const Gap& gap, size_t most) = 0;
   // The raw bytes of a token; perhaps a part of a character, perhaps none. AsText: control tokens
   // show their names; Parsed: they have no bytes.
   virtual std::string piece(Token token, Special special) const = 0;
@@ -209,6 +238,12 @@ class Model {
   // `prompt` is what penalties see as already said.
   virtual Result<std::unique_ptr<Sampler>> sampler(const Sampling& sampling,
                                                    std::span<const Token> prompt) = 0;
+
+  // Reads the file of an adapter, unless that was done. Invalid: it is for another model; Corrupt,
+  // NoRoom. Requires: index < Facts::adapters.size().
+  virtual Result<> load_adapter(size_t index) = 0;
+  // What decode() computes with from now on; all of them loaded. Costs time when it changes.
+  virtual void adapt(std::span<const Adapter> adapters) = 0;
 
   // Computes all rows or none. At most Facts::batch.
   virtual Decoded decode(std::span<const Row> rows) = 0;
@@ -230,9 +265,9 @@ class Model {
   // Requires: `to` is empty, and there are cells. False: the sequence is to be cut from 0.
   virtual bool restore(Sequence to, std::span<const std::byte> state) = 0;
 
-  // One L2-normalised vector of info["embedding_length"] for each input, end to end. Inputs are not
-  // empty and together at most Facts::batch tokens, at most Facts::sequences of them. Cancelled
-  // when the pulse aborts.
+  // One L2-normalised vector of info["embedding_length"] for each input, end to end; of a model
+  // that ranks one score each, as the model says it. Inputs are not empty and together at most
+  // Facts::batch tokens, at most Facts::sequences of them. Cancelled when the pulse aborts.
   virtual Result<std::vector<float>> embed(std::span<const std::span<const Token>> inputs) = 0;
 };
 
@@ -242,6 +277,7 @@ using Options = std::map<std::string, std::string>;
 struct LoadOrder {
   wire::Load load;
   int file = -1;              // the model; stays open, owned by the caller
+  std::vector<int> adapters;  // the same, one for each of load.adapters; -1: there is no file
   bool inspect_only = false;  // read what the file says of itself; facts().info alone is used
   std::function<void(double)> progress;
 };
@@ -254,6 +290,9 @@ struct Backend {
   Result<std::string> (*prepare)(Options& options);
   // After it. Errors say what was wrong with the file; the caller puts "loading 'name'" in front.
   Result<std::unique_ptr<Model>> (*load)(const LoadOrder& order, Pulse& pulse);
+  // What a file says of itself where it is an adapter, as wire::Loaded::info; null where it is
+  // none. Nullptr: this engine knows no adapters' files.
+  Result<Json> (*adapter)(int file) = nullptr;
   // `--probe=FILE`: tries a CPU backend in this process, which may die of it; one line of JSON.
   Result<Json> (*probe)(const std::string& file) = nullptr;
   // `--measure=FILE [--threads=N]`: how fast it computes here with so many threads (0: as many as

@@ -1,5 +1,6 @@
 #include "engine/options.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -212,6 +213,59 @@ void read_prompt(Fields& fields, Tokens vocabulary, GenerateOptions& out) {
   out.prompt = std::move(tokens);
 }
 
+void read_adapters(Fields& fields, std::span<const std::string> names, std::vector<Adapter>& out) {
+  const Json* found = fields.find("lora");
+  if (!found) return;
+  if (!found->is_array() || found->size() > kLoraMax)
+    return fields.fail("lora", cat("is not an array of at most ", kLoraMax, " adapters"));
+  for (const Json& item : *found) {
+    const Json id = item.is_object() ? item.value("id", Json()) : Json();
+    const Json scale = item.is_object() ? item.value("scale", Json()) : Json();
+    const auto* name = id.get_ptr<const std::string*>();
+    if (!name || !scale.is_number() || !(std::fabs(scale.get<double>()) <= kScaleMax))
+      return fields.fail("lora", cat("has something that is no {id, scale} with a scale from ",
+                                     -kScaleMax, " to ", kScaleMax));
+    const auto at = std::find(names.begin(), names.end(), *name);
+    if (at == names.end())
+      return fields.fail("lora", cat("names '", utf8_repaired(name->substr(0, 64)),
+                                     "', which this model's worker does not have; retry"));
+    const auto index = static_cast<size_t>(at - names.begin());
+    if (std::any_of(out.begin(), out.end(), [&](const Adapter& a) { return a.index == index; }))
+      return fields.fail("lora", cat("names '", *name, "' twice"));
+    out.push_back({index, scale.get<float>()});
+  }
+  std::erase_if(out, [](const Adapter& adapter) { return adapter.scale == 0; });
+  std::sort(out.begin(), out.end(),
+            [](const Adapter& a, const Adapter& b) { return a.index < b.index; });
+}
+
+std::string text_in(Fields& fields, const char* name) {
+  const Json* found = fields.find(name);
+  if (!found) return "";
+  if (!found->is_string()) fields.fail(name, "is not a string");
+  return found->is_string() ? found->get<std::string>() : "";
+}
+
+void read_gap(Fields& fields, GenerateOptions& out) {
+  Gap& gap = out.gap.emplace();
+  gap.prefix = text_in(fields, "input_prefix");
+  gap.suffix = text_in(fields, "input_suffix");
+  gap.prompt = text_in(fields, "prompt");
+  const Json* extra = fields.find("input_extra");
+  if (!extra) return;
+  if (!extra->is_array() || extra->size() > kExtrasMax)
+    return fields.fail("input_extra", cat("is not an array of at most ", kExtrasMax, " files"));
+  for (const Json& file : *extra) {
+    const auto text = [&](const char* name) -> const std::string* {
+      const auto found = file.is_object() ? file.find(name) : file.end();
+      return found == file.end() ? nullptr : found->get_ptr<const std::string*>();
+    };
+    if (!text("text") || !text("filename"))
+      return fields.fail("input_extra", "has something that is no {\"filename\", \"text\"}");
+    gap.extra.push_back({*text("filename"), *text("text")});
+  }
+}
+
 }  // namespace
 
 std::optional<Token> token_id(const Json& value, Tokens vocabulary) {
@@ -222,7 +276,7 @@ std::optional<Token> token_id(const Json& value, Tokens vocabulary) {
 }
 
 Result<GenerateOptions> read_options(const wire::Generate& message, Tokens vocabulary,
-                                     uint32_t random_seed) {
+                                     uint32_t random_seed, std::span<const std::string> adapters) {
   if (!message.body.is_object()) return Error{Code::Invalid, "the request is not an object"};
   GenerateOptions out;
   Fields fields(message.body);
@@ -243,9 +297,11 @@ Result<GenerateOptions> read_options(const wire::Generate& message, Tokens vocab
   } else if (message.kind == "completion") {
     read_prompt(fields, vocabulary, out);
     fields.flag("echo", out.echo);
+  } else if (message.kind == "infill") {
+    read_gap(fields, out);
   } else {
     return Error{Code::Invalid, cat("'", utf8_repaired(message.kind.substr(0, 32)),
-                                    "' is neither 'chat' nor 'completion'")};
+                                    "' is none of 'chat', 'completion' and 'infill'")};
   }
   int64_t whole = 0;
   if (fields.integer("max_tokens", whole, 0, INT32_MAX)) {
@@ -262,6 +318,7 @@ Result<GenerateOptions> read_options(const wire::Generate& message, Tokens vocab
   }
   read_sampling(fields, vocabulary, random_seed, out.seeded, out.sampling);
   read_rarer_sampling(fields, out.sampling);
+  read_adapters(fields, adapters, out.adapters);
   read_logit_bias(fields, vocabulary, out.sampling);
   if (fields.error()) return *fields.error();
   return out;

@@ -215,6 +215,46 @@ TEST(Options, AChatNeedsMessages) {
   EXPECT_FALSE(read({{"messages", {{{"role", "user"}}}}, {"chat_template_kwargs", 1}}, "chat"));
 }
 
+TEST(Options, AdaptersAreSortedAndThoseThatDoNothingLeftOut) {
+  const std::vector<std::string> names = {"a", "b", "c"};
+  const auto read_lora = [&](const Json& lora) {
+    return read_options({"completion", {{"prompt", "x"}, {"lora", lora}}}, kVocabulary, 7, names);
+  };
+  const auto one = [](const char* id, Json scale) { return Json{{"id", id}, {"scale", scale}}; };
+  const auto options = read_lora({one("c", 0.5), one("a", -1), one("b", 0)});
+  ASSERT_TRUE(options) << options.error().message;
+  EXPECT_EQ(options->adapters, (std::vector<Adapter>{{0, -1}, {2, 0.5F}}));
+  EXPECT_TRUE(read_lora(Json::array())->adapters.empty());
+  for (const Json& bad :
+       {Json("a"), Json::array({"a"}), Json::array({one("d", 1)}), Json::array({one("a", "1")}),
+        Json::array({one("a", 16.5)}), Json::array({one("a", 1), one("a", 2)}),
+        Json::array({one("a", std::numeric_limits<double>::quiet_NaN())}),
+        Json(std::vector<Json>(9, one("a", 1)))}) {
+    EXPECT_EQ(read_lora(bad).error().param, "lora") << dump(bad);
+  }
+}
+
+TEST(Options, AGapHasTwoSidesAndPerhapsFiles) {
+  const auto options = read({{"input_prefix", "a"},
+                             {"input_suffix", "b"},
+                             {"prompt", "c"},
+                             {"input_extra", {{{"filename", "f"}, {"text", "t"}}}}},
+                            "infill");
+  ASSERT_TRUE(options) << options.error().message;
+  ASSERT_TRUE(options->gap);
+  EXPECT_EQ(options->gap->prefix, "a");
+  EXPECT_EQ(options->gap->suffix, "b");
+  EXPECT_EQ(options->gap->prompt, "c");
+  ASSERT_EQ(options->gap->extra.size(), 1U);
+  EXPECT_EQ(options->gap->extra[0].filename, "f");
+  EXPECT_EQ(read({{"input_prefix", 1}}, "infill").error().param, "input_prefix");
+  for (const Json& bad : {Json("x"), Json::array({"x"}), Json::array({{{"text", "t"}}}),
+                          Json::array({{{"text", 1}, {"filename", "f"}}}),
+                          Json(std::vector<Json>(257, {{"filename", "f"}, {"text", "t"}}))}) {
+    EXPECT_EQ(read({{"input_extra", bad}}, "infill").error().param, "input_extra") << dump(bad);
+  }
+}
+
 TEST(Options, RefuseAnotherKindOrShape) {
   EXPECT_FALSE(read(Json::object(), "poem"));
   EXPECT_FALSE(read_options({"completion", Json::array()}, kVocabulary, 1));

@@ -39,7 +39,8 @@ std::list<Parked::Conversation>::iterator Parked::drop(std::list<Conversation>::
 void Parked::add(Conversation conversation) {
   if (conversation.state.size() == 0 || conversation.state.size() > limit_.n) return;
   for (auto at = conversations_.begin(); at != conversations_.end();) {
-    const bool covered = common_prefix(at->tokens, conversation.tokens) == at->tokens.size() &&
+    const bool covered = at->adapters == conversation.adapters &&
+                         common_prefix(at->tokens, conversation.tokens) == at->tokens.size() &&
                          conversation.first <= at->first;
     at = covered ? drop(at) : std::next(at);
   }
@@ -48,16 +49,18 @@ void Parked::add(Conversation conversation) {
   conversations_.push_front(std::move(conversation));
 }
 
-bool Parked::holds(std::span<const Token> tokens) const {
+bool Parked::holds(std::span<const Token> tokens, uint64_t adapters) const {
   return std::any_of(conversations_.begin(), conversations_.end(), [&](const Conversation& each) {
-    return common_prefix(each.tokens, tokens) == tokens.size();
+    return each.adapters == adapters && common_prefix(each.tokens, tokens) == tokens.size();
   });
 }
 
-std::optional<Parked::Found> Parked::find(std::span<const Token> tokens, size_t window, bool cuts) {
+std::optional<Parked::Found> Parked::find(std::span<const Token> tokens, size_t window, bool cuts,
+                                          uint64_t adapters) {
   auto best = conversations_.end();
   size_t most = 0;
   for (auto at = conversations_.begin(); at != conversations_.end(); ++at) {
+    if (at->adapters != adapters) continue;
     const size_t keep = std::min(common_prefix(at->tokens, tokens), tokens.size() - 1);
     if (keep <= most || (!cuts && keep < at->tokens.size())) continue;
     const size_t first_needed = keep > window ? keep - window : 0;

@@ -40,6 +40,7 @@ class Parked {
     std::vector<Token> tokens;
     Position first = 0;  // positions before it were forgotten (windows)
     Block state;
+    uint64_t adapters = 0;  // the set (AdapterSets) that it was computed with
   };
   struct Found {
     const Conversation* conversation;
@@ -51,12 +52,13 @@ class Parked {
   // Drops what is the beginning of it, and what was used longest ago until it fits; what never fits
   // is dropped itself.
   void add(Conversation conversation);
-  // True when all of `tokens` is the beginning of something here.
-  bool holds(std::span<const Token> tokens) const;
-  // What has most in common with `tokens`, of which one is always left to compute. `window`: as in
-  // Facts. `cuts` false: only what is wholly their beginning. Counts as used; valid until the next
-  // add().
-  std::optional<Found> find(std::span<const Token> tokens, size_t window, bool cuts);
+  // True when all of `tokens` is the beginning of something here, with the same adapters.
+  bool holds(std::span<const Token> tokens, uint64_t adapters = 0) const;
+  // What of those adapters has most in common with `tokens`, of which one is always left to
+  // compute. `window`: as in Facts. `cuts` false: only what is wholly their beginning. Counts as
+  // used; valid until the next add().
+  std::optional<Found> find(std::span<const Token> tokens, size_t window, bool cuts,
+                            uint64_t adapters = 0);
 
   Bytes limit() const { return limit_; }
   Bytes size() const { return size_; }

@@ -24,6 +24,7 @@ struct Want {
   size_t rows = 1;  // of its prompt that are left, or 1
   bool prompt = false;
   uint64_t served = 0;  // its last turn, on a counter of turns
+  uint64_t set = 0;     // of adapters (set_turns.h)
 };
 
 struct Turn {

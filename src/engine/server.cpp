@@ -135,6 +135,8 @@ class Server {
     order.load = message;
     order.file = service_.model;
     order.inspect_only = inspect_only;
+    for (size_t i = 0; i < message.adapters.size(); i++)
+      order.adapters.push_back(i < service_.adapters ? wire::kAdapterFd + static_cast<int>(i) : -1);
     order.progress = [this](double fraction) {
       pulse_.beat();
       line_.send(wire::to_frame(wire::Progress{"load", fraction}, 0));
@@ -145,6 +147,17 @@ class Server {
 
   // False: the file is no model, and there is nothing more to do here.
   bool inspect() {
+    if (service_.backend.adapter) {
+      auto about = service_.backend.adapter(service_.model);
+      if (about && !about->is_null()) {
+        line_.send(wire::to_frame(wire::Loaded{*std::move(about), 0, 0}));
+        return true;
+      }
+      if (!about) {
+        line_.send(wire::to_frame(wire::Failed{std::move(about).error()}, 0));
+        return false;
+      }
+    }
     auto model = load(wire::Load{}, true);
     if (!model) {
       line_.send(wire::to_frame(wire::Failed{std::move(model).error()}, 0));
@@ -157,6 +170,8 @@ class Server {
   int load_and_answer(const wire::Frame& first) {
     auto message = wire::from_frame<wire::Load>(first);
     if (!message) end_process(message.error().message);
+    if (message->adapters.size() > wire::kAdaptersMax)
+      end_process(cat(message->adapters.size(), " adapters, at most ", wire::kAdaptersMax));
     service_.crime.at(Crime::Where::Load, 0, line_);
     const SteadyTime from = clock_.now();
     auto model = load(*message, false);
@@ -191,7 +206,7 @@ class Server {
   void obey(Batcher& batcher, const wire::Frame& frame) {
     const auto type = static_cast<Type>(frame.type);
     if (type == Type::Cancel) return batcher.cancel(frame.id);
-    if (type != Type::Generate && type != Type::Embed) {
+    if (type != Type::Generate && type != Type::Embed && type != Type::Rank) {
       end_process(cat("frame of type ", frame.type, " after the model was loaded"));
     }
     if (frame.id == 0 || batcher.has(frame.id)) {
@@ -203,6 +218,10 @@ class Server {
       auto message = wire::from_frame<wire::Generate>(frame);
       if (!message) end_process(message.error().message);
       batcher.generate(frame.id, *message);
+    } else if (type == Type::Rank) {
+      auto message = wire::from_frame<wire::Rank>(frame);
+      if (!message) end_process(message.error().message);
+      batcher.rank(frame.id, *message);
     } else {
       auto message = wire::from_frame<wire::Embed>(frame);
       if (!message) end_process(message.error().message);

@@ -27,6 +27,7 @@ struct Service {
   int model = wire::kModelFd;
   Crime crime;
   wire::LeasePage* lease = nullptr;  // where leases are given out
+  size_t adapters = 0;               // files that were handed over behind wire::kAdapterFd
 };
 
 // Never returns but with the exit status of a worker that could not load its model.

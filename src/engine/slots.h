@@ -23,6 +23,7 @@ class Slots {
     std::vector<uint32_t> cells;  // one for each
     uint64_t used = 0;            // when, on the counter of uses
     bool busy = false;
+    uint64_t adapters = 0;  // the set (AdapterSets) that they were computed with
   };
   // Where a request starts: sequence `to`, with the first `keep` tokens of `from` (-1: nothing).
   struct Place {
@@ -48,7 +49,11 @@ class Slots {
   // Always leaves one token of `tokens` to compute. nullopt: every sequence is busy.
   std::optional<Place> place(std::span<const Token> tokens, const Usable& usable, bool cuts) const;
 
-  void take(Sequence sequence) { slots_[sequence].busy = true; }
+  // With those adapters it goes on from here. Requires: what it holds was computed with them.
+  void take(Sequence sequence, uint64_t adapters = 0) {
+    slots_[sequence].busy = true;
+    slots_[sequence].adapters = adapters;
+  }
   void release(Sequence sequence);
   void cut(Sequence sequence, size_t from);
   void share(Sequence from, Sequence to, size_t until);  // requires: `to` is empty

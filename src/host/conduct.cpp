@@ -8,8 +8,8 @@ namespace lares::host {
 namespace {
 
 bool opens(wire::Type type) {
-  return type == wire::Type::Generate || type == wire::Type::Embed || type == wire::Type::Resolve ||
-         type == wire::Type::Hash;
+  return type == wire::Type::Generate || type == wire::Type::Embed || type == wire::Type::Rank ||
+         type == wire::Type::Resolve || type == wire::Type::Hash;
 }
 
 }  // namespace
@@ -144,6 +144,7 @@ Result<Conduct::Meaning> Conduct::hears(const wire::Frame& frame, SteadyTime now
     case wire::Type::Inspect:
     case wire::Type::Generate:
     case wire::Type::Embed:
+    case wire::Type::Rank:
     case wire::Type::Cancel:
     case wire::Type::Shutdown:
     case wire::Type::Resolve:

@@ -251,7 +251,8 @@ class Reader {
 
   void begin(const wire::Frame& frame) {
     const auto type = static_cast<wire::Type>(frame.type);
-    if (type != wire::Type::Generate && type != wire::Type::Embed) return;
+    if (type != wire::Type::Generate && type != wire::Type::Embed && type != wire::Type::Rank)
+      return;
     begun_[frame.id] = lines_so_far();
   }
   void end_of(const wire::Frame& frame) {
@@ -616,7 +617,7 @@ class WorkerProcess final : public Worker {
 // The other ends of a worker's descriptors.
 struct ChildEnds {
   Fd null, log, control, model, lease, bell;
-  std::vector<Fd> more;
+  std::vector<Fd> more, adapters;
 };
 
 Result<ChildEnds> open_ends(Shared& shared, Fd model, const std::string& doing) {
@@ -650,6 +651,7 @@ Result<std::unique_ptr<Worker>> Worker::spawn(WorkerSpec spec, Loop& loop, Log& 
   child.more = std::move(spec.more);
   child.lease = std::move(spec.lease);
   child.bell = std::move(spec.bell);
+  child.adapters = std::move(spec.adapters);
 
   ProcessSpec program{.program = std::move(spec.program),
                       .arguments = std::move(spec.arguments),
@@ -667,6 +669,9 @@ Result<std::unique_ptr<Worker>> Worker::spawn(WorkerSpec spec, Loop& loop, Log& 
     program.handed.emplace_back(child.lease.get(), wire::kLeaseFd);
     program.handed.emplace_back(child.bell.get(), wire::kBellFd);
   }
+  assert(child.adapters.empty() || child.more.empty());
+  for (size_t i = 0; i < child.adapters.size(); i++)
+    program.handed.emplace_back(child.adapters[i].get(), wire::kAdapterFd + static_cast<int>(i));
 
   std::latch started(1);
   std::optional<Error> refused;

@@ -36,9 +36,10 @@ struct WorkerSpec {
   Fd model;                            // handed over as wire::kModelFd; may be empty
   std::string name;                    // for logs and errors
   std::vector<Fd> more = {};           // handed over as the numbers above; only with a model
-  // Handed over as wire::kLeaseFd and wire::kBellFd (wire/lease_page.h); both or none, without
-  // `more`.
+  // Handed over as wire::kLeaseFd and wire::kBellFd (wire/lease_page.h), both or none, and as
+  // wire::kAdapterFd and the numbers above; without `more`.
   Fd lease = {}, bell = {};
+  std::vector<Fd> adapters = {};
 };
 
 // What a worker said or what became of it.
@@ -77,7 +78,7 @@ class Worker {
   virtual ~Worker() = default;  // kills; it is reaped behind the scenes, without a wait here
 
   // Queues a frame; never blocks. Busy when the worker does not read and kOutMax bytes wait.
-  // WorkerDied when it has ended or was told to. Generate and Embed open their id, Done
+  // WorkerDied when it has ended or was told to. Generate, Embed and Rank open their id, Done
   // and Failed close it; an id of 0 or one that is open is Invalid.
   virtual Result<> send(wire::Frame frame) = 0;
   virtual void stop() = 0;  // Shutdown, then SIGKILL after the grace

@@ -122,6 +122,12 @@ TEST(Worker, WhatItIsNotHandedIsClosedBelowWhatItIsHandedToo) {
   Json with_lease = expected;
   with_lease.update({{"5", "file"}, {"6", "file"}});
   EXPECT_EQ(descriptors(std::move(leased)), with_lease);
+  WorkerSpec adapted{child_program(), {}, file(), "small"};
+  adapted.adapters.push_back(file());
+  adapted.adapters.push_back(file());
+  Json with_adapters = expected;
+  with_adapters.update({{"4", "file"}, {"7", "file"}, {"8", "file"}});
+  EXPECT_EQ(descriptors(std::move(adapted)), with_adapters);
 }
 
 TEST(Worker, LivesInItsSandbox) {

@@ -44,10 +44,21 @@ Result<Json> read_list(const fs::path& file) {
 }
 
 Use use_from(const Json& info) {
+  if (const auto type = info.find("type"); type != info.end() && *type == "adapter")
+    return Use::Adapter;
   const auto pooling = info.find("pooling");
+  if (pooling != info.end() && *pooling == "rank") return Use::Rerank;
   if (pooling != info.end() && pooling->is_string() && *pooling != "none") return Use::Embedding;
   const auto chats = info.find("has_template");
   return chats != info.end() && *chats == false ? Use::Completion : Use::Chat;
+}
+
+// Until a worker has looked inside, the name is all there is.
+Use use_by_name(std::string_view id) {
+  const auto has = [&](std::string_view word) { return id.find(word) != std::string::npos; };
+  if (has("rerank")) return Use::Rerank;
+  if (has("lora") || has("adapter")) return Use::Adapter;
+  return has("minilm") || has("embed") ? Use::Embedding : Use::Chat;
 }
 
 // `id`, or in place of one that no model may have another.
@@ -65,7 +76,9 @@ std::optional<Model> model_from(const Json& entry) {
   Model model;
   model.id = text("id");
   model.file = text("file");
-  model.use = text("use") == use_name(Use::Embedding) ? Use::Embedding : Use::Chat;
+  for (const Use use : {Use::Embedding, Use::Rerank, Use::Adapter}) {
+    if (text("use") == use_name(use)) model.use = use;
+  }
   if (const auto size = entry.find("size_bytes"); size != entry.end() && size->is_number_unsigned())
     model.size = Bytes{size->get<uint64_t>()};
   if (const auto added = entry.find("added_unix");
@@ -174,6 +187,8 @@ std::string_view use_name(Use use) {
     case Use::Chat: return "chat";
     case Use::Completion: return "completion";
     case Use::Embedding: return "embedding";
+    case Use::Rerank: return "rerank";
+    case Use::Adapter: return "adapter";
   }
   return "chat";
 }
@@ -322,10 +337,7 @@ void Models::take_in_files() {
     model.id = id;
     model.file = entry.path();
     model.size = Bytes{entry.file_size(failed)};
-    // until a worker has looked inside, the name is all there is
-    model.use = id.find("minilm") != std::string::npos || id.find("embed") != std::string::npos
-                    ? Use::Embedding
-                    : Use::Chat;
+    model.use = use_by_name(id);
     model.ours = true;
     models_.push_back(std::move(model));
   }
@@ -365,6 +377,7 @@ Result<const Model*> Models::default_for(Use use) const {
   for (const Model& model : models_) {
     if (model.use != use) continue;
     if (!first) first = &model;
+    if (use == Use::Rerank) return first;
     if (model.id.starts_with(use == Use::Embedding ? kEmbedder : kEmbedded)) return &model;
   }
   if (first) return first;

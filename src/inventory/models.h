@@ -21,8 +21,11 @@
 namespace lares::inventory {
 
 // Completion: it goes on with a text, but has no chat template.
-enum class Use { Chat, Completion, Embedding };
-std::string_view use_name(Use use);  // "chat", "completion", "embedding"
+// Adapter: no model, but what changes one; requests name it beside their model.
+enum class Use { Chat, Completion, Embedding, Rerank, Adapter };
+std::string_view use_name(Use use);  // "chat", "completion", "embedding", "rerank", "adapter"
+// Vectors or scores, and no text.
+inline bool pools(Use use) { return use == Use::Embedding || use == Use::Rerank; }
 
 struct Model {
   std::string id;              // "smollm2-135m-instruct": lower case, [a-z0-9._:-], unique

@@ -25,7 +25,7 @@ constexpr Bytes kParkedMax = MiB(256);  // of conversations that rest, outside o
 // The most tokens of all conversations together, as a worker takes them.
 uint64_t context_of(const Model& model, const Shape& shape) {
   const uint64_t trained = count_in(model.info, "context_train");
-  const Tokens most = model.use == Use::Embedding ? kEmbeddingContextMax : wire::kContextMax;
+  const Tokens most = pools(model.use) ? kEmbeddingContextMax : wire::kContextMax;
   if (shape.context > 0 && model.use == Use::Chat) return shape.context;
   return std::min<uint64_t>(trained > 0 ? trained : most, most);
 }
@@ -80,7 +80,7 @@ std::optional<Estimate> estimate(const Model& model, const Shape& shape, const S
   const uint64_t layers = count_in(info, "layers");
   const uint64_t width = count_in(info, "embedding_length");
   if (work == info.end() || !work->is_object() || layers == 0 || width == 0) return std::nullopt;
-  const bool embeds = model.use == Use::Embedding;
+  const bool embeds = pools(model.use);
   const uint64_t context = context_of(model, shape);
   const uint64_t cells = rounded(context);
   const uint64_t batch = embeds ? context : shape.batch;
@@ -120,6 +120,7 @@ std::optional<Estimate> measured(const Model& model, const Shape& shape) {
 }
 
 Bytes needs(const Model& model, const Shape& shape, const Speeds* speeds) {
+  if (model.use == Use::Adapter) return model.size;  // beside its model
   const Json& info = model.info;
   if (const Bytes measured = measured_for(info, shape); measured.n > 0)
     return std::max(measured, model.size) + kProcess;

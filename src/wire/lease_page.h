@@ -15,12 +15,15 @@
 #include <atomic>
 #include <cstdint>
 
+#include "wire/message.h"
+
 namespace lares::wire {
 
 // Descriptors that a worker finds open, beside those of message.h; both absent where nobody gives
 // out turns, and then it may always compute.
 inline constexpr int kLeaseFd = 5;  // the file of memory
 inline constexpr int kBellFd = 6;   // an eventfd to write to
+static_assert(kLeaseFd == kModelFd + 1 && kAdapterFd == kBellFd + 1);
 
 struct LeasePage {
   enum State : uint32_t { Resting = 0, Waiting = 1, Holding = 2, Called = 3 };

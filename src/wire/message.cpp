@@ -25,6 +25,7 @@ struct Layout<Load> {
     field("threads", m.threads);
     field("batch", m.batch);
     field("embeddings", m.embeddings);
+    field("adapters", m.adapters);
   }
 };
 
@@ -54,6 +55,17 @@ struct Layout<Embed> {
   static constexpr Type kType = Type::Embed;
   static void fields(auto& field, auto& m) {
     field("inputs", m.inputs, Json::value_t::array);
+    field("lane", m.lane);
+    field("owner", m.owner);
+  }
+};
+
+template <>
+struct Layout<Rank> {
+  static constexpr Type kType = Type::Rank;
+  static void fields(auto& field, auto& m) {
+    field("documents", m.documents, Json::value_t::array);
+    field("for", m.query);  // "query" would stand behind the two that lane_of() looks for
     field("lane", m.lane);
     field("owner", m.owner);
   }
@@ -128,6 +140,7 @@ Frame to_frame(const Load& m) { return write(m); }
 Frame to_frame(const Loaded& m) { return write(m); }
 Frame to_frame(const Generate& m, uint64_t id) { return write(m, id); }
 Frame to_frame(const Embed& m, uint64_t id) { return write(m, id); }
+Frame to_frame(const Rank& m, uint64_t id) { return write(m, id); }
 Frame to_frame(const Started& m, uint64_t id) { return write(m, id); }
 Frame to_frame(const Delta& m, uint64_t id) { return write(m, id); }
 Frame to_frame(const Done& m, uint64_t id) { return write(m, id); }
@@ -141,6 +154,7 @@ template Result<Load> from_frame(const Frame& frame);
 template Result<Loaded> from_frame(const Frame& frame);
 template Result<Generate> from_frame(const Frame& frame);
 template Result<Embed> from_frame(const Frame& frame);
+template Result<Rank> from_frame(const Frame& frame);
 template Result<Started> from_frame(const Frame& frame);
 template Result<Delta> from_frame(const Frame& frame);
 template Result<Done> from_frame(const Frame& frame);

@@ -8,7 +8,7 @@
 //            <──────────────────────────────  Load     once; or Inspect
 //     Progress ──────────────────────────────>        0 or more while loading
 //     Loaded   ──────────────────────────────>        or Failed with id 0, and the worker ends
-//            <──────────────────────────────  Generate, Embed (id > 0), Cancel (same id)
+//            <──────────────────────────────  Generate, Embed, Rank (id > 0), Cancel (same id)
 //     Started, Delta*, Done | Failed ────────>        exactly one end for each id
 //     Beat     ──────────────────────────────>        every kBeatEvery, with a counter of progress
 //            <──────────────────────────────  Shutdown; the worker also ends when the socket closes
@@ -42,6 +42,7 @@ enum class Type : uint8_t {
   Failed = 13,
   Beat = 14,
   Shutdown = 15,
+  Rank = 16,
   // between laresd and lares-egress: wire/pull.h
   Resolve = 32,
   Found = 33,
@@ -57,6 +58,8 @@ inline constexpr std::chrono::milliseconds kBeatEvery{250};
 // The descriptors that a worker finds open when it starts. 0 is /dev/null, 1 and 2 the log pipe.
 inline constexpr int kControlFd = 3;  // SOCK_STREAM socketpair to laresd
 inline constexpr int kModelFd = 4;    // the model file, read-only; absent for --engine=fake
+// 5 and 6: wire/lease_page.h
+inline constexpr int kAdapterFd = 7;  // the first file of Load::adapters; the others behind it
 
 // worker -> laresd, once, after the sandbox is entered.
 struct Hello {
@@ -78,13 +81,17 @@ struct Load {
   uint32_t sequences = 8;   // conversations at once
   uint32_t threads = 0;     // 0: as many as cores
   uint32_t batch = 512;     // prompt tokens computed in one step
-  bool embeddings = false;  // an embedding model: pooled vectors, no generation
+  bool embeddings = false;  // a model for vectors or scores: no generation
+  // Names of the adapters whose files lie at kAdapterFd and behind it, in this order. Each is read
+  // when a request first names it.
+  std::vector<std::string> adapters = {};
 };
+inline constexpr size_t kAdaptersMax = 16;  // of one worker
 
 // worker -> laresd: what was loaded. `info` (also the answer to Inspect) has: architecture, name,
 // parameters, size_bytes, quantization, context_train, context, vocabulary, embedding_length,
-// layers, sliding_window, pooling ("none", "mean", "cls", "last"), has_template, template_sha256,
-// licence.
+// layers, sliding_window, pooling ("none", "mean", "cls", "last", "rank"), has_template,
+// template_sha256, licence.
 struct Loaded {
   Json info;
   int64_t load_ms = 0;
@@ -92,12 +99,13 @@ struct Loaded {
 };
 
 // laresd -> worker. kind: "chat" (body.messages, OpenAI's shape) or "completion" (body.prompt:
-// string or array of token ids). Other fields of body, all optional, with OpenAI's names and
-// llama-server's for samplers: max_tokens, temperature, top_p, top_k, min_p, typical_p,
+// string or array of token ids) or "infill" (body.input_prefix, input_suffix, prompt: strings;
+// input_extra: array of {filename, text}). Other fields of body, all optional, with OpenAI's names
+// and llama-server's for samplers: max_tokens, temperature, top_p, top_k, min_p, typical_p,
 // presence_penalty, frequency_penalty, repeat_penalty, repeat_last_n, xtc_probability,
 // xtc_threshold, dry_multiplier, dry_base, dry_allowed_length, dry_penalty_last_n,
 // dry_sequence_breakers (array), mirostat, mirostat_tau, mirostat_eta, top_n_sigma, dynatemp_range,
-// dynatemp_exponent, seed, stop (array),
+// dynatemp_exponent, lora (array of {id, scale}, ids among Load::adapters), seed, stop (array),
 // logit_bias (object: token id -> number), logprobs (bool), top_logprobs (0..20), echo (bool,
 // completions), ignore_eos (bool), stop_repeating (bool), chat_template_kwargs (object).
 struct Generate {
@@ -111,6 +119,14 @@ struct Generate {
 // laresd -> worker. inputs: strings or arrays of token ids.
 struct Embed {
   Json inputs;
+  Lane lane = Lane::Interactive;
+  uint32_t owner = 0;  // as in Generate
+};
+
+// laresd -> worker, of a model that ranks. documents: strings, each scored together with the query.
+struct Rank {
+  std::string query;
+  Json documents;
   Lane lane = Lane::Interactive;
   uint32_t owner = 0;  // as in Generate
 };
@@ -130,9 +146,9 @@ struct Delta {
   Tokens tokens = 0;  // how many generated tokens stand behind this text
 };
 
-// worker -> laresd: the end of one Generate or Embed.
+// worker -> laresd: the end of one Generate, Embed or Rank.
 struct Done {
-  std::string reason;  // "stop", "length"; "embedded" for Embed
+  std::string reason;  // "stop", "length"; "embedded" for Embed, "ranked" for Rank
   Tokens prompt_tokens = 0;
   Tokens completion_tokens = 0;
   Tokens reused_tokens = 0;
@@ -140,12 +156,13 @@ struct Done {
   double decode_ms = 0;
   double cpu_ms = 0;  // of all cores together: this request's part of the steps that it was in
   std::string stop;   // the stop string that was met, if one was
-  // Embed only: one vector of embedding_length float32 (little-endian) for each input, end to end.
+  // Embed: one vector of embedding_length float32 (little-endian) for each input, end to end. Rank:
+  // one float32 for each document.
   std::string vectors;
-  std::vector<Tokens> input_tokens;  // Embed only: for each input
+  std::vector<Tokens> input_tokens;  // Embed and Rank: for each input, the query counted with each
 };
 
-// worker -> laresd: the end of one Generate or Embed, or of loading (id 0), that went wrong.
+// worker -> laresd: the end of one Generate, Embed or Rank, or of loading (id 0), that went wrong.
 struct Failed {
   Error error;
 };
@@ -167,6 +184,7 @@ Frame to_frame(const Load& message);
 Frame to_frame(const Loaded& message);
 Frame to_frame(const Generate& message, uint64_t id);
 Frame to_frame(const Embed& message, uint64_t id);
+Frame to_frame(const Rank& message, uint64_t id);
 Frame to_frame(const Started& message, uint64_t id);
 Frame to_frame(const Delta& message, uint64_t id);
 Frame to_frame(const Done& message, uint64_t id);

@@ -30,6 +30,7 @@ FUZZ(messages) {
   through<wire::Loaded>(frame);
   through<wire::Generate>(frame);
   through<wire::Embed>(frame);
+  through<wire::Rank>(frame);
   through<wire::Started>(frame);
   through<wire::Delta>(frame);
   through<wire::Done>(frame);

@@ -2,6 +2,7 @@
 // of heads, loaded as a file that is inspected, and asked for the tokens of the texts there. The
 // tree is the one that `tools/bootstrap peer` unpacks; where it is absent the test is skipped.
 #include <fstream>
+#include <map>
 #include <sstream>
 
 #include "real_models.h"
@@ -98,6 +99,33 @@ TEST(Tokenizers, GiveTheTokensThatTheEnginesTreeExpects) {
   }
   EXPECT_GE(vocabularies_seen, 14U);
   EXPECT_GE(texts_seen, 600U);
+}
+
+// By the vocabularies alone: what surrounds a gap stands between the tokens that they have for it.
+TEST(Tokenizers, SurroundAGapWithTheVocabularysOwnTokens) {
+  if (!variant()) GTEST_SKIP() << variant().error().message;
+  const Gap gap{"def add(a, b):\n    return ", "\n\nprint(add(1, 2))", "a", {{"x.py", "import y"}}};
+  const std::map<std::string, std::string> expected = {
+      {"starcoder",
+       "\n\nimport y<fim_prefix>def add(a, b):\n    return a<fim_suffix>\n\nprint(add(1, "
+       "2))<fim_middle>"},
+      {"gpt-2", ""}};  // has none
+  for (const auto& [name, text] : expected) {
+    const fs::path file = vocabularies() / cat("ggml-vocab-", name, ".gguf");
+    if (!fs::exists(file)) GTEST_SKIP() << "no " << file << "; tools/bootstrap peer fetches them";
+    Pulse pulse;
+    const TempFile with_weights(with_a_tensor(file_text(file)));
+    const auto model = load_file(with_weights.path, {}, pulse, true);
+    ASSERT_TRUE(model) << model.error().message;
+    EXPECT_EQ((*model)->facts().fills, !text.empty()) << name;
+    if (!(*model)->facts().fills) continue;
+    const auto tokens = (*model)->tokenize_gap(gap, 1000);
+    ASSERT_TRUE(tokens) << tokens.error().message;
+    std::string said;
+    for (const Token token : *tokens) said += (*model)->piece(token, Special::AsText);
+    EXPECT_EQ(said, text);
+    EXPECT_LE((*model)->tokenize_gap(gap, 16)->size(), 16U);
+  }
 }
 
 }  // namespace

@@ -1,5 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <cstring>
+
 #include "api/endpoints/fakes_testing.h"
 
 namespace lares::api {
@@ -209,8 +212,13 @@ TEST_F(GenerationTest, AnErrorAtOnceKeepsTheOtherPromptsFromBeingSubmitted) {
 }
 
 TEST_F(GenerationTest, BadRequestsNeverReachTheService) {
-  for (const auto& [path, body] : std::vector<std::pair<std::string_view, const char*>>{
-           {kChat, "{}"}, {kCompletions, "{}"}, {"/v1/embeddings", "{}"}, {kChat, "not json"}}) {
+  for (const auto& [path, body] :
+       std::vector<std::pair<std::string_view, const char*>>{{kChat, "{}"},
+                                                             {kCompletions, "{}"},
+                                                             {"/v1/embeddings", "{}"},
+                                                             {"/v1/rerank", "{}"},
+                                                             {"/infill", "{}"},
+                                                             {kChat, "not json"}}) {
     responder = post(path, body, service);
     EXPECT_EQ(responder->status, 400) << path;
     EXPECT_EQ(responder->json()["error"]["type"], "invalid_request_error");
@@ -232,6 +240,73 @@ TEST_F(GenerationTest, VectorsComeInOneAnswer) {
   say(good_end(1, 0));
   EXPECT_EQ(responder->json()["data"][0]["embedding"], "AACAPw==");
   EXPECT_EQ(responder->json()["model"], "mini");
+}
+
+// float32, little-endian
+std::string scores(const std::vector<float>& values) {
+  std::string bytes(values.size() * sizeof(float), '\0');
+  std::memcpy(bytes.data(), values.data(), bytes.size());
+  return bytes;
+}
+
+TEST_F(GenerationTest, DocumentsComeBestFirst) {
+  for (const char* path : {"/v1/rerank", "/v1/reranking", "/rerank", "/reranking"}) {
+    service.works.clear();
+    responder = post(path,
+                     R"({"query":"q","documents":["a",{"text":"b"},"c","d"],"top_n":3,)"
+                     R"("return_documents":true})",
+                     service);
+    ASSERT_EQ(service.works.size(), 1u) << path;
+    say(Started{"r-0000000000000001", "ranker", 9});
+    say(Embedded{scores({-1, 7.5F, 0.25F, 7.5F}), 1, {1, 2, 3, 3}});
+    say(good_end(9, 0));
+    const Json results = responder->json()["results"];
+    EXPECT_EQ(results, Json::parse(R"([{"index":1,"relevance_score":7.5,"document":{"text":"b"}},
+                                       {"index":3,"relevance_score":7.5,"document":{"text":"d"}},
+                                       {"index":2,"relevance_score":0.25,"document":{"text":"c"}}])"));
+    EXPECT_EQ(responder->json()["usage"]["total_tokens"], 9);
+  }
+}
+
+TEST_F(GenerationTest, ScoresThatMakeNoSenseAreNotPassedOn) {
+  for (const Embedded& bad :
+       {Embedded{scores({1}), 1, {1, 1}}, Embedded{scores({1, 2, 3, 4}), 2, {}},
+        Embedded{scores({1, std::nanf("")}), 1, {1, 1}},
+        Embedded{scores({1, INFINITY}), 1, {1, 1}}}) {
+    service.works.clear();
+    responder = post("/v1/rerank", R"({"query":"q","documents":["a","b"]})", service);
+    say(Started{"r-0000000000000001", "ranker", 2});
+    say(bad);
+    say(good_end(2, 0));
+    EXPECT_EQ(responder->json()["error"]["code"], "corrupt");
+  }
+}
+
+TEST_F(GenerationTest, AGapIsFilledWhole) {
+  responder = post("/infill", R"({"input_prefix":"a","input_suffix":"c"})", service);
+  EXPECT_EQ(service.works[0].work.body["input_prefix"], "a");
+  say(Started{"r-0000000000000001", "coder", 3});
+  say(Delta{0, "b", nullptr});
+  say(Delta{0, "!", nullptr});
+  say(ChoiceDone{0, "stop", "\n", 2});
+  say(good_end(3, 2));
+  const Json answer = responder->json();
+  EXPECT_EQ(answer["content"], "b!");
+  EXPECT_EQ(answer["stop_type"], "word");
+  EXPECT_EQ(answer["stopping_word"], "\n");
+  EXPECT_EQ(answer["tokens_predicted"], 2);
+  EXPECT_EQ(answer["tokens_evaluated"], 3);
+}
+
+TEST_F(GenerationTest, AGapIsFilledAsAStream) {
+  responder = post("/infill", R"({"input_prefix":"a","input_suffix":"c","stream":true})", service);
+  say(Started{"r-0000000000000001", "coder", 3});
+  say(Delta{0, "b", nullptr});
+  EXPECT_EQ(responder->body, "data: {\"content\":\"b\",\"index\":0,\"stop\":false}\n\n");
+  Ended broken;
+  broken.result = Error{Code::WorkerDied, "it died"};
+  say(broken);
+  EXPECT_NE(responder->body.find("worker_died"), std::string::npos);
 }
 
 TEST_F(GenerationTest, ARefusedEmbeddingHasTheServicesError) {

@@ -1,6 +1,7 @@
 // GET /v1/models and /v1/models/{id}: what there is to ask, in OpenAI's shape. Where the files lie
 // is the person's business and stands only under /lares/v1/models.
 #include "api/endpoint.h"
+#include "base/text.h"
 
 namespace lares::api {
 namespace {
@@ -15,12 +16,13 @@ Json model_object(const Json& model) {
     meta["n_embd"] = info.value("embedding_length", Json());
     meta["quantization"] = info.value("quantization", Json());
   }
-  const bool embeds = model.value("use", "") == "embedding";
+  const auto use = model.value("use", "");
+  const bool pools = use == "embedding" || use == "rerank";
   return {{"id", model.value("id", "")},
           {"object", "model"},
           {"created", model.value("added_unix", int64_t{0})},
           {"owned_by", "lares"},
-          {"capabilities", Json::array({embeds ? "embedding" : "completion"})},
+          {"capabilities", Json::array({pools ? Json(use) : Json("completion")})},
           {"status", {{"value", model.value("state", Json())}}},
           {"meta", std::move(meta)}};
 }
@@ -29,7 +31,10 @@ void list(const Request& /*request*/, std::shared_ptr<Responder> responder, Serv
   service.ask("models.list", Json::object(), [responder](Result<Json> models) {
     if (!models) return responder->error(models.error());
     Json data = Json::array();
-    for (const Json& model : *models) data.push_back(model_object(model));
+    for (const Json& model : *models) {
+      // an adapter is no model that a client could choose
+      if (model.value("use", "") != "adapter") data.push_back(model_object(model));
+    }
     answer_json(*responder, {{"object", "list"}, {"data", std::move(data)}});
   });
 }
@@ -42,6 +47,12 @@ void show(const Request& request, std::shared_ptr<Responder> responder, Service&
                   if (error.param.empty()) error.param = "model";
                   return responder->error(error);
                 }
+                if (model->value("use", "") == "adapter")
+                  return responder->error({Code::NotFound,
+                                           cat("'", model->value("id", ""),
+                                               "' is an adapter and no model; requests name it in "
+                                               "'lora'"),
+                                           "model"});
                 answer_json(*responder, model_object(*model));
               });
 }

@@ -115,6 +115,13 @@ Result<int> run(Context& context, const Arguments& arguments) {
   if (arguments.has("--json")) return print_json(context, model);
   const std::string id = text_of(model, "id");
   const std::string use = text_of(model, "use");
+  if (use == "adapter") {
+    TRY(context.screen.out(
+        plain(cat("added ", id, " (", size_of(model, "size_bytes"), ", an adapter for '",
+                  text_of(member_of(model, "info"), "architecture"),
+                  "' models); a request names it in \"lora\", beside its model\n"))));
+    return 0;
+  }
   TRY(context.screen.out(
       plain(cat("added ", id, " (", size_of(model, "size_bytes"), ", ",
                 text_of(member_of(model, "info"), "architecture"), ", for ", use,
@@ -127,7 +134,9 @@ constexpr Verb kVerb{
     .name = "models add",
     .summary = "add a model file, where it lies",
     .more =
-        "The file is looked into in a sandbox first; nothing is copied. It must stay where it is.",
+        "The file is looked into in a sandbox first; nothing is copied. It must stay where it is. "
+        "An "
+        "adapter (LoRA) is added in the same way.",
     .options = kOptions,
     .words = kWords,
     .examples = kExamples,

@@ -69,6 +69,10 @@ Result<int> run(Context& context, const Arguments& arguments) {
   facts.add("known as", text_of(model, "title"));
   facts.add("calls itself", text_of(info, "name"));
   facts.add("architecture", text_of(info, "architecture"));
+  if (const Json& adapter = member_of(info, "adapter"); adapter.is_object()) {
+    facts.add("adapter", cat(text_of(adapter, "kind"), " of rank ", count_of(adapter, "rank"), ", ",
+                             count_of(adapter, "tensors"), " matrices"));
+  }
   if (const double parameters = number_of(info, "parameters"); parameters > 0)
     facts.add("parameters", parameters >= 1e9 ? cat(rate_words(parameters / 1e9), " billion")
                                               : cat(rate_words(parameters / 1e6), " million"));

@@ -131,8 +131,12 @@ class Folder {
 };
 
 // What every model says of itself once it was measured to take `memory`.
-inline Json measured_info(const inventory::Shape& shape, Bytes memory, bool embedding = false) {
-  Json info = {{"pooling", embedding ? "mean" : "none"}, {"embedding_length", 4u}};
+inline Json measured_info(const inventory::Shape& shape, Bytes memory, bool embedding = false,
+                          bool ranking = false) {
+  Json info = {{"pooling", ranking     ? "rank"
+                           : embedding ? "mean"
+                                       : "none"},
+               {"embedding_length", 4u}};
   return inventory::with_measured(std::move(info), shape, memory);
 }
 
@@ -142,6 +146,8 @@ class House {
     std::string id;
     Bytes memory;  // with the process
     bool embedding = false;
+    bool ranking = false;
+    bool adapter = false;
   };
 
   enum class Engine { Chosen, Later };  // later: by choose_engine()
@@ -157,12 +163,19 @@ class House {
     for (const ModelSpec& spec : models) {
       const auto file = folder.path() / (spec.id + ".gguf");
       assert(write_file(file, "GGUF????"));
-      auto added = list->add(file, spec.id,
-                             measured_info(options.residents.shape,
-                                           spec.memory - inventory::kProcess, spec.embedding));
+      if (spec.adapter) {
+        auto listed = list->add(file, spec.id, {{"type", "adapter"}});
+        assert(listed);
+        continue;
+      }
+      auto added =
+          list->add(file, spec.id,
+                    measured_info(options.residents.shape, spec.memory - inventory::kProcess,
+                                  spec.embedding, spec.ranking));
       assert(added);
       memory[spec.id] = spec.memory - inventory::kProcess;
       embeds[spec.id] = spec.embedding;
+      ranks[spec.id] = spec.ranking;
     }
     build(*std::move(list));
     if (engine == Engine::Chosen) choose_engine();
@@ -198,8 +211,8 @@ class House {
     assert(started);
     started->hello();
     settle();
-    started->loaded(memory.at(model),
-                    measured_info(options.residents.shape, memory.at(model), embeds.at(model)));
+    started->loaded(memory.at(model), measured_info(options.residents.shape, memory.at(model),
+                                                    embeds.at(model), ranks.at(model)));
     settle();
   }
   std::shared_ptr<Heard> chat(const std::string& model, api::Work work = {}) {
@@ -236,7 +249,7 @@ class House {
   Background slow;
   Core::Options options;
   std::map<std::string, Bytes> memory;
-  std::map<std::string, bool> embeds;
+  std::map<std::string, bool> embeds, ranks;
   std::vector<FakeWorker*> workers;  // oldest first; owned by the core
   std::unique_ptr<Core> core;
   api::WorkId last_work = 0;

@@ -10,15 +10,18 @@
 //   random: N       N letters, by the sampling options
 //   clock: N        N tokens, each the moment at which it is made: nanoseconds of CLOCK_MONOTONIC
 //   and a space anything else   "The prompt has N words."
+// With adapters the answer ends with the first one's number; one whose name begins with "broken"
+// cannot be loaded.
 // Tokens are single bytes, some common words and numbers, and control tokens.
 //
 // Options: --load-ms, --tokens-per-s, --prompt-tokens-per-s, --size (of memory that it says it has;
 // "300MiB"),
 // --context-train, --window, --parked (bytes for conversations that rest), --no-template,
-// --pooling, --nan-after=N (logits are no numbers then),
-// --break-after=N (decoding gives an error then).
+// --pooling (=rank: it scores), --nan-after=N (logits are no numbers then),
+// --break-after=N (decoding gives an error then), --adapter (the file is one).
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <charconv>
 #include <cmath>
 #include <cstring>
@@ -46,6 +49,8 @@ struct Settings {
   uint64_t break_after = UINT64_MAX;
   bool has_template = true;
   bool pooling = false;
+  bool ranks = false;
+  bool adapter = false;
 };
 Settings settings;  // set once by prepare(), before anything is loaded
 
@@ -109,6 +114,7 @@ class FakeSampler final : public Sampler {
 
  private:
   std::vector<float> logits() const;
+  Token scripted(size_t at) const;
   Token draw(std::vector<float> logits);
 
   FakeModel& model_;
@@ -134,7 +140,10 @@ class FakeModel final : public Model {
     f.sequences = std::max<uint32_t>(load.sequences, 1);
     f.vocabulary = kVocabulary;
     f.window = static_cast<Tokens>(settings.window);
-    f.pools = settings.pooling || load.embeddings;
+    f.ranks = settings.ranks;
+    f.pools = !f.ranks && (settings.pooling || load.embeddings);
+    f.fills = true;
+    f.adapters = load.adapters;
     f.generates = !load.embeddings;
     for (const auto word : kWords) f.piece_max = std::max(f.piece_max, word.size());
     f.memory_bytes = settings.size_bytes;
@@ -151,7 +160,9 @@ class FakeModel final : public Model {
               {"embedding_length", kVectorLength},
               {"layers", 1},
               {"sliding_window", settings.window},
-              {"pooling", f.pools ? "mean" : "none"},
+              {"pooling", f.ranks   ? "rank"
+                          : f.pools ? "mean"
+                                    : "none"},
               {"has_template", settings.has_template},
               {"template_sha256", ""},
               {"licence", "Apache-2.0"}};
@@ -169,6 +180,26 @@ class FakeModel final : public Model {
                          : token < kFirstWord ? kControls[token - kBegin].size()
                                               : kWords[token - kFirstWord].size());
     }
+    return tokens;
+  }
+
+  Result<std::vector<Token>> tokenize_pair(std::string_view query,
+                                           std::string_view document) override {
+    TRY_AS(std::vector<Token> tokens, tokenize(query, Special::AsText));
+    tokens.push_back(kEnd);
+    TRY_AS(const auto second, tokenize(document, Special::AsText));
+    tokens.insert(tokens.end(), second.begin() + 1, second.end());
+    return tokens;
+  }
+
+  // What the last line before the gap orders is what fills it.
+  Result<std::vector<Token>> tokenize_gap(const Gap& gap, size_t most) override {
+    std::string text;
+    for (const Gap::Extra& extra : gap.extra) text += cat(extra.filename, "\n", extra.text, "\n");
+    TRY_AS(std::vector<Token> tokens,
+           tokenize(cat(text, gap.suffix, "\n", gap.prefix, gap.prompt), Special::AsText));
+    if (tokens.size() > most)
+      tokens.erase(tokens.begin() + 1, tokens.end() - static_cast<ptrdiff_t>(most - 1));
     return tokens;
   }
 
@@ -209,6 +240,24 @@ class FakeModel final : public Model {
     return std::unique_ptr<Sampler>(std::make_unique<FakeSampler>(*this, sampling, prompt));
   }
 
+  Result<> load_adapter(size_t index) override {
+    if (!facts_.adapters[index].starts_with("broken")) return Unit{};
+    return Error{Code::Invalid, cat("adapter '", facts_.adapters[index], "': it is broken"),
+                 "lora"};
+  }
+  void adapt(std::span<const Adapter> adapters) override {
+    adapters_.assign(adapters.begin(), adapters.end());
+    under_ = 0;
+    for (const Adapter& adapter : adapters)
+      under_ = mixed(under_ + adapter.index + 1) + std::bit_cast<uint32_t>(adapter.scale);
+  }
+  // The word with which an answer ends that was computed with adapters: " 1" for the first.
+  std::optional<Token> mark() const {
+    constexpr size_t kFirstNumber = 16;
+    if (adapters_.empty()) return std::nullopt;
+    return static_cast<Token>(kFirstWord + kFirstNumber + adapters_.front().index % 10);
+  }
+
   Decoded decode(std::span<const Row> rows) override {
     if (!pace(pulse_, rows.size(),
               rows.size() > facts_.sequences ? settings.prompt_tokens_per_s
@@ -222,6 +271,8 @@ class FakeModel final : public Model {
     for (const Row& row : rows) {
       auto& cells = cells_[row.sequence];
       if (row.position != static_cast<Position>(cells.tokens.size())) return Decoded::Broken;
+      if (cells.tokens.empty()) cells.under = under_;
+      if (cells.under != under_) return Decoded::Broken;  // its beginning was computed otherwise
       cells.tokens.push_back(row.token);
       const auto next = row.position + 1;
       if (facts_.window > 0) {
@@ -250,22 +301,22 @@ class FakeModel final : public Model {
 
   size_t state_size(Sequence sequence) const override {
     const size_t tokens = cells_[sequence].tokens.size();
-    return tokens == 0 ? 0 : sizeof(Position) + tokens * sizeof(Token);
+    return tokens == 0 ? 0 : kStateHead + tokens * sizeof(Token);
   }
   bool save(Sequence sequence, std::span<std::byte> into) override {
     const auto& cells = cells_[sequence];
-    std::memcpy(into.data(), &cells.first, sizeof(Position));
-    std::memcpy(into.data() + sizeof(Position), cells.tokens.data(),
-                into.size() - sizeof(Position));
+    std::memcpy(into.data(), &cells.first, sizeof cells.first);
+    std::memcpy(into.data() + sizeof cells.first, &cells.under, sizeof cells.under);
+    std::memcpy(into.data() + kStateHead, cells.tokens.data(), into.size() - kStateHead);
     return true;
   }
   bool restore(Sequence to, std::span<const std::byte> state) override {
     auto& cells = cells_[to];
     if (!cells.tokens.empty()) return false;
-    std::memcpy(&cells.first, state.data(), sizeof(Position));
-    cells.tokens.resize((state.size() - sizeof(Position)) / sizeof(Token));
-    std::memcpy(cells.tokens.data(), state.data() + sizeof(Position),
-                state.size() - sizeof(Position));
+    std::memcpy(&cells.first, state.data(), sizeof cells.first);
+    std::memcpy(&cells.under, state.data() + sizeof cells.first, sizeof cells.under);
+    cells.tokens.resize((state.size() - kStateHead) / sizeof(Token));
+    std::memcpy(cells.tokens.data(), state.data() + kStateHead, state.size() - kStateHead);
     return true;
   }
 
@@ -280,6 +331,10 @@ class FakeModel final : public Model {
     for (const auto& input : inputs) {
       if (!pace(pulse_, input.size(), settings.prompt_tokens_per_s)) {
         return Error{Code::Cancelled, "the request was cancelled"};
+      }
+      if (facts_.ranks) {
+        out.push_back(score(input));
+        continue;
       }
       std::vector<float> sum(kVectorLength);
       for (const Token token : input) {
@@ -311,7 +366,19 @@ class FakeModel final : public Model {
   struct Cells {
     std::vector<Token> tokens;
     Position first = 0;  // what is before it has been forgotten
+    uint64_t under = 0;  // which adapters they were computed with
   };
+  static constexpr size_t kStateHead = sizeof(Position) + sizeof(uint64_t);
+
+  // The share of the query's tokens that the document has.
+  static float score(std::span<const Token> pair) {
+    const auto end = std::find(pair.begin(), pair.end(), Token{kEnd});
+    size_t found = 0;
+    for (auto at = pair.begin() + 1; at < end; ++at)
+      found += std::find(end, pair.end(), *at) != pair.end() ? 1 : 0;
+    return static_cast<float>(found) /
+           static_cast<float>(std::max<ptrdiff_t>(1, end - pair.begin() - 1));
+  }
 
   static Token first_token(std::string_view text, Special special) {
     if (special == Special::Parsed) {
@@ -336,6 +403,8 @@ class FakeModel final : public Model {
   std::vector<Row> rows_;
   std::vector<Position> firsts_;  // what each of them could still see
   uint64_t decoded_ = 0;
+  std::vector<Adapter> adapters_;
+  uint64_t under_ = 0;
 };
 
 size_t number_after(std::string_view text, size_t most) {
@@ -401,6 +470,11 @@ FakeSampler::FakeSampler(FakeModel& model, const Sampling& sampling, std::span<c
              sampling.presence_penalty == 0 && sampling.frequency_penalty == 0 &&
              sampling.repeat_penalty == 1 && sampling.temperature <= 1) {}
 
+Token FakeSampler::scripted(size_t at) const {
+  if (at < script_.answer.size()) return script_.answer[at];
+  return at == script_.answer.size() ? model_.mark().value_or(kEnd) : Token{kEnd};
+}
+
 std::vector<float> FakeSampler::logits() const {
   std::vector<float> out(kVocabulary);
   const size_t at = said_.size() - prompt_;
@@ -414,7 +488,7 @@ std::vector<float> FakeSampler::logits() const {
       for (char c = 'a'; c <= 'z'; c++) out[static_cast<size_t>(c)] += 20;
     }
   } else {
-    out[at < script_.answer.size() ? script_.answer[at] : Token{kEnd}] = 40;
+    out[scripted(at)] = 40;
   }
   if (!model_.numbers()) out[0] = NAN;
   return out;
@@ -476,7 +550,7 @@ Result<Chosen> FakeSampler::choose(int row, std::optional<unsigned> top) {
   }
   if (plain_ && !top && model_.numbers()) {  // what the long way would choose
     const size_t at = said_.size() - prompt_;
-    said_.push_back(at < script_.answer.size() ? script_.answer[at] : Token{kEnd});
+    said_.push_back(scripted(at));
     return Chosen{said_.back(), 0, {}};
   }
   const std::vector<float> raw = logits();
@@ -532,6 +606,8 @@ Result<std::string> prepare(Options& options) {
   TRY(take(options, "nan-after", settings.nan_after));
   TRY(take(options, "break-after", settings.break_after));
   settings.has_template = options.erase("no-template") == 0;
+  settings.adapter = options.erase("adapter") != 0;
+  settings.ranks = options.contains("pooling") && options["pooling"] == "rank";
   settings.pooling = options.erase("pooling") != 0;
   return std::string("fake");
 }
@@ -549,7 +625,12 @@ Result<std::unique_ptr<Model>> load(const LoadOrder& order, Pulse& pulse) {
   return std::unique_ptr<Model>(std::make_unique<FakeModel>(order.load, pulse));
 }
 
-const Backend backend{.name = "fake", .prepare = prepare, .load = load};
+Result<Json> about_adapter(int /*file*/) {
+  if (!settings.adapter) return Json();
+  return Json{{"type", "adapter"}, {"architecture", "fake"}, {"name", "fake"}};
+}
+
+const Backend backend{.name = "fake", .prepare = prepare, .load = load, .adapter = about_adapter};
 const Registered<Backend> registered{backend};
 
 }  // namespace

@@ -18,16 +18,17 @@
 
 #include "base/sha256.h"
 #include "base/text.h"
+#include "engine/backends/llama_adapters.h"
 #include "engine/backends/llama_chat.h"
 #include "engine/backends/llama_log.h"
 #include "engine/backends/llama_measure.h"
 #include "engine/backends/llama_probe.h"
 #include "engine/backends/llama_sampler.h"
+#include "engine/backends/llama_tokens.h"
 #include "engine/backends/llama_variant.h"
 #include "engine/gguf.h"
 #include "engine/gguf_facts.h"
 #include "engine/model.h"
-#include "engine/wordpiece.h"
 #include "wire/draft_rows.h"
 
 static_assert(GGML_MAX_NAME == 128, "every user of ggml must agree on the layout of ggml_tensor");
@@ -109,11 +110,16 @@ class LlamaModel final : public Model {
       : pulse_(pulse),
         model_(model),
         vocab_(llama_model_get_vocab(model)),
-        template_(model, pulse) {
+        template_(model, pulse),
+        tokenizer_(model) {
     describe();
   }
 
   void describe_work(const gguf::Head& head);
+  void take_adapters(const LoadOrder& order) {
+    facts_.adapters = order.load.adapters;
+    adapters_ = std::make_unique<Adapters>(model_.get(), order.load.adapters, order.adapters);
+  }
   void keep_dry_run(Json parts) {
     if (parts.is_object()) facts_.info["dry_run"] = std::move(parts);
   }
@@ -121,7 +127,16 @@ class LlamaModel final : public Model {
   Result<> make_context(const wire::Load& load);
 
   const Facts& facts() const override { return facts_; }
-  Result<std::vector<Token>> tokenize(std::string_view text, Special special) override;
+  Result<std::vector<Token>> tokenize(std::string_view text, Special special) override {
+    return tokenizer_.around(text, special);
+  }
+  Result<std::vector<Token>> tokenize_pair(std::string_view query,
+                                           std::string_view document) override {
+    return tokenizer_.pair(query, document);
+  }
+  Result<std::vector<Token>> tokenize_gap(const Gap& gap, size_t most) override {
+    return tokenizer_.gap(gap, most);
+  }
   std::string piece(Token token, Special special) const override;
   bool ends(Token token) const override { return llama_vocab_is_eog(vocab_, token); }
   Result<Rendered> render_chat(const Json& messages, const Json& kwargs) override {
@@ -133,6 +148,10 @@ class LlamaModel final : public Model {
     const Pulse::Quiet quiet(
         pulse_, tokenise_max((sampling.dry_sequence_breakers.size() + 1) * facts_.vocabulary));
     return make_sampler(context_.get(), model_.get(), sampling, prompt);
+  }
+  Result<> load_adapter(size_t index) override { return adapters_->load(index); }
+  void adapt(std::span<const Adapter> adapters) override {
+    adapters_->use(context_.get(), adapters);
   }
   Decoded decode(std::span<const Row> rows) override;
   bool cut(Sequence sequence, Position from) override {
@@ -161,7 +180,6 @@ class LlamaModel final : public Model {
 
  private:
   void describe();
-  void read_word_pieces();
   Tokens size_context(const wire::Load& load, bool embeddings);
   llama_context_params context_params(const wire::Load& load, bool embeddings, Tokens cells);
   llama_memory_t memory() const { return llama_get_memory(context_.get()); }
@@ -180,7 +198,8 @@ class LlamaModel final : public Model {
   std::unique_ptr<llama_model, FreeModel> model_;
   const llama_vocab* vocab_;
   ChatTemplate template_;
-  std::optional<WordPieces> word_pieces_;  // where the engine's own differ from the reference
+  const Tokenizer tokenizer_;
+  std::unique_ptr<Adapters> adapters_;
   std::unique_ptr<llama_context, FreeContext> context_;
   bool has_memory_ = true;
   uint32_t threads_ = 1;  // of the pool
@@ -214,6 +233,8 @@ void LlamaModel::describe() {
   facts_.cuts = !llama_model_is_recurrent(model) && !llama_model_is_hybrid(model);
   facts_.generates = causal;
   facts_.pools = pooling == "mean" || pooling == "cls" || pooling == "last";
+  facts_.ranks = pooling == "rank";
+  facts_.fills = tokenizer_.fills();
   const auto kind = llama_vocab_type(vocab_);
   if (kind == LLAMA_VOCAB_TYPE_SPM || kind == LLAMA_VOCAB_TYPE_BPE) {
     for (Token token = 0; token < static_cast<Token>(facts_.vocabulary); token++) {
@@ -223,7 +244,6 @@ void LlamaModel::describe() {
   } else {
     facts_.piece_max = 0;  // these leave out parts of a text, so its length says nothing
   }
-  if (kind == LLAMA_VOCAB_TYPE_WPM) read_word_pieces();
   facts_.info = {{"architecture", architecture},
                  {"name", metadata(model, "general.name")},
                  {"parameters", llama_model_n_params(model)},
@@ -249,18 +269,6 @@ void LlamaModel::describe_work(const gguf::Head& head) {
   const Json licence = gguf::licence_of(head);
   if (licence.contains("link")) facts_.info["licence_link"] = licence["link"];
   if (licence.contains("name")) facts_.info["licence_name"] = licence["name"];
-}
-
-// Without both special tokens the engine's own way must do.
-void LlamaModel::read_word_pieces() {
-  WordPieces::Specials specials{llama_vocab_bos(vocab_), llama_vocab_sep(vocab_), 0};
-  if (specials.begin < 0 || specials.end < 0) return;
-  std::vector<std::string> texts;
-  for (Token token = 0; token < static_cast<Token>(facts_.vocabulary); token++) {
-    texts.emplace_back(llama_vocab_get_text(vocab_, token));
-    if (texts.back() == "[UNK]") specials.unknown = token;
-  }
-  word_pieces_.emplace(texts, specials);
 }
 
 // Sets what the context will hold. Cells of state, for all sequences together.
@@ -316,12 +324,13 @@ Json LlamaModel::parts_if_loaded(const wire::Load& load) {
 Result<> LlamaModel::make_context(const wire::Load& load) {
   const bool embeddings = load.embeddings || !facts_.generates;
   if (embeddings) facts_.generates = false;
-  if (load.embeddings && !facts_.pools) {
+  if (load.embeddings && !facts_.pools && !facts_.ranks) {
     return Error{Code::Invalid,
                  "this is a chat model without pooling; embeddings need an embedding model such as "
                  "all-minilm-l6-v2"};
   }
   facts_.pools = embeddings && facts_.pools;
+  facts_.ranks = embeddings && facts_.ranks;
 
   const Tokens cells = size_context(load, embeddings);
   const llama_context_params params = context_params(load, embeddings, cells);
@@ -355,29 +364,6 @@ Result<> LlamaModel::make_context(const wire::Load& load) {
                            {"parked_bytes", facts_.parked_bytes},
                            {"compute_bytes", parts.compute}};
   return Unit{};
-}
-
-Result<std::vector<Token>> LlamaModel::tokenize(std::string_view text, Special special) {
-  if (text.size() > INT32_MAX / 2) return Error{Code::Invalid, "the text is longer than 1 GiB"};
-  if (word_pieces_) return word_pieces_->tokens(text);
-  try {
-    const auto length = static_cast<int32_t>(text.size());
-    std::vector<Token> tokens(text.size() / 3 + 16);
-    const auto call = [&] {
-      return llama_tokenize(vocab_, text.data(), length, tokens.data(),
-                            static_cast<int32_t>(tokens.size()), true, special == Special::Parsed);
-    };
-    int32_t n = call();
-    if (n < 0 && n != INT32_MIN) {
-      tokens.resize(static_cast<size_t>(-n));
-      n = call();
-    }
-    if (n < 0) return Error{Code::Invalid, "the text has more tokens than can be counted"};
-    tokens.resize(static_cast<size_t>(n));
-    return tokens;
-  } catch (const std::exception& e) {
-    return Error{Code::Invalid, cat("reading the text as tokens: ", e.what())};
-  }
 }
 
 std::string LlamaModel::piece(Token token, Special special) const {
@@ -466,6 +452,14 @@ Result<std::vector<float>> LlamaModel::embed(std::span<const std::span<const Tok
   for (size_t i = 0; i < inputs.size(); i++) {
     const float* const vector = llama_get_embeddings_seq(context_.get(), static_cast<Sequence>(i));
     if (!vector) return Error{Code::Io, "computing: the engine has no result for an input"};
+    if (facts_.ranks) {  // the first of its classes: "yes", where there are more
+      if (!std::isfinite(vector[0])) {
+        return Error{Code::Corrupt,
+                     "the model computed a score that is no number; its file may be damaged"};
+      }
+      out.push_back(vector[0]);
+      continue;
+    }
     double squares = 0;
     for (size_t k = 0; k < length; k++)
       squares += static_cast<double>(vector[k]) * static_cast<double>(vector[k]);
@@ -537,6 +531,11 @@ Result<std::unique_ptr<Model>> load(const LoadOrder& order, Pulse& pulse) {
   if (!file) return Error{Code::Io, "the model's descriptor is not open for reading"};
   // by our own reader first: what it refuses the engine never sees
   TRY_AS(const gguf::Head head, gguf::read_descriptor(order.file));
+  if (const Json adapter = gguf::adapter_of(head); !adapter.is_null()) {
+    return Error{Code::Invalid,
+                 cat("this is an adapter for '", adapter["architecture"].get<std::string>(),
+                     "' models and no model; ask such a model, and name the adapter in 'lora'")};
+  }
   if (std::fseek(file.get(), 0, SEEK_SET) != 0)
     return Error{Code::Io, "the file cannot be read; look at the disk, or fetch it again"};
 
@@ -573,6 +572,7 @@ Result<std::unique_ptr<Model>> load(const LoadOrder& order, Pulse& pulse) {
     const bool encodes = llama_model_has_encoder(loaded) || llama_model_is_diffusion(loaded);
     model = std::make_unique<LlamaModel>(loaded, pulse);
     model->describe_work(head);
+    model->take_adapters(order);
     if (order.inspect_only) model->keep_dry_run(dry_run(file.get(), order.load, pulse));
     if (order.inspect_only) return std::unique_ptr<Model>(std::move(model));
     if (encodes) {
@@ -586,8 +586,20 @@ Result<std::unique_ptr<Model>> load(const LoadOrder& order, Pulse& pulse) {
   return std::unique_ptr<Model>(std::move(model));
 }
 
-const Backend backend{
-    .name = "llama", .prepare = prepare, .load = load, .probe = probe, .measure = measure};
+Result<Json> about_adapter(int file) {
+  TRY_AS(const gguf::Head head, gguf::read_descriptor(file));
+  Json about = gguf::adapter_of(head);
+  if (about.is_null()) return about;
+  TRY(check_adapter(head, head.text("general.architecture")));
+  return about;
+}
+
+const Backend backend{.name = "llama",
+                      .prepare = prepare,
+                      .load = load,
+                      .adapter = about_adapter,
+                      .probe = probe,
+                      .measure = measure};
 const Registered<Backend> registered{backend};
 
 }  // namespace

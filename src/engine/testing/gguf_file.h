@@ -29,6 +29,15 @@ class GgufFile {
   }
   void u32(std::string_view key, uint32_t value) { typed(key, 4, number(value)); }
   void text(std::string_view key, std::string_view value) { typed(key, 8, named(value)); }
+  void f32(std::string_view key, float value) { typed(key, 6, number(value)); }
+  void boolean(std::string_view key, bool value) {
+    typed(key, 7, number(static_cast<char>(value)));
+  }
+  void texts(std::string_view key, const std::vector<std::string>& values) {
+    std::string all = number(uint32_t{8}) + number(static_cast<uint64_t>(values.size()));
+    for (const std::string& value : values) all += named(value);
+    typed(key, 9, all);
+  }
   void raw_key(std::string bytes) { keys_.push_back(std::move(bytes)); }
 
   // Behind the last one, as a converter lays them.
@@ -39,6 +48,13 @@ class GgufFile {
     if (const gguf::Packing* packed = gguf::packing(type);
         packed && values / packed->values * packed->bytes < (1u << 24))
       end_ = (end_ + values / packed->values * packed->bytes + 31) / 32 * 32;
+  }
+  // Of float32, behind the last one too.
+  void floats(const std::string& name, const std::vector<uint64_t>& size,
+              const std::vector<float>& values) {
+    data_.resize(static_cast<size_t>(end_));
+    data_.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
+    tensor(name, 0, size);
   }
   void tensor_at(const std::string& name, uint32_t type, const std::vector<uint64_t>& size,
                  uint64_t offset) {
@@ -55,7 +71,9 @@ class GgufFile {
     for (const std::string& tensor : tensors_) all += tensor;
     if (tensors_.empty()) return all;
     all.resize((all.size() + 31) / 32 * 32);
-    all.resize(all.size() + static_cast<size_t>(end_));
+    const size_t whole = all.size() + static_cast<size_t>(end_);
+    all += data_;
+    all.resize(whole);
     return all;
   }
 
@@ -66,6 +84,7 @@ class GgufFile {
  private:
   std::vector<std::string> keys_;
   std::vector<std::string> tensors_;
+  std::string data_;  // what is not zero of it
   uint64_t end_ = 0;
 };
 

@@ -82,7 +82,7 @@ export interface Model {
   id: string;
   /** What people call it; empty where the daemon does not know. */
   title: string;
-  use: "chat" | "completion" | "embedding";
+  use: "chat" | "completion" | "embedding" | "rerank" | "adapter";
   default: boolean;
   size_bytes: number;
   needs_bytes: number;

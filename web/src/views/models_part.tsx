@@ -75,6 +75,8 @@ function Here({ of }: { of: Model }) {
 
 function useWords(of: Model): string {
   if (of.use === "embedding") return "For search";
+  if (of.use === "rerank") return "Orders what a search found";
+  if (of.use === "adapter") return "Changes a model that an app names with it";
   if (of.use === "completion") return "For apps that complete texts; it has no chat template";
   return of.default ? "Answers when nothing else is chosen" : "For chats";
 }
