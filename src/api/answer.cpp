@@ -76,7 +76,7 @@ Json usage_object(const Ended& ended) {
           {"completion_tokens", ended.completion_tokens},
           {"total_tokens", ended.prompt_tokens + ended.completion_tokens},
           {"prompt_tokens_details", {{"cached_tokens", ended.prompt_tokens_reused}}},
-          {"completion_tokens_details", {{"reasoning_tokens", 0}}}};
+          {"completion_tokens_details", {{"reasoning_tokens", ended.reasoning_tokens}}}};
 }
 
 Json lares_object(const Ended& ended) {
@@ -127,6 +127,33 @@ Json legacy_logprobs(const Json& content, size_t& offset) {
           {"text_offset", std::move(text_offset)}};
 }
 
+void add_calls(Json& whole, const Json& fragments) {
+  for (const Json& fragment : fragments) {
+    const auto index = fragment["index"].get<size_t>();
+    if (index == whole.size()) {
+      whole.push_back({{"id", fragment["id"]},
+                       {"type", "function"},
+                       {"function", {{"name", fragment["name"]}, {"arguments", ""}}}});
+    }
+    whole[index]["function"]["arguments"].get_ref<std::string&>() +=
+        fragment["arguments"].get_ref<const std::string&>();
+  }
+}
+
+namespace {
+
+// A message with calls and without text has no content, as OpenAI's.
+Json message_of(const Choice& choice) {
+  Json message = {{"role", "assistant"}, {"content", choice.text}, {"refusal", nullptr}};
+  if (!choice.reasoning.empty()) message["reasoning_content"] = choice.reasoning;
+  if (choice.tool_calls.empty()) return message;
+  message["tool_calls"] = choice.tool_calls;
+  if (choice.text.empty()) message["content"] = nullptr;
+  return message;
+}
+
+}  // namespace
+
 Json whole_answer(const AnswerHead& head, const std::vector<Choice>& choices, bool logprobs,
                   const Ended& ended) {
   Json list = Json::array();
@@ -138,7 +165,7 @@ Json whole_answer(const AnswerHead& head, const std::vector<Choice>& choices, bo
         {"finish_reason", choice.reason},
         {"logprobs", logprobs ? logprobs_object(head.kind, choice.logprobs, offset) : Json()}};
     if (head.kind == Work::Kind::Chat) {
-      one["message"] = {{"role", "assistant"}, {"content", choice.text}, {"refusal", nullptr}};
+      one["message"] = message_of(choice);
     } else {
       one["text"] = choice.text;
     }
@@ -236,6 +263,31 @@ std::string ChunkWriter::text(unsigned choice, std::string_view text, const Json
   }
   out += close("");
   return out;
+}
+
+std::string ChunkWriter::piece(const Delta& delta, unsigned choice, const Json& logprobs) {
+  if (delta.reasoning.empty() && delta.tool_calls.is_null())
+    return text(choice, delta.text, logprobs);
+  Json fields = Json::object();
+  if (!delta.reasoning.empty()) fields["reasoning_content"] = delta.reasoning;
+  if (!delta.text.empty()) fields["content"] = delta.text;
+  if (!delta.tool_calls.is_null()) {
+    fields["tool_calls"] = Json::array();
+    for (const Json& fragment : delta.tool_calls) {
+      Json one = {{"index", fragment["index"]},
+                  {"function", {{"arguments", fragment["arguments"]}}}};
+      if (fragment["name"] != "") {
+        one["id"] = fragment["id"];
+        one["type"] = "function";
+        one["function"]["name"] = fragment["name"];
+      }
+      fields["tool_calls"].push_back(std::move(one));
+    }
+  }
+  const std::string shown =
+      logprobs.is_array() ? dump(logprobs_object(kind_, logprobs, offsets_[choice])) : "null";
+  return cat(head_, R"({"index":)", choice, R"(,"delta":)", dump(fields), R"(,"logprobs":)", shown,
+             close(""));
 }
 
 std::string ChunkWriter::finish(unsigned choice, std::string_view reason, const Json& extra) const {

@@ -38,9 +38,13 @@ std::string answer_id(Work::Kind kind, std::string_view receipt_id);
 // One choice, as it grows.
 struct Choice {
   std::string text;
-  std::string reason;             // "" until it ended
-  Json logprobs = Json::array();  // OpenAI's content array, of all pieces
+  std::string reasoning;            // what was thought before it
+  Json tool_calls = Json::array();  // {id, name, arguments} of each, whole
+  std::string reason;               // "" until it ended
+  Json logprobs = Json::array();    // OpenAI's content array, of all pieces
 };
+// Adds fragments of calls, as a Delta has them, to whole ones.
+void add_calls(Json& whole, const Json& fragments);
 // A whole chat.completion or text_completion.
 Json whole_answer(const AnswerHead& head, const std::vector<Choice>& choices, bool logprobs,
                   const Ended& ended);
@@ -60,6 +64,8 @@ class ChunkWriter {
   // The first chunk of a choice: the role, for chat; "" for completions.
   std::string role(unsigned choice) const;
   std::string text(unsigned choice, std::string_view text, const Json& logprobs);
+  // Any piece of an answer; the text alone is what text() makes of it.
+  std::string piece(const Delta& delta, unsigned choice, const Json& logprobs);
   // `extra` (an object, or null): fields that stand beside "choices", as timings and lares.
   std::string finish(unsigned choice, std::string_view reason, const Json& extra) const;
   std::string usage(const Ended& ended) const;

@@ -57,8 +57,13 @@ constexpr auto kShared = std::to_array<RequestField>({
     {"n", K::Integer, "", 1, kChoicesMax, "1", "", "How many answers to make."},
     {"stream", K::Boolean, "", 0, 0, "false", "", "Sends the answer as server-sent events while it is made."},
     {"stream_options", K::Object, "", 0, 0, "", "include_usage|include_obfuscation", "include_usage: true sends the usage as the last event; the other is ignored."},
-    {"grammar", K::NoText, "", 0, 0, "", "", "Not yet: only \"\" is taken."},
-    {"json_schema", K::Nothing, "", 0, 0, "", "", "Not yet."},
+    {"grammar", K::Grammar, "", 0, 65'536, "", "", "The text must be what this grammar (GBNF) makes of its rule 'root'. Thoughts before an answer are free."},
+    {"json_schema", K::Schema, "", 0, 0, "", "", "The text must be JSON of this schema. Thoughts before an answer are free."},
+    {"structured_outputs", K::Schema, "", 0, 0, "", "", "The same as one of: json (a schema), regex, choice (a list of texts), grammar."},
+    {"guided_json", K::SchemaOrText, "", 0, 0, "", "", "An older name of structured_outputs.json."},
+    {"guided_regex", K::Grammar, "", 0, 4'096, "", "", "An older name of structured_outputs.regex."},
+    {"guided_choice", K::Texts, "", 0, 1'000, "", "", "An older name of structured_outputs.choice."},
+    {"guided_grammar", K::Grammar, "", 0, 65'536, "", "", "An older name of structured_outputs.grammar."},
     {"user", K::String, "", 0, 0, "", "", kIgnored},
 });
 
@@ -72,16 +77,18 @@ constexpr auto kChatMore = std::to_array<RequestField>({
     {"logprobs", K::Boolean, "logprobs", 0, 0, "", "", "Sends the log probability of each token."},
     {"top_logprobs", K::Integer, "top_logprobs", 0, 20, "", "", "With logprobs: also those of this many likeliest tokens."},
     {"chat_template_kwargs", K::Template, "chat_template_kwargs", 0, 0, "", "", "Values for the model's own chat template, as enable_thinking; not those that it gets from the request's other fields and from the model."},
-    {"response_format", K::OneType, "", 0, 0, "", "text", "Only {\"type\": \"text\"} so far."},
-    {"tools", K::NoList, "", 0, 0, "", "", "Not yet: only an empty list is taken."},
-    {"tool_choice", K::OneWord, "", 0, 0, "", "none|auto", "Not yet: only \"none\" and \"auto\" are taken."},
-    {"parallel_tool_calls", K::Boolean, "", 0, 0, "", "", kIgnored},
+    {"response_format", K::Format, "", 0, 0, "", "text|json_object|json_schema", "What the answer must be; json_schema: {name, schema, strict}, where strict refuses a schema of which something cannot be enforced. Thoughts before it are free."},
+    {"tools", K::Tools, "", 0, 128, "", "", "Functions that the model may call: name, description and parameters, a JSON Schema, of each."},
+    {"tool_choice", K::Choice, "", 0, 0, "\"auto\"", "none|auto|required", "required, or an object that names a function: the answer is a call, its arguments of the function's schema. none: the tools are left out."},
+    {"parallel_tool_calls", K::Boolean, "", 0, 0, "true", "", "Whether one answer may have several calls."},
     {"functions", K::NoList, "", 0, 0, "", "", "Not yet: only an empty list is taken."},
     {"function_call", K::OneWord, "", 0, 0, "", "none|auto", "Not yet: only \"none\" and \"auto\" are taken."},
     {"modalities", K::SomeWords, "", 0, 0, "", "text", "Only [\"text\"] so far."},
     {"audio", K::Nothing, "", 0, 0, "", "", "Not yet."},
     {"web_search_options", K::Nothing, "", 0, 0, "", "", "Not yet: nothing is looked up anywhere."},
-    {"reasoning_effort", K::String, "", 0, 0, "", "", kIgnored},
+    {"reasoning_budget", K::Integer, "reasoning_budget", 0, kTokensMax, "", "", "The most tokens that the model may think before it answers; then its thoughts are ended, and the answer comes. 0: none."},
+    {"reasoning_budget_tokens", K::Integer, "", 0, kTokensMax, "", "", "The same, as llama-server calls it."},
+    {"reasoning_effort", K::Word, "reasoning_effort", 0, 0, "", "none|minimal|low|medium|high", "How long to think: none is a reasoning_budget of 0, minimal of 128, low of 512, medium of 2048, and high has none; models that know the word are told it too."},
     {"reasoning", K::Object, "", 0, 0, "", "", kIgnored},
     {"verbosity", K::String, "", 0, 0, "", "", kIgnored},
     {"prediction", K::Object, "", 0, 0, "", "", kIgnored},
@@ -163,6 +170,7 @@ std::string_view schema_type(FieldKind kind) {
     case K::String:
     case K::Word:
     case K::NoText:
+    case K::Grammar:
     case K::OneWord: return "string";
     case K::Messages:
     case K::Strings:
@@ -170,14 +178,19 @@ std::string_view schema_type(FieldKind kind) {
     case K::Documents:
     case K::Extras:
     case K::NoList:
+    case K::Texts:
+    case K::Tools:
     case K::SomeWords: return "array";
     case K::Biases:
     case K::Object:
     case K::Template:
-    case K::OneType: return "object";
+    case K::Schema:
+    case K::Format: return "object";
     case K::Nothing: return "null";
     case K::Prompt:
     case K::Inputs:
+    case K::SchemaOrText:
+    case K::Choice:
     case K::Stops: break;
   }
   return "";  // more than one
@@ -292,7 +305,41 @@ OrderedJson field_schema(const RequestField& field) {
       break;
     case K::NoList: out["maxItems"] = 0; break;
     case K::NoText: out["maxLength"] = 0; break;
-    case K::OneType: out["properties"]["type"]["enum"] = split(field.words, '|'); break;
+    case K::Format:
+      out["properties"]["type"]["enum"] = split(field.words, '|');
+      out["properties"]["json_schema"] = {{"type", "object"},
+                                          {"required", {"schema"}},
+                                          {"properties",
+                                           {{"name", {{"type", "string"}}},
+                                            {"schema", {{"type", "object"}}},
+                                            {"strict", {{"type", {"boolean", "null"}}}}}}};
+      break;
+    case K::SchemaOrText: out["anyOf"] = {{{"type", "object"}}, {{"type", "string"}}}; break;
+    case K::Grammar: out["maxLength"] = static_cast<int64_t>(field.most); break;
+    case K::Texts:
+      out["maxItems"] = static_cast<int64_t>(field.most);
+      out["items"] = {{"type", "string"}};
+      break;
+    case K::Tools:
+      out["maxItems"] = static_cast<int64_t>(field.most);
+      out["items"] = {{"type", "object"},
+                      {"required", {"type", "function"}},
+                      {"properties",
+                       {{"type", {{"const", "function"}}},
+                        {"function",
+                         {{"type", "object"},
+                          {"required", {"name"}},
+                          {"properties",
+                           {{"name", {{"type", "string"}, {"pattern", "^[a-zA-Z0-9_-]{1,64}$"}}},
+                            {"description", {{"type", "string"}}},
+                            {"parameters", {{"type", "object"}}},
+                            {"strict", {{"type", {"boolean", "null"}}}}}}}}}}};
+      break;
+    case K::Choice:
+      out["anyOf"] = {{{"type", "string"}, {"enum", split(field.words, '|')}},
+                      {{"type", "object"}}};
+      break;
+    case K::Schema:
     case K::Nothing: break;
     case K::SomeWords: out["items"]["enum"] = split(field.words, '|'); break;
     case K::Boolean: break;

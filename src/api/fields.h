@@ -57,12 +57,20 @@ enum class FieldKind : uint8_t {
   Strings,    // an array of at most `most` strings, none empty, each of at most kBreakerBytesMax
   Object,     // any object; what `words` names in it is true or false
   Template,   // an object of values for the chat template, none of them kTemplateOwn
+  // What an answer must be, and tools: only their types are checked here (structured.h has the
+  // rest).
+  Format,  // an object whose "type" is one of `words`
+  Schema,  // an object
+  SchemaOrText,
+  Grammar,  // a string of at most `most` bytes
+  Texts,    // an array of strings
+  Tools,    // an array
+  Choice,   // one of `words`, or an object
   // What is not done yet. The part of it that changes nothing is taken and ignored, the rest is
   // Unsupported, and what it can never be is Invalid.
   NoList,     // an empty array
   NoText,     // an empty string
   OneWord,    // one of `words`, or ""; else a string or an object
-  OneType,    // an object whose "type" is one of `words`, or {}
   SomeWords,  // an array of `words`
   Nothing,    // null; else an object
 };

@@ -73,11 +73,13 @@ class Generation : public std::enable_shared_from_this<Generation> {
     if (over_) return;
     const unsigned index = prompt * choices_each_ + delta.choice;
     if (stream_) {
-      responder_->write(chunks_->text(index, delta.text, logprobs_ ? delta.logprobs : Json()));
+      responder_->write(chunks_->piece(delta, index, logprobs_ ? delta.logprobs : Json()));
       return;
     }
     Choice& choice = choices_[index];
     choice.text += delta.text;
+    choice.reasoning += delta.reasoning;
+    if (delta.tool_calls.is_array()) add_calls(choice.tool_calls, delta.tool_calls);
     if (logprobs_ && delta.logprobs.is_array()) {
       for (Json& entry : delta.logprobs) choice.logprobs.push_back(std::move(entry));
     }
@@ -105,6 +107,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
     total_.prompt_tokens += ended.prompt_tokens;
     total_.prompt_tokens_reused += ended.prompt_tokens_reused;
     total_.completion_tokens += ended.completion_tokens;
+    total_.reasoning_tokens += ended.reasoning_tokens;
     const SteadyTime now = std::chrono::steady_clock::now();
     decode_.add(now, ended.decode_ms);
     prefill_.add(ms_before(now, ended.decode_ms), ended.prefill_ms);

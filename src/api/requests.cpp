@@ -6,6 +6,7 @@
 #include <limits>
 #include <utility>
 
+#include "api/structured.h"
 #include "base/text.h"
 
 namespace lares::api {
@@ -68,8 +69,13 @@ std::string allowed(const RequestField& field) {
     case K::NoText: return "left out or an empty string";
     case K::Nothing: return "left out or null";
     case K::OneWord: return cat("left out or ", quoted_words(field.words, " or "));
-    case K::OneType:
-      return cat("left out or an object of the type ", quoted_words(field.words, " or "));
+    case K::Format: return cat("an object of the type ", quoted_words(field.words));
+    case K::Schema: return "an object";
+    case K::SchemaOrText: return "an object or a string";
+    case K::Grammar: return cat("a string of at most ", spelled(field.most), " bytes");
+    case K::Texts: return cat("an array of at most ", spelled(field.most), " strings");
+    case K::Tools: return cat("an array of at most ", spelled(field.most), " tools");
+    case K::Choice: return cat(quoted_words(field.words), ", or an object that names a function");
     case K::SomeWords: return cat("left out or an array of ", quoted_words(field.words, " or "));
   }
   return "";
@@ -336,16 +342,6 @@ Result<Json> ignored(const RequestField& field, std::string_view path, const Jso
                      : cat("leave it out or send ", quoted_words(field.words, " or ")));
 }
 
-Result<Json> ignored_type(const RequestField& field, std::string_view path, const Json& value) {
-  if (value.empty()) return Json();
-  const auto type = value.find("type");
-  const std::string at = cat(path, ".type");
-  if (type == value.end() || !type->is_string())
-    return wrong(at, type == value.end() ? std::string(kMissing) : shown(*type),
-                 quoted_words(field.words, " or "));
-  return ignored(field, at, *type);
-}
-
 Result<Json> ignored_words(const RequestField& field, std::string_view path, const Json& value) {
   for (size_t i = 0; i < value.size(); i++) {
     const std::string at = cat(path, "[", i, "]");
@@ -489,8 +485,24 @@ Result<Json> checked(const RequestField& field, std::string_view path, Json& val
     case K::OneWord:
       if (value.is_string() || value.is_object()) return ignored(field, path, value);
       break;
-    case K::OneType:
-      if (value.is_object()) return ignored_type(field, path, value);
+    case K::Format:
+    case K::Schema:
+      if (value.is_object()) return Json(true);
+      break;
+    case K::SchemaOrText:
+      if (value.is_object() || value.is_string()) return Json(true);
+      break;
+    case K::Grammar:
+      if (value.is_string() &&
+          static_cast<double>(value.get_ref<const std::string&>().size()) <= field.most)
+        return Json(true);
+      break;
+    case K::Texts:
+    case K::Tools:
+      if (value.is_array() && static_cast<double>(value.size()) <= field.most) return Json(true);
+      break;
+    case K::Choice:
+      if (value.is_string() || value.is_object()) return Json(true);
       break;
     case K::SomeWords:
       if (value.is_array()) return ignored_words(field, path, value);
@@ -588,8 +600,8 @@ void fold_seed(Json& given) {
 }
 
 // What chat and completion have in common, once their own fields are settled.
-Result<Work> generation_work(Table table, Json& given, GenerationRequest& request,
-                             const consent::Principal& who) {
+Result<Work> generation_work(Table table, Json& given, std::string_view body,
+                             GenerationRequest& request, const consent::Principal& who) {
   Work work;
   work.kind = table == Table::Chat ? Work::Kind::Chat : Work::Kind::Completion;
   work.endpoint = table == Table::Chat     ? "/v1/chat/completions"
@@ -603,7 +615,13 @@ Result<Work> generation_work(Table table, Json& given, GenerationRequest& reques
   if (const auto options = given.find("stream_options"); options != given.end())
     request.include_usage = options->value("include_usage", Json()) == true;
   fold_seed(given);
+  Json structured = Json::object();
+  TRY(read_structured(given, body, structured));
+  if (!work.conversation.empty() && structured.contains("tools"))
+    return not_yet("tools", "given together with 'lares.conversation', which keeps texts",
+                   "leave one of the two out");
   work.body = wire_body(table, given);
+  work.body.update(structured);
   return work;
 }
 
@@ -623,11 +641,17 @@ Result<GenerationRequest> read_chat(std::string_view body, const consent::Princi
   GenerationRequest request;
   if (const auto newer = given.find("max_completion_tokens"); newer != given.end())
     given["max_tokens"] = *newer;
+  if (const auto older = given.find("reasoning_budget_tokens"); older != given.end()) {
+    if (given.contains("reasoning_budget") && given["reasoning_budget"] != *older)
+      return wrong("reasoning_budget_tokens", cat(shown(*older), " beside 'reasoning_budget'"),
+                   "left out, or the same");
+    given["reasoning_budget"] = *older;
+  }
   request.logprobs = given.value("logprobs", false);
   if (!request.logprobs && given.value("top_logprobs", 0) > 0)
     return wrong("top_logprobs", cat(shown(given["top_logprobs"]), " without 'logprobs'"),
                  "left out, or 'logprobs' true");
-  TRY_AS(Work work, generation_work(Table::Chat, given, request, who));
+  TRY_AS(Work work, generation_work(Table::Chat, given, body, request, who));
   request.works.push_back(std::move(work));
   return request;
 }
@@ -650,7 +674,7 @@ Result<GenerationRequest> read_completion(std::string_view body, const consent::
   const std::string suffix = given.value("suffix", "");
   if (!suffix.empty() && given.value("echo", false))
     return not_yet("suffix", "given together with 'echo'", "leave one of the two out");
-  TRY_AS(Work work, generation_work(Table::Completion, given, request, who));
+  TRY_AS(Work work, generation_work(Table::Completion, given, body, request, who));
   if (request.logprobs) {
     work.body["logprobs"] = true;
     work.body["top_logprobs"] = top;
@@ -681,7 +705,7 @@ Result<GenerationRequest> read_infill(std::string_view body, const consent::Prin
   if (const auto n = given.value("n", 1u); n != 1)
     return wrong("n", cat(n), "1 here: a gap is filled once");
   GenerationRequest request;
-  TRY_AS(Work work, generation_work(Table::Infill, given, request, who));
+  TRY_AS(Work work, generation_work(Table::Infill, given, body, request, who));
   request.works.push_back(std::move(work));
   return request;
 }

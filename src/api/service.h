@@ -44,14 +44,17 @@ struct Started {      // once, first: work was accepted and its model is there
 };
 struct Delta {
   unsigned choice = 0;
-  std::string text;  // whole UTF-8
-  Json logprobs;     // null, or OpenAI's content array
+  std::string text;            // whole UTF-8
+  Json logprobs;               // null, or OpenAI's content array
+  std::string reasoning = {};  // what the model thinks before it answers; whole UTF-8
+  Json tool_calls = {};        // null, or fragments of calls, as in wire::Delta, of tools in `body`
 };
 struct ChoiceDone {
   unsigned choice = 0;
-  std::string reason;  // "stop", "length"
+  std::string reason;  // "stop", "length", "tool_calls"
   std::string stop;    // the stop string met, or ""
   Tokens completion_tokens = 0;
+  Tokens reasoning_tokens = 0;  // of them
 };
 struct Embedded {
   std::string vectors;  // float32, little-endian, end to end; of Rerank, one score each
@@ -68,6 +71,7 @@ struct Ended {  // once, last: all choices done, or the error that ended the wor
   double decode_ms = 0;  // while any of the choices was written
   std::string message;   // the id under which the answer is kept, when Work named a conversation
   std::string not_kept;  // why it could not be; then the answer is good all the same
+  Tokens reasoning_tokens = 0;  // of completion_tokens
 };
 using Event = std::variant<Started, Delta, ChoiceDone, Embedded, Ended>;
 
@@ -105,6 +109,7 @@ class Service {
   //   ps {}                          [{model, state, memory_bytes, requests, ...}]
   //   metrics {}                     {text}: counters in Prometheus' format
   //   why {id?}                      a receipt, or the newest
+  //   answers.stop_thinking {who, id}   {}: that caller's answer goes on without more thoughts
   //   receipts {limit}               the newest receipts, newest first
   //   doctor {}                      [{check, ok, detail, next}]
   //   status {}                      {version, pid, uptime_s, models, requests, home, socket,

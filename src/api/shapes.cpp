@@ -53,7 +53,7 @@ Json error_object_shape() {
                  {"code", or_null(text("stable: one of the table of codes"))}});
 }
 
-Json reason() { return one_of({"stop", "length"}); }
+Json reason() { return one_of({"stop", "length", "tool_calls"}); }
 
 // {"content": [...]} of chats.
 Json token_logprobs() {
@@ -230,26 +230,28 @@ Json credentials() {
 }
 
 Json receipt() {
-  return object({{"id", text()},
-                 {"endpoint", text()},
-                 {"principal", text("who asked")},
-                 {"model", text()},
-                 {"place", text("where it ran")},
-                 {"why", list_of(text())},
-                 {"outcome", text("how it ended: stop, length, repeats, or the code of its error")},
-                 {"error", or_null(text())},
-                 {"started_unix_ms", whole()},
-                 {"queue_ms", number()},
-                 {"load_ms", number()},
-                 {"ttft_ms", number("until the first token")},
-                 {"total_ms", number()},
-                 {"cpu_ms", number("CPU time of all cores together")},
-                 {"prompt_tokens", whole()},
-                 {"prompt_tokens_reused", whole()},
-                 {"completion_tokens", whole()},
-                 {"bytes_left_device", whole()},
-                 {"prefill_tokens_per_s", number()},
-                 {"decode_tokens_per_s", number()}});
+  return object(
+      {{"id", text()},
+       {"endpoint", text()},
+       {"principal", text("who asked")},
+       {"model", text()},
+       {"place", text("where it ran")},
+       {"why", list_of(text())},
+       {"outcome",
+        text("how it ended: stop, length, tool_calls, repeats, or the code of its error")},
+       {"error", or_null(text())},
+       {"started_unix_ms", whole()},
+       {"queue_ms", number()},
+       {"load_ms", number()},
+       {"ttft_ms", number("until the first token")},
+       {"total_ms", number()},
+       {"cpu_ms", number("CPU time of all cores together")},
+       {"prompt_tokens", whole()},
+       {"prompt_tokens_reused", whole()},
+       {"completion_tokens", whole()},
+       {"bytes_left_device", whole()},
+       {"prefill_tokens_per_s", number()},
+       {"decode_tokens_per_s", number()}});
 }
 
 Json where() {
@@ -257,7 +259,7 @@ Json where() {
                  {"place", text("where it ran")},
                  {"model", text()},
                  {"why", list_of(text())},
-                 {"outcome", text("how it ended: stop, length, repeats, embedded")},
+                 {"outcome", text("how it ended: stop, length, tool_calls, repeats, embedded")},
                  {"queue_ms", number()},
                  {"load_ms", number()},
                  {"ttft_ms", number("until the first token")},
@@ -384,10 +386,27 @@ Json usage() {
 }  // namespace
 
 Json shapes() {
-  const Json message =
-      object({{"role", always("assistant")}, {"content", text()}, {"refusal", typed("null")}});
-  const Json delta =
-      object({{"role", always("assistant")}, {"content", text()}}, {"role", "content"});
+  const Json function = object({{"name", text()}, {"arguments", text("JSON, as a string")}});
+  const Json call = object({{"id", text()}, {"type", always("function")}, {"function", function}});
+  const Json message = object({{"role", always("assistant")},
+                               {"content", or_null(text("null: there are only calls"))},
+                               {"reasoning_content", text("what the model thought before it")},
+                               {"tool_calls", list_of(call)},
+                               {"refusal", typed("null")}},
+                              {"reasoning_content", "tool_calls"});
+  const Json fragment =
+      object({{"index", whole("of the call")},
+              {"id", text("in the first fragment of a call")},
+              {"type", always("function")},
+              {"function", object({{"name", text("in the first fragment of a call")},
+                                   {"arguments", text("more of a JSON text")}},
+                                  {"name"})}},
+             {"id", "type"});
+  const Json delta = object({{"role", always("assistant")},
+                             {"content", text()},
+                             {"reasoning_content", text()},
+                             {"tool_calls", list_of(fragment)}},
+                            {"role", "content", "reasoning_content", "tool_calls"});
   const Json embedding = object(
       {{"object", always("embedding")},
        {"index", whole()},

@@ -22,6 +22,7 @@ class KeptConversations::Answer final : public api::Sink,
       begun = true;
       model = started->model;
     } else if (auto* delta = std::get_if<api::Delta>(&event)) {
+      keep_thoughts(*delta);
       text += delta->text;
       if (!timer_ && text.size() > kept_)
         timer_ = owner_.loop_.after(kKeepEvery, [self = shared_from_this()] { self->keep(); });
@@ -43,11 +44,23 @@ class KeptConversations::Answer final : public api::Sink,
       false;  // something could not be kept, so nothing after it is: what is cut has no holes
 
  private:
+  // Thoughts are kept before the answer, between the tags by which they are known again.
+  void keep_thoughts(const api::Delta& delta) {
+    if (!delta.reasoning.empty()) {
+      if (!std::exchange(thinks_, true)) text += "<think>";
+      text += delta.reasoning;
+    }
+    if (thinks_ && !delta.text.empty()) {
+      thinks_ = false;
+      text += "</think>\n\n";
+    }
+  }
   void keep() {
     timer_ = 0;
     if (owner_.keep(shared_from_this(), text.substr(kept_))) kept_ = text.size();
   }
   KeptConversations& owner_;
+  bool thinks_ = false;
   size_t kept_ = 0;
   Loop::TimerId timer_ = 0;
 };

@@ -125,6 +125,20 @@ TEST_F(KeptConversationsTest, AnAnswerIsOnDiskBeforeItsEndIsTold) {
   EXPECT_EQ(kept_answer["receipt"], "r-1");
 }
 
+TEST_F(KeptConversationsTest, WhatWasThoughtBeforeItIsKeptBetweenTags) {
+  begin();
+  const auto heard = answer(question);
+  told().on(api::Started{"r-1", "tiny", 5});
+  told().on(api::Delta{0, "", nullptr, "It has "});
+  told().on(api::Delta{0, "", nullptr, "gills."});
+  told().on(api::Delta{0, "A fish", nullptr});
+  told().on(api::Delta{0, ".", nullptr});
+  told().on(end());
+  settle();
+  ASSERT_TRUE(heard->ended && heard->ended->result);
+  EXPECT_EQ(last()["content"], "<think>It has gills.</think>\n\nA fish.");
+}
+
 TEST_F(KeptConversationsTest, WorkWithoutAConversationPassesAsItIs) {
   auto heard = std::make_shared<Heard>();
   EXPECT_EQ(kept->submit({}, heard), 1u);

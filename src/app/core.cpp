@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "app/tool_fragments.h"
 #include "base/text.h"
 #include "host/conduct.h"
 #include "inventory/adapters.h"
@@ -34,9 +35,12 @@ struct Core::Doing {
 
   Tokens prompt_tokens = 0;
   Tokens reused_tokens = 0;
-  std::vector<Tokens> written;  // of each choice: as its deltas say, and in the end its Done
-  double prefill_ms = 0;        // of the first answer; the others share its prompt
-  double cpu_ms = 0;            // of all answers
+  std::vector<Tokens> written;       // of each choice: as its deltas say, and in the end its Done
+  std::set<std::string> tools;       // that were offered
+  std::vector<ToolFragments> calls;  // of each choice
+  uint64_t reasoning_tokens = 0;
+  double prefill_ms = 0;  // of the first answer; the others share its prompt
+  double cpu_ms = 0;      // of all answers
   Together decode;
 
   Tokens completion_tokens() const {
@@ -153,6 +157,9 @@ api::WorkId Core::submit(api::Work work, std::shared_ptr<api::Sink> sink) {
       doing->inputs = inputs_of(work);
     }
     doing->adapters = adapters_of(work);
+    if (const auto tools = work.body.find("tools"); tools != work.body.end()) {
+      for (const Json& tool : *tools) doing->tools.insert(tool.value("name", ""));
+    }
     // here, and not on the loop: a prompt may have megabytes
     doing->payloads = payloads_of(work, number_of(work.who));
     if (doing->payloads.front().size() > wire::kPayloadMax)
@@ -162,6 +169,7 @@ api::WorkId Core::submit(api::Work work, std::shared_ptr<api::Sink> sink) {
   }
   work.body = nullptr;
   doing->written.resize(work.choices);
+  doing->calls.resize(work.choices);
   doing->work = std::move(work);
 
   // a shared_ptr because a refused task is destroyed, and the work in it must still end
@@ -346,8 +354,12 @@ void Core::finish(api::WorkId id, Ended result) {
                               {"tokens", receipt.completion_tokens}});
   metrics_.ended(doing->lane, receipt);
   receipts_.add(receipt);
-  doing->sink->on(api::Ended{std::move(result), receipt, doing->prompt_tokens, doing->reused_tokens,
-                             doing->completion_tokens(), doing->prefill_ms, doing->decode.ms()});
+  api::Ended end{
+      std::move(result),          receipt,           doing->prompt_tokens, doing->reused_tokens,
+      doing->completion_tokens(), doing->prefill_ms, doing->decode.ms()};
+  end.reasoning_tokens =
+      static_cast<Tokens>(std::min<uint64_t>(doing->reasoning_tokens, end.completion_tokens));
+  doing->sink->on(std::move(end));
   schedule_pump();
 }
 
@@ -608,6 +620,8 @@ void Core::frame(const ModelId& model, wire::Frame frame) {
     case wire::Type::Delta: {
       auto delta = wire::from_frame<wire::Delta>(frame);
       if (!delta) return broken(delta.error());
+      if (auto checked = doing.calls.at(choice).check(delta->tool_calls, doing.tools); !checked)
+        return broken(checked.error());
       return on_delta(doing, choice, *std::move(delta));
     }
     case wire::Type::Done: {
@@ -632,6 +646,7 @@ void Core::frame(const ModelId& model, wire::Frame frame) {
     case wire::Type::Embed:
     case wire::Type::Rank:
     case wire::Type::Cancel:
+    case wire::Type::StopThinking:
     case wire::Type::Beat:
     case wire::Type::Resolve:
     case wire::Type::Found:
@@ -659,8 +674,11 @@ void Core::on_delta(Doing& doing, unsigned choice, wire::Delta delta) {
   Tokens& written = doing.written.at(choice);
   written += std::min(delta.tokens, UINT32_MAX - written);
   metrics_.wrote(doing.model, delta.tokens, now());
-  if (!is_utf8(delta.text)) delta.text = utf8_repaired(delta.text);
-  doing.sink->on(api::Delta{choice, std::move(delta.text), std::move(delta.logprobs)});
+  for (std::string* text : {&delta.text, &delta.reasoning}) {
+    if (!is_utf8(*text)) *text = utf8_repaired(*text);
+  }
+  doing.sink->on(api::Delta{choice, std::move(delta.text), std::move(delta.logprobs),
+                            std::move(delta.reasoning), std::move(delta.tool_calls)});
 }
 
 void Core::on_done(api::WorkId id, Doing& doing, unsigned choice, wire::Done done) {
@@ -687,10 +705,37 @@ void Core::on_done(api::WorkId id, Doing& doing, unsigned choice, wire::Done don
                                  std::move(done.input_tokens)});
     return finish(id, Unit{});
   }
-  const std::string reason = done.reason == "length" ? "length" : "stop";
+  const bool called = done.reason == "tool_calls" && doing.calls.at(choice).calls() > 0;
+  const std::string reason = done.reason == "length" ? "length" : called ? "tool_calls" : "stop";
+  const Tokens reasoning = std::min(done.reasoning_tokens, done.completion_tokens);
+  doing.reasoning_tokens += reasoning;
   if (choice == 0) doing.receipt.outcome = done.reason == "repeats" ? "repeats" : reason;
-  doing.sink->on(api::ChoiceDone{choice, reason, utf8_repaired(done.stop), done.completion_tokens});
+  doing.sink->on(
+      api::ChoiceDone{choice, reason, utf8_repaired(done.stop), done.completion_tokens, reasoning});
   if (doing.ended == doing.work.choices) finish(id, Unit{});
+}
+
+// Of the caller's own answers only: another's is not there.
+void Core::stop_thinking(const Json& arguments, const api::Reply& reply) {
+  std::string id = arguments.value("id", "");
+  const std::string_view hex = std::string_view(id).substr(std::min(id.size(), id.rfind('-') + 1));
+  const std::string receipt = cat("r-", hex);
+  const std::string who = arguments.value("who", "");
+  for (const auto& [work, doing] : doing_) {
+    if (doing->receipt.id != receipt || doing->receipt.principal != who) continue;
+    for (const auto& [wire_id, part] : parts_) {
+      if (part.work != work) continue;
+      if (auto sent =
+              residents_.send(part.model, wire::to_frame(wire::Type::StopThinking, wire_id));
+          !sent)
+        return reply(std::move(sent).error());
+    }
+    return reply(Json::object());
+  }
+  reply(Error{Code::NotFound,
+              cat("there is no answer '", utf8_repaired(id.substr(0, 64)),
+                  "' of yours on its way; its id stands in the first piece of its stream"),
+              "id"});
 }
 
 // ---- beginning and end

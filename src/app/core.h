@@ -181,6 +181,7 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
   void status(const Json& arguments, const api::Reply& reply);
   void config(const Json& arguments, const api::Reply& reply);
   void stop(const Json& arguments, const api::Reply& reply);
+  void stop_thinking(const Json& arguments, const api::Reply& reply);
 
   // app/plans.cpp
   void catalogue(const Json& arguments, const api::Reply& reply);

@@ -728,6 +728,57 @@ TEST_F(CoreTest, AnErrorOfTheEngineIsNoDeathOfItsWorker) {
   EXPECT_TRUE(house.worker("alpha"));
 }
 
+TEST_F(CoreTest, ACallOfAToolThatWasNotOfferedEndsTheWorker) {
+  load("alpha");
+  const auto call = [](const char* name) {
+    return wire::Delta{
+        "", nullptr, 1, "",
+        Json::array({{{"index", 0}, {"id", "c"}, {"name", name}, {"arguments", "{}"}}})};
+  };
+  api::Work work;
+  work.body = {{"messages", Json::array()}, {"tools", Json::array({{{"name", "f"}}})}};
+  auto heard = house.chat("alpha", work);
+  house.worker("alpha")->answer(wire::Delta{"", nullptr, 1, "hm"}, asked("alpha").back());
+  house.worker("alpha")->answer(call("f"), asked("alpha").back());
+  wire::Done done;
+  done.reason = "tool_calls";
+  done.completion_tokens = 3;
+  done.reasoning_tokens = 7;  // more than there are
+  house.worker("alpha")->answer(done, asked("alpha").back());
+  house.settle();
+  ASSERT_TRUE(heard->ended && heard->ended->result);
+  EXPECT_EQ(heard->ended->receipt.outcome, "tool_calls");
+  EXPECT_EQ(heard->ended->reasoning_tokens, 3u);
+
+  heard = house.chat("alpha", work);
+  house.worker("alpha")->answer(call("rm"), asked("alpha").back());
+  house.settle();
+  ASSERT_TRUE(heard->ended);
+  EXPECT_EQ(heard->ended->result.error().code, Code::Corrupt);
+  EXPECT_NE(heard->error().find("a tool that was not offered"), std::string::npos)
+      << heard->error();
+}
+
+TEST_F(CoreTest, ThoughtsAreStoppedByWhoseAnswerItIs) {
+  load("alpha");
+  api::Work work;
+  work.who.id = "app:mine";
+  auto heard = house.chat("alpha", work);
+  say("alpha", asked("alpha").back(), "");
+  ASSERT_FALSE(heard->id.empty());
+  const std::string id = "chatcmpl-" + heard->id.substr(2);
+  const auto stop = [&](const std::string& of, const char* who) {
+    return house.ask("answers.stop_thinking", {{"id", of}, {"who", who}});
+  };
+  EXPECT_EQ(stop(id, "app:other").error().code, Code::NotFound);
+  EXPECT_EQ(stop("", "app:mine").error().code, Code::NotFound);
+  EXPECT_TRUE(asked("alpha", Type::StopThinking).empty());
+  EXPECT_TRUE(stop(id, "app:mine"));
+  EXPECT_TRUE(stop(heard->id, "app:mine"));
+  EXPECT_EQ(asked("alpha", Type::StopThinking).size(), 2u);
+  EXPECT_EQ(asked("alpha", Type::StopThinking)[0], asked("alpha").back());
+}
+
 TEST_F(CoreTest, AnAnswerThatWasCutShortCountsWhatItHadWritten) {
   load("alpha");
   api::Work work;

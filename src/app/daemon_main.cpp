@@ -389,6 +389,7 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
   Leases leases(clock,
                 {settings.compute_agent_share / 100.0, settings.compute_background_share / 100.0});
   options.residents.leases = &leases;
+  TRY_AS(options.residents.thinking_max, parse_thinking_max(settings.models_reasoning_budget));
   options.models_default = settings.models_default;
   options.models_preload = settings.models_preload;
 

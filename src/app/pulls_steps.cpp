@@ -147,6 +147,7 @@ void Pulls::on_frame(Pull& pull, const wire::Frame& frame) {
     case wire::Type::Embed:
     case wire::Type::Rank:
     case wire::Type::Cancel:
+    case wire::Type::StopThinking:
     case wire::Type::Started:
     case wire::Type::Delta:
     case wire::Type::Done:

@@ -33,6 +33,7 @@ Core::Answer Core::answer_named(std::string_view question) {
     Answer answer;
   };
   static constexpr std::array kAnswers = {
+      Row{"answers.stop_thinking", &Core::stop_thinking},
       Row{"models.list", &Core::models_list},
       Row{"models.show", &Core::models_show},
       Row{"models.add", &Core::models_add},

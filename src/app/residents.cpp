@@ -324,7 +324,8 @@ void Residents::on_hello(const ModelId& model, Resident& resident, wire::Hello h
                         options_.threads,
                         options_.shape.batch,
                         pools,
-                        resident.offered};
+                        resident.offered,
+                        options_.thinking_max.of(model)};
   if (auto sent = resident.worker->send(wire::to_frame(load)); !sent)
     end(model, std::move(sent).error());
 }

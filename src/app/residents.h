@@ -27,6 +27,7 @@
 #include <vector>
 
 #include "app/leases.h"
+#include "app/thinking_max.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "host/worker.h"
@@ -84,6 +85,7 @@ class Residents {
     uint32_t threads = 0;
     std::string fetcher = "";  // as how_to_mend() takes it
     Leases* leases = nullptr;  // gives out the device; nullptr: everyone computes when they like
+    ThinkingMax thinking_max = {};
   };
 
   // All references must outlive it.

@@ -38,6 +38,10 @@ constexpr Setting kSettings[] = {
      &Settings::models_threads, 0, 512},
     {"models.batch", "tokens", "512", "prompt tokens that are computed in one step",
      &Settings::models_batch, 32, 4096},
+    {"models.reasoning_budget", "tokens", "none",
+     "the most tokens that models think before they answer, where a request does not say: \"512\", "
+     "or by model, with blanks between them: \"512 qwen3-4b=2048 tiny=0\"",
+     &Settings::models_reasoning_budget},
     {"models.hosts", "", "none",
      "hosts that models may be pulled from besides the registries' own and those that you name, "
      "with blanks between them: \"mirror.lan:8443 *.example.org\"",

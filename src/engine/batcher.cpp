@@ -44,13 +44,14 @@ size_t text_bytes(const Json& json) {
 }  // namespace
 
 Batcher::Batcher(Model& model, Pulse& pulse, const Clock& clock, Lease& lease, Out out, Seeds seeds,
-                 CpuMs cpu_ms)
+                 std::optional<Tokens> thinking_max, CpuMs cpu_ms)
     : model_(model),
       pulse_(pulse),
       clock_(clock),
       lease_(lease),
       out_(std::move(out)),
       seeds_(std::move(seeds)),
+      thinking_max_(thinking_max),
       cpu_ms_(std::move(cpu_ms)),
       embeddings_(model, pulse, clock, shares_),
       slots_(model.facts().sequences, model.facts().cells),
@@ -91,11 +92,15 @@ Result<std::vector<Token>> Batcher::prompt_tokens(Request& request) {
     std::string prompt;
     if (options.chat) {
       const Pulse::Quiet quiet(pulse_,
-                               template_max(options.messages.size(), text_bytes(options.messages)));
-      TRY_AS(Rendered rendered, model_.render_chat(options.messages, options.template_kwargs));
+                               template_max(options.messages.size(), text_bytes(options.messages)) +
+                                   structure_max(options.structure));
+      TRY_AS(Rendered rendered,
+             model_.render_chat({options.messages, options.template_kwargs, options.structure}));
       prompt = std::move(rendered.prompt);
       stops.insert(stops.end(), rendered.stops.begin(), rendered.stops.end());
       options.messages = nullptr;
+      options.sampling.constraint = std::move(rendered.constraint);
+      if (rendered.format) request.reader.emplace(std::move(rendered.format), clock_, seeds_());
     } else {
       prompt = std::get<std::string>(options.prompt);
     }
@@ -168,7 +173,22 @@ void Batcher::generate(uint64_t id, const wire::Generate& message) {
                    "'echo' together with 'logprobs' is not supported; leave one of them out",
                    "logprobs"});
   }
+  Structure& structure = options->structure;
+  if (structure.exact && *structure.thinking_max > facts.context) {
+    return refuse(
+        {Code::Invalid,
+         cat("'reasoning_budget' is ", grouped(*structure.thinking_max),
+             " tokens, but this model's context is ", grouped(facts.context), "; ask for less"),
+         "reasoning_budget"});
+  }
+  if (!structure.thinking_max && structure.effort.empty()) structure.thinking_max = thinking_max_;
   auto request = std::make_unique<Request>(id, message, *std::move(options));
+  if (const Must& must = request->options.structure.must; !must.empty() && !request->options.chat) {
+    const Pulse::Quiet quiet(pulse_, structure_max(request->options.structure));
+    auto constraint = model_.constrain(must);
+    if (!constraint) return refuse(std::move(constraint).error());
+    request->options.sampling.constraint = *std::move(constraint);
+  }
   auto tokens = prompt_tokens(*request);
   if (!tokens) return refuse(std::move(tokens).error());
   request->tokens = *std::move(tokens);
@@ -206,6 +226,14 @@ bool Batcher::has(uint64_t id) const {
   const auto is_it = [id](const auto& item) { return item->id == id; };
   return std::any_of(waiting_.begin(), waiting_.end(), is_it) ||
          std::any_of(computing_.begin(), computing_.end(), is_it) || embeddings_.has(id);
+}
+
+void Batcher::stop_thinking(uint64_t id) {
+  for (Requests* list : {&waiting_, &computing_}) {
+    for (const auto& request : *list) {
+      if (request->id == id) request->sampler->stop_thinking();
+    }
+  }
 }
 
 void Batcher::cancel(uint64_t id) {
@@ -430,12 +458,13 @@ bool Batcher::choose(Request& request, int row) {
     fail(request, std::move(chosen).error());
     return false;
   }
-  if (model_.ends(chosen->token) && !request.options.sampling.ignore_eos) {
+  if (chosen->last || (model_.ends(chosen->token) && !request.options.sampling.ignore_eos)) {
     finish(request, "stop");
     return false;
   }
   request.tokens.push_back(chosen->token);
-  std::string shown = request.text.add(model_.piece(chosen->token, Special::Parsed));
+  request.thought += chosen->thinking ? 1 : 0;
+  std::string shown = request.text.add(model_.piece(chosen->token, request.special(chosen->token)));
   Request::Told told{request.text.bytes_in(), nullptr};
   if (request.options.top) {
     told.logprobs = token_json(model_, chosen->token, chosen->logprob);
@@ -464,8 +493,18 @@ bool Batcher::choose(Request& request, int row) {
 
 // Sends text that may be shown, with the tokens that stand behind it.
 void Batcher::tell(Request& request, std::string text) {
+  if (request.reader) return tell_news(request, request.reader->add(text));
   if (text.empty() && !request.options.top) return;
-  wire::Delta delta{std::move(text), nullptr, 0};
+  tell(request, wire::Delta{std::move(text), nullptr, 0});
+}
+
+void Batcher::tell_news(Request& request, AnswerReader::News news) {
+  if (news.empty() && !request.options.top) return;
+  tell(request, wire::Delta{std::move(news.text), nullptr, 0, std::move(news.reasoning),
+                            std::move(news.tool_calls)});
+}
+
+void Batcher::tell(Request& request, wire::Delta delta) {
   if (request.options.top) delta.logprobs = Json::array();
   while (!request.untold.empty() && request.untold.front().until <= request.text.bytes_out()) {
     if (request.options.top) delta.logprobs.push_back(std::move(request.untold.front().logprobs));
@@ -474,12 +513,17 @@ void Batcher::tell(Request& request, std::string text) {
   }
   const bool has_logprobs = request.options.top && !delta.logprobs.empty();
   if (!has_logprobs) delta.logprobs = nullptr;
-  if (delta.text.empty() && !has_logprobs) return;
+  const bool says = !delta.text.empty() || !delta.reasoning.empty() || !delta.tool_calls.is_null();
+  if (!says && !has_logprobs) return;
   out_(request.id, std::move(delta));
 }
 
 void Batcher::finish(Request& request, std::string reason) {
   if (!request.text.stopped()) tell(request, request.text.rest());
+  if (request.reader) {
+    tell_news(request, request.reader->end());
+    if (reason == "stop" && request.reader->called()) reason = "tool_calls";
+  }
   const SteadyTime now = clock_.now();
   const auto ms = [](SteadyTime from, SteadyTime to) {
     return std::chrono::duration<double, std::milli>(to - from).count();
@@ -493,6 +537,7 @@ void Batcher::finish(Request& request, std::string reason) {
   done.decode_ms = ms(request.first_token, now);
   done.cpu_ms = request.cpu_ms;
   done.stop = request.text.stop();
+  done.reasoning_tokens = static_cast<Tokens>(request.thought);
   const uint64_t id = request.id;
   drop(request);
   out_(id, std::move(done));

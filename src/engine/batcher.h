@@ -31,6 +31,7 @@
 #include "base/clock.h"
 #include "base/mutex.h"
 #include "engine/adapter_sets.h"
+#include "engine/answer_reader.h"
 #include "engine/embeddings.h"
 #include "engine/lease.h"
 #include "engine/model.h"
@@ -68,16 +69,17 @@ class Batcher {
   using CpuMs = std::function<double()>;    // used until now, by all threads
 
   // `model`, `pulse`, `clock` and `lease` must outlive it; the clock may be asked by several
-  // threads.
+  // threads. `thinking_max`: of requests that name none.
   Batcher(Model& model, Pulse& pulse, const Clock& clock, Lease& lease, Out out, Seeds seeds,
-          CpuMs cpu_ms = process_cpu_ms);
+          std::optional<Tokens> thinking_max = {}, CpuMs cpu_ms = process_cpu_ms);
   ~Batcher();
 
   // `id` is not in use. What is wrong with the request is told by Failed.
   void generate(uint64_t id, const wire::Generate& message);
   void embed(uint64_t id, const wire::Embed& message);
   void rank(uint64_t id, const wire::Rank& message);
-  void cancel(uint64_t id);  // Failed{Cancelled} before it returns; unknown: no effect
+  void stop_thinking(uint64_t id);  // its answer begins; unknown, or not thinking: no effect
+  void cancel(uint64_t id);         // Failed{Cancelled} before it returns; unknown: no effect
   bool has(uint64_t id) const;
 
   // Computes one step, when this worker has the device. False: there was nothing to do.
@@ -151,6 +153,8 @@ class Batcher {
   void say(const Part& part, int row);
   bool choose(Request& request, int row);
   void tell(Request& request, std::string text);
+  void tell_news(Request& request, AnswerReader::News news);
+  void tell(Request& request, wire::Delta delta);
   void finish(Request& request, std::string reason);
   void fail(Request& request, Error error);
   void drop(Request& request);
@@ -163,6 +167,7 @@ class Batcher {
   Lease& lease_;
   const Out out_;
   const Seeds seeds_;
+  const std::optional<Tokens> thinking_max_;
   const CpuMs cpu_ms_;
   Shares shares_;
   Embeddings embeddings_;

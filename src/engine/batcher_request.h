@@ -2,12 +2,14 @@
 // only.
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <memory>
 #include <optional>
 #include <span>
 #include <vector>
 
+#include "engine/answer_reader.h"
 #include "engine/batcher.h"
 #include "engine/lookup.h"
 #include "engine/repetition.h"
@@ -23,6 +25,13 @@ struct Batcher::Request {
   bool prefilling() const { return pending() > 1 || generated() == 0; }
   size_t generated() const { return tokens.size() - prompt; }
   std::span<const Token> answer() const { return std::span(tokens).subspan(prompt); }
+  // Control tokens have no text, but for those of its format.
+  Special special(Token token) const {
+    if (!reader) return Special::Parsed;
+    const auto& shown = reader->format().shown;
+    const bool is_shown = std::find(shown.begin(), shown.end(), token) != shown.end();
+    return is_shown ? Special::AsText : Special::Parsed;
+  }
   bool afresh() const { return options.seeded && prompt <= kAfreshMax; }
 
   const uint64_t id;
@@ -38,6 +47,8 @@ struct Batcher::Request {
   bool started = false;
   std::unique_ptr<Sampler> sampler;
   TextOut text;
+  std::optional<AnswerReader> reader;  // of a format; else all of the answer is text
+  size_t thought = 0;                  // tokens before the answer
   Repetition repetition;
   Lookup lookup;
   std::vector<Token> draft;  // computed behind its tokens in this step

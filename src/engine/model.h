@@ -23,6 +23,7 @@
 #include "base/registry.h"
 #include "base/result.h"
 #include "base/units.h"
+#include "engine/structure.h"
 #include "wire/message.h"
 
 namespace lares::engine {
@@ -38,6 +39,11 @@ inline std::chrono::milliseconds tokenise_max(size_t bytes) {
 }
 inline std::chrono::milliseconds template_max(size_t messages, size_t bytes) {
   return std::chrono::milliseconds(4) * messages + std::chrono::milliseconds(1) * (bytes / 1024);
+}
+
+// A structure is made into a grammar; before, its texts are held against what that may take.
+inline std::chrono::milliseconds structure_max(const Structure& structure) {
+  return structure.empty() ? std::chrono::milliseconds(0) : std::chrono::milliseconds(4'000);
 }
 
 // What the compute thread shows to the threads that do not compute, and what they may ask of it.
@@ -128,6 +134,7 @@ struct Sampling {
   float dynatemp_range = 0;  // the temperature goes by the entropy, so far up and down; 0: off
   float dynatemp_exponent = 1;
   bool ignore_eos = false;
+  std::shared_ptr<const Constraint> constraint;  // from render_chat() or constrain() of the model
 };
 
 struct Candidate {
@@ -139,6 +146,8 @@ struct Chosen {
   Token token = 0;
   float logprob = 0;           // set when candidates were asked for
   std::vector<Candidate> top;  // likeliest first
+  bool last = false;           // nothing can follow it, whatever else was asked
+  bool thinking = false;       // it belongs to what the model thinks before it answers
 };
 
 // One request's way of choosing tokens; remembers what it chose, for penalties.
@@ -148,6 +157,8 @@ class Sampler {
   // Chooses from the logits of row `row` of the last decode() and remembers the choice. `top`: how
   // many candidates to report; nullopt: no logprobs. Corrupt when the logits are not numbers.
   virtual Result<Chosen> choose(int row, std::optional<unsigned> top) = 0;
+  // What the model thinks before its answer ends as soon as it can; no effect where it does not.
+  virtual void stop_thinking() {}
 };
 
 // One token to compute.
@@ -167,10 +178,19 @@ enum class Decoded {
 
 enum class Special { AsText, Parsed };  // how control tokens in a text are read
 
+// A chat to be rendered. `messages`: OpenAI's shape; `kwargs`: for the template, null or an object.
+struct Chat {
+  const Json& messages;
+  const Json& kwargs;
+  const Structure& structure;
+};
+
 // A chat as the model wants to read it.
 struct Rendered {
   std::string prompt;
-  std::vector<std::string> stops;  // beside the request's own
+  std::vector<std::string> stops;                     // beside the request's own
+  std::shared_ptr<const AnswerFormat> format = {};    // nullptr: all of the answer is its text
+  std::shared_ptr<const Constraint> constraint = {};  // nullptr: none
 };
 
 // Low-rank changes of a model's weights that a request wants: which of Facts::adapters, how
@@ -231,9 +251,12 @@ class Model {
   virtual std::string piece(Token token, Special special) const = 0;
   virtual bool ends(Token token) const = 0;  // end of generation: EOS, end of turn, ...
 
-  // `messages`: OpenAI's shape; `kwargs`: for the template. Invalid, with param "messages", names
-  // what the template, or we, cannot do with them.
-  virtual Result<Rendered> render_chat(const Json& messages, const Json& kwargs) = 0;
+  // Invalid or Unsupported, with the field in `param`, names what the template, or we, cannot do
+  // with it.
+  virtual Result<Rendered> render_chat(const Chat& chat) = 0;
+  // For text that is no chat. Invalid or Unsupported with must.param. Requires: `must` is not
+  // empty.
+  virtual Result<std::shared_ptr<const Constraint>> constrain(const Must& must) = 0;
 
   // `prompt` is what penalties see as already said.
   virtual Result<std::unique_ptr<Sampler>> sampler(const Sampling& sampling,

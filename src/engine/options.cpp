@@ -320,6 +320,7 @@ Result<GenerateOptions> read_options(const wire::Generate& message, Tokens vocab
   read_rarer_sampling(fields, out.sampling);
   read_adapters(fields, adapters, out.adapters);
   read_logit_bias(fields, vocabulary, out.sampling);
+  TRY_AS(out.structure, read_structure(message.body, out.chat));
   if (fields.error()) return *fields.error();
   return out;
 }

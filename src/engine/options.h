@@ -35,6 +35,7 @@ struct GenerateOptions {
   std::optional<unsigned> top;  // logprobs are wanted, with that many candidates
   bool echo = false;
   bool stop_repeating = false;  // the answer ends where it is one piece over and over again
+  Structure structure;
   bool seeded = false;  // the body names a seed, so the answer should come out the same again
   std::vector<Adapter> adapters;  // by index; none with a scale of 0
   Sampling sampling;

@@ -189,7 +189,10 @@ class Server {
     Batcher batcher(
         **model, pulse_, clock_, lease_,
         [this](uint64_t id, Batcher::Event event) { tell(id, std::move(event)); },
-        [&entropy] { return entropy(); });
+        [&entropy] { return entropy(); },
+        message->reasoning_budget < 0 ? std::nullopt
+                                      : std::optional(static_cast<Tokens>(std::min<int64_t>(
+                                            message->reasoning_budget, INT32_MAX))));
     {
       const MutexLock lock(mutex_);
       batcher_ = &batcher;
@@ -206,6 +209,7 @@ class Server {
   void obey(Batcher& batcher, const wire::Frame& frame) {
     const auto type = static_cast<Type>(frame.type);
     if (type == Type::Cancel) return batcher.cancel(frame.id);
+    if (type == Type::StopThinking) return batcher.stop_thinking(frame.id);
     if (type != Type::Generate && type != Type::Embed && type != Type::Rank) {
       end_process(cat("frame of type ", frame.type, " after the model was loaded"));
     }

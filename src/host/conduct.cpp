@@ -146,6 +146,7 @@ Result<Conduct::Meaning> Conduct::hears(const wire::Frame& frame, SteadyTime now
     case wire::Type::Embed:
     case wire::Type::Rank:
     case wire::Type::Cancel:
+    case wire::Type::StopThinking:
     case wire::Type::Shutdown:
     case wire::Type::Resolve:
     case wire::Type::Fetch:

@@ -13,9 +13,9 @@
 
 namespace lares::wire {
 
-// One for each message: kType; fields(field, m), which calls field(name, m.member), or
-// field.bytes(name, m.member), for each; and, if it has more to say of what was read,
-// check(m) -> Result<Unit>.
+// One for each message: kType; fields(field, m), which calls field(name, m.member),
+// field.bytes(name, m.member), or field.more(name, m.member) for what may be left out, for each;
+// and, if it has more to say of what was read, check(m) -> Result<Unit>.
 template <class Message>
 struct Layout;
 
@@ -33,6 +33,15 @@ class Writer {
   void operator()(const char* name, const Json& value, Json::value_t /*shape*/,
                   bool /*null*/ = false) {
     object_[name] = value;
+  }
+  // A field that most messages of its kind do not have: left out where it says nothing, so that it
+  // costs nothing there.
+  template <class T>
+  void more(const char* name, const T& value) {
+    if (value != T()) (*this)(name, value);
+  }
+  void more(const char* name, const Json& value, Json::value_t shape) {
+    if (!value.is_null()) (*this)(name, value, shape);
   }
   void bytes(const char* name, const std::string& value) { object_[name] = binary(value); }
   void bytes(const char* name, const std::vector<std::string>& values) {
@@ -136,6 +145,14 @@ class Reader {
     (*this)(name, out);
     if (wrong_.empty() && out.type() != shape && !(null && out.is_null()))
       wrong(name, shape == Json::value_t::object ? "not an object" : "not an array");
+  }
+
+  template <class T>
+  void more(const char* name, T& out) {
+    if (object_.contains(name)) (*this)(name, out);
+  }
+  void more(const char* name, Json& out, Json::value_t shape) {
+    if (object_.contains(name)) (*this)(name, out, shape);
   }
 
   void bytes(const char* name, std::string& out) { (*this)(name, out); }

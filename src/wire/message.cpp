@@ -26,6 +26,7 @@ struct Layout<Load> {
     field("batch", m.batch);
     field("embeddings", m.embeddings);
     field("adapters", m.adapters);
+    field("reasoning_budget", m.reasoning_budget);
   }
 };
 
@@ -87,6 +88,8 @@ struct Layout<Delta> {
     field("text", m.text);
     field("logprobs", m.logprobs, Json::value_t::array, true);
     field("tokens", m.tokens);
+    field.more("reasoning", m.reasoning);
+    field.more("tool_calls", m.tool_calls, Json::value_t::array);
   }
 };
 
@@ -104,6 +107,7 @@ struct Layout<Done> {
     field("stop", m.stop);
     field.bytes("vectors", m.vectors);
     field("input_tokens", m.input_tokens);
+    field.more("reasoning_tokens", m.reasoning_tokens);
   }
 };
 

@@ -8,7 +8,8 @@
 //            <──────────────────────────────  Load     once; or Inspect
 //     Progress ──────────────────────────────>        0 or more while loading
 //     Loaded   ──────────────────────────────>        or Failed with id 0, and the worker ends
-//            <──────────────────────────────  Generate, Embed, Rank (id > 0), Cancel (same id)
+//            <──────────────────────────────  Generate, Embed, Rank (id > 0)
+//            <──────────────────────────────  Cancel, StopThinking (same id)
 //     Started, Delta*, Done | Failed ────────>        exactly one end for each id
 //     Beat     ──────────────────────────────>        every kBeatEvery, with a counter of progress
 //            <──────────────────────────────  Shutdown; the worker also ends when the socket closes
@@ -43,6 +44,7 @@ enum class Type : uint8_t {
   Beat = 14,
   Shutdown = 15,
   Rank = 16,
+  StopThinking = 17,
   // between laresd and lares-egress: wire/pull.h
   Resolve = 32,
   Found = 33,
@@ -85,6 +87,7 @@ struct Load {
   // Names of the adapters whose files lie at kAdapterFd and behind it, in this order. Each is read
   // when a request first names it.
   std::vector<std::string> adapters = {};
+  int64_t reasoning_budget = -1;  // of requests that name none; -1: as long as the model likes
 };
 inline constexpr size_t kAdaptersMax = 16;  // of one worker
 
@@ -107,7 +110,13 @@ struct Loaded {
 // dry_sequence_breakers (array), mirostat, mirostat_tau, mirostat_eta, top_n_sigma, dynatemp_range,
 // dynatemp_exponent, lora (array of {id, scale}, ids among Load::adapters), seed, stop (array),
 // logit_bias (object: token id -> number), logprobs (bool), top_logprobs (0..20), echo (bool,
-// completions), ignore_eos (bool), stop_repeating (bool), chat_template_kwargs (object).
+// completions), ignore_eos (bool), stop_repeating (bool), chat_template_kwargs (object). What the
+// answer must be (engine/structure.h): must (object: one of "schema", "grammar" and "regex", each a
+// text, or "choice", an array of texts; "strict" (bool) beside a schema; and "param", the field
+// that errors name). Of chats only: tools (array of {name, description, parameters}, the last as
+// JSON text, whose order of properties counts), tool_choice ("auto" or "required"),
+// parallel_tool_calls (bool), reasoning_budget (tokens of thinking before the answer),
+// reasoning_effort ("none", "minimal", "low", "medium", "high").
 struct Generate {
   std::string kind;
   Json body;
@@ -137,18 +146,25 @@ struct Started {
   Tokens reused_tokens = 0;  // taken from a conversation's state instead of computed
 };
 
-// worker -> laresd: text that is whole UTF-8, never empty unless logprobs carry tokens without
-// text.
+// worker -> laresd: more of an answer. Texts are whole UTF-8; not all are empty unless logprobs
+// carry tokens without text.
 struct Delta {
   std::string text;
   Json logprobs;      // null, or an array of {token, bytes, logprob, top_logprobs: [...]} (OpenAI's
                       // shape)
-  Tokens tokens = 0;  // how many generated tokens stand behind this text
+  Tokens tokens = 0;  // how many generated tokens stand behind this
+  std::string reasoning = {};  // of what the model thinks before it answers
+  // Null, or an array of {index, id, name, arguments}: fragments of calls of tools. An index is the
+  // one of the fragment before or one more; id and name stand in an index's first fragment and are
+  // "" in the others; arguments is more of a JSON text.
+  Json tool_calls = {};
 };
 
 // worker -> laresd: the end of one Generate, Embed or Rank.
 struct Done {
-  std::string reason;  // "stop", "length"; "embedded" for Embed, "ranked" for Rank
+  // "stop", "length", "repeats", or "tool_calls": it stopped, having called tools; "embedded" for
+  // Embed, "ranked" for Rank
+  std::string reason;
   Tokens prompt_tokens = 0;
   Tokens completion_tokens = 0;
   Tokens reused_tokens = 0;
@@ -160,6 +176,7 @@ struct Done {
   // one float32 for each document.
   std::string vectors;
   std::vector<Tokens> input_tokens;  // Embed and Rank: for each input, the query counted with each
+  Tokens reasoning_tokens = 0;       // of completion_tokens
 };
 
 // worker -> laresd: the end of one Generate, Embed or Rank, or of loading (id 0), that went wrong.
@@ -191,7 +208,7 @@ Frame to_frame(const Done& message, uint64_t id);
 Frame to_frame(const Failed& message, uint64_t id);
 Frame to_frame(const Beat& message);
 Frame to_frame(const Progress& message, uint64_t id);
-Frame to_frame(Type bare, uint64_t id);  // Cancel, Inspect, Shutdown: no payload
+Frame to_frame(Type bare, uint64_t id);  // Cancel, Inspect, Shutdown, StopThinking: no payload
 
 // Each reads its own type's payload. Corrupt when a field is missing, of another type or out of
 // range.

@@ -37,7 +37,7 @@ std::vector<Example> examples() {
   return {
       example("Hello",
               Hello{"llama", "haswell", {"seccomp", "landlock:7"}, {"user-namespace: denied"}}),
-      example("Load", Load{"m", 4096, 4, 2, 256, true, {"a", "b"}}),
+      example("Load", Load{"m", 4096, 4, 2, 256, true, {"a", "b"}, 512}),
       example("Loaded", Loaded{{{"architecture", "bert"}}, 120, 1u << 30}),
       example("Generate",
               Generate{"chat", {{"messages", Json::array()}, {"temperature", 0.5}}, Lane::Agent, 3},
@@ -45,10 +45,14 @@ std::vector<Example> examples() {
       example("Embed", Embed{Json::array({"text", Json::array({1, 2})}), Lane::Background, 4}, 8),
       example("Rank", Rank{"which", Json::array({"this", "that"}), Lane::Agent, 5}, 14),
       example("Started", Started{100, 60}, 9),
-      example("Delta", Delta{"word", Json::array({{{"token", "word"}}}), 1}, 10),
-      example("Done",
-              Done{"stop", 10, 20, 5, 1.5, 2.5, 3.5, "END", std::string("\0\xFF\x80", 3), {3, 7}},
-              11),
+      example("Delta",
+              Delta{"word", Json::array({{{"token", "word"}}}), 1, "hm",
+                    Json::array({{{"index", 0}, {"name", "f"}}})},
+              10),
+      example(
+          "Done",
+          Done{"stop", 10, 20, 5, 1.5, 2.5, 3.5, "END", std::string("\0\xFF\x80", 3), {3, 7}, 4},
+          11),
       example("Failed", Failed{{Code::NoRoom, "it is full; retry", "n"}}, 12),
       example("Beat", Beat{12345678901234, true}),
       example("Progress", Progress{"load", 0.25}, 13),
@@ -74,6 +78,7 @@ TEST(Message, WithoutOneOfItsFieldsIsCorruptAndSaysWhich) {
   for (const Example& e : examples()) {
     const Json payload = *parse_cbor(e.frame.payload);
     for (const auto& [field, value] : payload.items()) {
+      if (field == "reasoning" || field == "tool_calls" || field == "reasoning_tokens") continue;
       const auto back = e.through(with(e.frame, [&](Json& p) { p.erase(field); }));
       ASSERT_FALSE(back) << e.name << " without " << field;
       EXPECT_EQ(back.error().code, Code::Corrupt);
@@ -122,6 +127,15 @@ TEST(Message, WithACountOutOfRangeIsCorrupt) {
   EXPECT_TRUE(wrong(to_frame(Generate{"chat", Json::object()}, 1), "lane", "urgent"));
   EXPECT_TRUE(wrong(to_frame(Generate{"chat", Json::object()}, 1), "owner", -1));
   EXPECT_TRUE(wrong(to_frame(Embed{Json::array()}, 1), "lane", ""));
+}
+
+TEST(Message, WhatMostAnswersDoNotHaveTakesNoRoomInTheirPieces) {
+  const Json plain = *parse_cbor(to_frame(Delta{"word", nullptr, 1, "", nullptr}, 1).payload);
+  EXPECT_EQ(plain.size(), 3u);
+  const auto back = from_frame<Delta>({static_cast<uint8_t>(Type::Delta), 1, to_cbor(plain)});
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->reasoning, "");
+  EXPECT_TRUE(back->tool_calls.is_null());
 }
 
 TEST(Message, OfAnotherTypeOrWithNoObjectIsCorrupt) {

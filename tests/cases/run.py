@@ -44,7 +44,7 @@ SHOWN = ("Content-Type", "Allow", "Retry-After", "X-Lares-Place", "WWW-Authentic
 VARYING = re.compile(r"^(created|pid|uptime_s|added_unix|.*_ms|.*_per_second|.*_per_s|cache_n|prompt_n|cached_tokens|"
                      r"tokens_cached|prompt_tokens_reused|requests|memory_bytes|memory_budget_bytes|needs_bytes|up_s|resident)$")
 STATES = ("absent", "starting", "ready", "warm", "hot")  # of a model: other cases may have started it
-IDS = re.compile(r"\b(chatcmpl|cmpl|r|c|m)-[0-9a-f]{16}\b")
+IDS = re.compile(r"\b((?:chatcmpl|cmpl|r|c|m)-|call_)[0-9a-f]{16}\b")
 HEADER = re.compile(r"^([A-Za-z][A-Za-z0-9-]*): (.*)$")
 
 
@@ -120,7 +120,7 @@ class Mask:
     def string(self, text):
         for name, value in self.kept.items():
             text = text.replace(value, f"<{name}>")
-        text = IDS.sub(r"\1-<id>", text)
+        text = IDS.sub(r"\1<id>", text)
         text = text.replace(str(self.house.home), "<home>")
         text = re.sub(r"\blares-\d+\.\d+\.\d+\b", "lares-<version>", text)
         return re.sub(rf"\b{self.house.port}\b", "<port>", text)

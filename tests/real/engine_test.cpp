@@ -46,7 +46,7 @@ INSTANTIATE_TEST_SUITE_P(Llama, BackendContract,
 TEST(Llama, RendersSmolLm2sTemplateAsItsAuthorsWroteIt) {
   LOAD_OR_SKIP(model, kSmolLm, {});
   const auto render = [&](const Json& messages) {
-    return model.render_chat(messages, nullptr)->prompt;
+    return model.render_chat({messages, nullptr, {}})->prompt;
   };
   EXPECT_EQ(render({{{"role", "user"}, {"content", "Hi"}}}),
             "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging "
@@ -70,7 +70,8 @@ TEST(Llama, ReadsControlTokensOfTheTemplateAndNotOfAnInput) {
 
 TEST(Llama, ABaseModelWithoutATemplateRefusesChats) {
   LOAD_OR_SKIP(model, kGemma, {});
-  const auto rendered = model.render_chat({{{"role", "user"}, {"content", "Hi"}}}, nullptr);
+  const auto rendered =
+      model.render_chat({Json::array({{{"role", "user"}, {"content", "Hi"}}}), nullptr, {}});
   ASSERT_FALSE(rendered);
   EXPECT_EQ(rendered.error().code, Code::Invalid);
   EXPECT_NE(rendered.error().message.find("no chat template"), std::string::npos);

@@ -174,6 +174,32 @@ class Chat(unittest.TestCase):
         self.assertGreater(second.usage.prompt_tokens_details.cached_tokens, first.usage.prompt_tokens // 2)
 
 
+@unittest.skipUnless(FAKE, "with the fake engine, whose format is known")
+class Structured(unittest.TestCase):
+    TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
+    CALL = [{"role": "user", "content": 'repeat: Look. <tool_call>{"name": "f", "arguments": {"a": [1]}}</tool_call>'}]
+
+    def test_a_call_of_a_tool(self):
+        choice = chat(self.CALL, tools=[self.TOOL], max_tokens=200).choices[0]
+        self.assertEqual((choice.finish_reason, choice.message.content), ("tool_calls", "Look. "))
+        call, = choice.message.tool_calls
+        self.assertEqual((call.type, call.function.name, call.function.arguments), ("function", "f", '{"a":[1]}'))
+
+    def test_the_same_in_pieces(self):
+        name, arguments, ids = "", "", []
+        for chunk in chat(self.CALL, tools=[self.TOOL], max_tokens=200, stream=True):
+            for one in chunk.choices[0].delta.tool_calls or []:
+                name += one.function.name or ""
+                arguments += one.function.arguments or ""
+                ids += [one.id] if one.id else []
+        self.assertEqual((name, arguments, len(ids)), ("f", '{"a":[1]}', 1))
+
+    def test_a_required_call_and_a_format(self):
+        choice = chat(tools=[self.TOOL], tool_choice="required", max_tokens=200).choices[0]
+        self.assertEqual((choice.finish_reason, choice.message.content), ("tool_calls", None))
+        self.assertEqual(chat(response_format={"type": "json_object"}).choices[0].message.content, "{}")
+
+
 class ChatStreams(unittest.TestCase):
     def chunks(self, messages=None, **fields):
         return list(chat(messages, stream=True, **fields))
@@ -358,8 +384,7 @@ class Errors(unittest.TestCase):
             self.assertIn(str(value), error.body["message"])
 
     def test_what_is_not_done_yet_is_a_bad_request(self):
-        tool = {"type": "function", "function": {"name": "f", "parameters": {}}}
-        for fields in ({"tools": [tool]}, {"response_format": {"type": "json_object"}}, {"modalities": ["audio"]}):
+        for fields in ({"tools": [{"type": "web_search"}]}, {"modalities": ["audio"]}):
             self.assertEqual(self.refused(openai.BadRequestError, lambda f=fields: chat(**f)).code, "unsupported")
 
     def test_an_unknown_model(self):

@@ -163,13 +163,13 @@ class Listener {
   Result<Answer> end() {
     waiting_.over();
     show(plain_.end());
-    if (!last_is_newline_ && !answer_.text.empty()) show("\n");
+    if (!last_is_newline_ && began()) show("\n");
     if (failure_) return *failure_;
     if (repeats_) answer_.reason = "repeats";
     return answer_;
   }
   bool complete() const { return complete_; }
-  bool began() const { return !answer_.text.empty(); }
+  bool began() const { return thought_ || !answer_.text.empty(); }
 
  private:
   void event(std::string_view data) {
@@ -205,11 +205,23 @@ class Listener {
     const Json& choice = choices.front();
     if (const std::string reason = text_of(choice, "finish_reason"); !reason.empty())
       answer_.reason = reason;
-    const std::string text = text_of(member_of(choice, "delta"), "content");
+    const Json& delta = member_of(choice, "delta");
+    think(text_of(delta, "reasoning_content"));
+    const std::string text = text_of(delta, "content");
     if (text.empty()) return;
     waiting_.over();
+    if (std::exchange(thinks_, false)) show(plain_.feed("\n</think>\n\n"));
     answer_.text += text;
     show(plain_.feed(text));
+  }
+
+  // What is thought before an answer is shown, and is no part of it.
+  void think(const std::string& thought) {
+    if (thought.empty()) return;
+    waiting_.over();
+    thought_ = true;
+    if (!std::exchange(thinks_, true)) show(plain_.feed("<think>\n"));
+    show(plain_.feed(thought));
   }
 
   void show(std::string_view text) {
@@ -228,6 +240,8 @@ class Listener {
   bool last_is_newline_ = true;
   bool complete_ = false;
   bool repeats_ = false;
+  bool thinks_ = false;
+  bool thought_ = false;
 };
 
 // One try at it; `began` says whether any of the answer was shown.

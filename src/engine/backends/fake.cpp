@@ -12,7 +12,11 @@
 //   and a space anything else   "The prompt has N words."
 // With adapters the answer ends with the first one's number; one whose name begins with "broken"
 // cannot be loaded.
-// Tokens are single bytes, some common words and numbers, and control tokens.
+// Its answers have a format: <think>THOUGHTS</think> at their beginning, and with tools
+// <tool_call>{"name": NAME, "arguments": {...}}</tool_call> at their end. Where a call is required
+// and none is ordered, it calls the first tool with {}. Of what an answer must be it knows
+// "choice", of which it says the first, and a schema, to which it says {}. Tokens are single bytes,
+// some common words and numbers, and control tokens.
 //
 // Options: --load-ms, --tokens-per-s, --prompt-tokens-per-s, --size (of memory that it says it has;
 // "300MiB"),
@@ -31,6 +35,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "engine/model.h"
+#include "engine/thinking.h"
 
 namespace lares::engine {
 namespace {
@@ -105,14 +110,71 @@ struct Script {
   size_t random = 0;  // so many letters, chosen freely
 };
 
+class FakeConstraint final : public Constraint {
+ public:
+  std::string says;  // whatever is ordered; "": what is
+  std::optional<Tokens> thinking_max;
+};
+
+class FakeFormat final : public AnswerFormat {
+ public:
+  explicit FakeFormat(bool calls) : calls_(calls) {}
+  Result<Said> read(const std::string& raw) const override {
+    Said said;
+    std::string_view rest = raw;
+    if (rest.starts_with(kThink)) {
+      rest.remove_prefix(kThink.size());
+      const size_t end = rest.find(kThinkEnd);
+      said.reasoning = up_to(rest, kThinkEnd);
+      rest = end == std::string_view::npos ? "" : rest.substr(end + kThinkEnd.size());
+    } else if (kThink.starts_with(rest)) {
+      return said;
+    }
+    if (!calls_) {
+      said.text = rest;
+      return said;
+    }
+    said.text = up_to(rest, kCall);
+    for (size_t at = rest.find(kCall); at != std::string_view::npos; at = rest.find(kCall)) {
+      rest.remove_prefix(at + kCall.size());
+      const size_t end = rest.find(kCallEnd);
+      if (end == std::string_view::npos) break;
+      const auto call = parse_json(rest.substr(0, end));
+      if (!call || !call->is_object() || !call->contains("name") || !(*call)["name"].is_string())
+        return Error{Code::Corrupt, "the call is no JSON"};
+      said.calls.push_back(
+          {"", (*call)["name"].get<std::string>(), dump(call->value("arguments", Json::object()))});
+      rest.remove_prefix(end + kCallEnd.size());
+    }
+    return said;
+  }
+
+ private:
+  static constexpr std::string_view kThink = "<think>";
+  static constexpr std::string_view kThinkEnd = "</think>";
+  static constexpr std::string_view kCall = "<tool_call>";
+  static constexpr std::string_view kCallEnd = "</tool_call>";
+  // All before the tag, and without what could be its beginning.
+  static std::string up_to(std::string_view text, std::string_view tag) {
+    const size_t at = text.find(tag);
+    if (at != std::string_view::npos) return std::string(text.substr(0, at));
+    size_t held = std::min(tag.size() - 1, text.size());
+    while (held > 0 && !text.ends_with(tag.substr(0, held))) held--;
+    return std::string(text.substr(0, text.size() - held));
+  }
+  const bool calls_;
+};
+
 class FakeModel;
 
 class FakeSampler final : public Sampler {
  public:
   FakeSampler(FakeModel& model, const Sampling& sampling, std::span<const Token> prompt);
   Result<Chosen> choose(int row, std::optional<unsigned> top) override;
+  void stop_thinking() override { thinking_.stop(); }
 
  private:
+  void end_thoughts();
   std::vector<float> logits() const;
   Token scripted(size_t at) const;
   Token draw(std::vector<float> logits);
@@ -123,6 +185,8 @@ class FakeSampler final : public Sampler {
   const size_t prompt_;
   Script script_;
   std::mt19937_64 random_;
+  Thinking thinking_;
+  bool ended_thoughts_ = false;
   const bool plain_;  // no option changes what the script says
 };
 
@@ -212,7 +276,9 @@ class FakeModel final : public Model {
 
   bool ends(Token token) const override { return token == kEnd; }
 
-  Result<Rendered> render_chat(const Json& messages, const Json& kwargs) override {
+  Result<Rendered> render_chat(const Chat& chat) override {
+    const Json& messages = chat.messages;
+    const Json& kwargs = chat.kwargs;
     const auto wrong = [](std::string_view what) {
       return Error{Code::Invalid, cat("'messages' ", what), "messages"};
     };
@@ -232,7 +298,37 @@ class FakeModel final : public Model {
       prompt += cat("<|", name, "|>", content.get_ref<const std::string&>(), "<|end|>\n");
     }
     if (kwargs.is_object() && kwargs.contains("suffix")) prompt += dump(kwargs["suffix"]);
-    return Rendered{prompt + "<|assistant|>", {}};
+    Rendered rendered{prompt + "<|assistant|>", {}};
+    const Structure& structure = chat.structure;
+    if (!structure.must.empty()) {
+      TRY_AS(rendered.constraint, constrain(structure.must));
+    }
+    const bool ordered = prompt.find("<tool_call>") != std::string::npos;
+    if (structure.tool_choice == ToolChoice::Required && !structure.tools.empty() && !ordered) {
+      auto constraint = std::make_shared<FakeConstraint>();
+      constraint->says = cat("<tool_call>{\"name\": ", dump(structure.tools[0].name),
+                             ", \"arguments\": {}}</tool_call>");
+      rendered.constraint = std::move(constraint);
+    }
+    const bool thinks = prompt.find("<think>") != std::string::npos;
+    if (thinks && !rendered.constraint) {
+      auto constraint = std::make_shared<FakeConstraint>();
+      constraint->thinking_max = structure.thinking_max;
+      rendered.constraint = std::move(constraint);
+    }
+    if (thinks || !structure.tools.empty())
+      rendered.format = std::make_shared<FakeFormat>(!structure.tools.empty());
+    return rendered;
+  }
+
+  Result<std::shared_ptr<const Constraint>> constrain(const Must& must) override {
+    auto constraint = std::make_shared<FakeConstraint>();
+    if (must.choice.empty() && must.schema.empty()) {
+      return Error{Code::Unsupported,
+                   cat("'", must.param, "' is what the fake engine cannot keep to"), must.param};
+    }
+    constraint->says = must.choice.empty() ? "{}" : must.choice[0];
+    return std::shared_ptr<const Constraint>(std::move(constraint));
   }
 
   Result<std::unique_ptr<Sampler>> sampler(const Sampling& sampling,
@@ -413,7 +509,12 @@ size_t number_after(std::string_view text, size_t most) {
   return std::min(number, most);
 }
 
-Script script_for(FakeModel& model, std::span<const Token> prompt) {
+Script script_for(FakeModel& model, std::span<const Token> prompt, const Constraint* constraint) {
+  const auto* const fake = static_cast<const FakeConstraint*>(constraint);
+  if (fake && !fake->says.empty()) {
+    const auto said = model.tokenize(fake->says, Special::AsText);
+    return {{said->begin() + 1, said->end()}, 0};
+  }
   // the last message of a chat, or the last line of a text
   const bool chat = !prompt.empty() && prompt.back() == kAssistant;
   std::string order;
@@ -464,8 +565,13 @@ FakeSampler::FakeSampler(FakeModel& model, const Sampling& sampling, std::span<c
       sampling_(sampling),
       said_(prompt.begin(), prompt.end()),
       prompt_(prompt.size()),
-      script_(script_for(model, prompt)),
+      script_(script_for(model, prompt, sampling.constraint.get())),
       random_(sampling.seed),
+      thinking_(sampling.constraint ? Thinking::Tags{"<think>", {"</think>"}} : Thinking::Tags{},
+                "",
+                sampling.constraint
+                    ? static_cast<const FakeConstraint&>(*sampling.constraint).thinking_max
+                    : std::nullopt),
       plain_(script_.random == 0 && sampling.logit_bias.empty() && !sampling.ignore_eos &&
              sampling.presence_penalty == 0 && sampling.frequency_penalty == 0 &&
              sampling.repeat_penalty == 1 && sampling.temperature <= 1) {}
@@ -473,6 +579,22 @@ FakeSampler::FakeSampler(FakeModel& model, const Sampling& sampling, std::span<c
 Token FakeSampler::scripted(size_t at) const {
   if (at < script_.answer.size()) return script_.answer[at];
   return at == script_.answer.size() ? model_.mark().value_or(kEnd) : Token{kEnd};
+}
+
+// The script goes on where its thoughts end.
+void FakeSampler::end_thoughts() {
+  if (ended_thoughts_ || !thinking_.over()) return;
+  ended_thoughts_ = true;
+  const size_t at = said_.size() - prompt_;
+  auto& answer = script_.answer;
+  answer.resize(std::max(at, answer.size()), Token{kEnd});
+  const std::string rest = text_of(std::span(answer).subspan(at));
+  if (rest.starts_with("</think>")) return;
+  const size_t end = rest.find("</think>");
+  const auto short_one =
+      model_.tokenize(end == std::string::npos ? "</think>" : rest.substr(end), Special::AsText);
+  answer.resize(at);
+  answer.insert(answer.end(), short_one->begin() + 1, short_one->end());
 }
 
 std::vector<float> FakeSampler::logits() const {
@@ -548,10 +670,18 @@ Result<Chosen> FakeSampler::choose(int row, std::optional<unsigned> top) {
       std::memcmp(held.data(), said_.data(), held.size_bytes()) != 0) {
     return Error{Code::Corrupt, "the fake's cells hold another conversation"};
   }
+  end_thoughts();
+  const bool inside = thinking_.inside();
+  const auto took = [&](Chosen& chosen) {
+    thinking_.add(raw_piece(chosen.token));
+    chosen.thinking = inside || thinking_.inside();
+  };
   if (plain_ && !top && model_.numbers()) {  // what the long way would choose
     const size_t at = said_.size() - prompt_;
     said_.push_back(scripted(at));
-    return Chosen{said_.back(), 0, {}};
+    Chosen plain{said_.back(), 0, {}};
+    took(plain);
+    return plain;
   }
   const std::vector<float> raw = logits();
   if (std::any_of(raw.begin(), raw.end(), [](float x) { return std::isnan(x); })) {
@@ -560,6 +690,7 @@ Result<Chosen> FakeSampler::choose(int row, std::optional<unsigned> top) {
   Chosen chosen;
   chosen.token = draw(raw);
   said_.push_back(chosen.token);
+  took(chosen);
   if (!top) return chosen;
 
   const float most = *std::max_element(raw.begin(), raw.end());

@@ -24,6 +24,7 @@
 #include "engine/backends/llama_measure.h"
 #include "engine/backends/llama_probe.h"
 #include "engine/backends/llama_sampler.h"
+#include "engine/backends/llama_structure.h"
 #include "engine/backends/llama_tokens.h"
 #include "engine/backends/llama_variant.h"
 #include "engine/gguf.h"
@@ -139,9 +140,8 @@ class LlamaModel final : public Model {
   }
   std::string piece(Token token, Special special) const override;
   bool ends(Token token) const override { return llama_vocab_is_eog(vocab_, token); }
-  Result<Rendered> render_chat(const Json& messages, const Json& kwargs) override {
-    return template_.render(messages, kwargs);
-  }
+  Result<Rendered> render_chat(const Chat& chat) override { return template_.render(chat); }
+  Result<std::shared_ptr<const Constraint>> constrain(const Must& must) override;
   Result<std::unique_ptr<Sampler>> sampler(const Sampling& sampling,
                                            std::span<const Token> prompt) override {
     // each of DRY's breakers is looked for in every token
@@ -261,6 +261,13 @@ void LlamaModel::describe() {
                  {"licence", metadata(model, "general.license")}};
   if (template_.present() && template_.source().size() <= kTemplateMax.n)
     facts_.info["template"] = utf8_repaired(template_.source());
+}
+
+Result<std::shared_ptr<const Constraint>> LlamaModel::constrain(const Must& must) {
+  auto out = std::make_shared<LlamaConstraint>();
+  TRY_AS(out->grammar, grammar_of(must));
+  out->param = must.param;
+  return std::shared_ptr<const Constraint>(std::move(out));
 }
 
 // What only the file's head says.

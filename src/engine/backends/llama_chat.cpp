@@ -3,11 +3,15 @@
 #include <llama.h>
 
 #include "base/text.h"
+#include "engine/backends/llama_structure.h"
+#include "engine/schema_text.h"
 
 namespace lares::engine::llama {
 namespace {
 
 constexpr size_t kWordsMax = 300;  // of what a template says in its errors
+// llama-common tries a template on a dozen chats to learn how it writes things.
+constexpr std::chrono::milliseconds kAnalysisMax{5'000};
 
 Error wrong(std::string_view what) { return {Code::Invalid, cat("'messages' ", what), "messages"}; }
 
@@ -90,20 +94,54 @@ Result<common_chat_msg> read_message(const Json& message, size_t number) {
 
 }  // namespace
 
-ChatTemplate::ChatTemplate(const llama_model* model, Pulse& pulse) {
+ChatTemplate::ChatTemplate(const llama_model* model, Pulse& pulse)
+    : vocab_(llama_model_get_vocab(model)) {
   const char* const source = llama_model_chat_template(model, nullptr);
   if (!source || *source == '\0') return;
   source_ = source;
+  learn(model, pulse);
+}
+
+ChatTemplate::ChatTemplate(const llama_vocab* vocab, std::string source, Pulse& pulse)
+    : source_(std::move(source)), vocab_(vocab) {
+  learn(nullptr, pulse);
+}
+
+void ChatTemplate::learn(const llama_model* model, Pulse& pulse) {
   // the engine tries it on a few messages, however long the rest of the model's head may take
-  const Pulse::Quiet quiet(pulse, template_max(1, 0));
+  const Pulse::Quiet quiet(pulse, template_max(1, source_.size()) + kAnalysisMax);
   try {
-    templates_ = common_chat_templates_init(model, "");
+    templates_ = common_chat_templates_init(model, model ? "" : source_, model ? "" : "<s>",
+                                            model ? "" : "</s>");
   } catch (const std::exception&) {  // copied on its way, so that its words are lost
     wrong_ = "it is not valid Jinja";
   }
+  if (!templates_) return;
+  const auto caps = common_chat_templates_get_caps(templates_.get());
+  const auto can = [&](const char* what) {
+    const auto found = caps.find(what);
+    return found != caps.end() && found->second;
+  };
+  calls_ = can("supports_tools") || can("supports_tool_calls");
+  common_chat_templates_inputs inputs;
+  inputs.reasoning_format = COMMON_REASONING_FORMAT_DEEPSEEK;
+  common_chat_msg message;
+  message.role = "user";
+  message.content = "Hi";
+  inputs.messages.push_back(std::move(message));
+  if (const auto tried = apply(inputs))
+    thinks_ = tried->supports_thinking && !tried->thinking_end_tags.empty();
 }
 
-Result<Rendered> ChatTemplate::render(const Json& messages, const Json& kwargs) const {
+Result<common_chat_params> ChatTemplate::apply(const common_chat_templates_inputs& inputs) const {
+  const Hush hush;
+  auto params = caught([&] { return common_chat_templates_apply(templates_.get(), inputs); });
+  if (!params)
+    return wrong(cat("do not fit this model's chat template: ", shortened(params.error().message)));
+  return params;
+}
+
+Result<Rendered> ChatTemplate::render(const Chat& chat) const {
   if (!present()) {
     return Error{
         Code::Invalid,
@@ -116,25 +154,99 @@ Result<Rendered> ChatTemplate::render(const Json& messages, const Json& kwargs) 
                  "messages"};
   }
   common_chat_templates_inputs inputs;
-  for (const Json& message : messages) {
+  for (const Json& message : chat.messages) {
     TRY_AS(common_chat_msg read, read_message(message, inputs.messages.size()));
     inputs.messages.push_back(std::move(read));
   }
-  if (kwargs.is_object()) {
-    for (const auto& [name, value] : kwargs.items())
+  if (chat.kwargs.is_object()) {
+    for (const auto& [name, value] : chat.kwargs.items())
       inputs.chat_template_kwargs[name] = dump(value);
-    const auto thinking = kwargs.find("enable_thinking");
-    if (thinking != kwargs.end() && thinking->is_boolean())
+    const auto thinking = chat.kwargs.find("enable_thinking");
+    if (thinking != chat.kwargs.end() && thinking->is_boolean())
       inputs.enable_thinking = thinking->get<bool>();
   }
-  inputs.force_pure_content =
-      true;  // no tools yet, so nothing that must be parsed out of an answer
-  try {
-    common_chat_params rendered = common_chat_templates_apply(templates_.get(), inputs);
-    return Rendered{std::move(rendered.prompt), std::move(rendered.additional_stops)};
-  } catch (const std::exception& e) {
-    return wrong(cat("do not fit this model's chat template: ", shortened(e.what())));
+  if (chat.structure.thinking_max == Tokens{0}) inputs.enable_thinking = false;
+  if (!chat.structure.effort.empty())
+    inputs.chat_template_kwargs.emplace("reasoning_effort", dump(Json(chat.structure.effort)));
+  if (!chat.structure.tools.empty() || thinks_) return render_structure(chat, std::move(inputs));
+  inputs.force_pure_content = true;  // nothing has to be parsed out of an answer
+  TRY_AS(common_chat_params params, apply(inputs));
+  Rendered rendered{std::move(params.prompt), std::move(params.additional_stops)};
+  if (!chat.structure.must.empty()) {
+    auto constraint = std::make_shared<LlamaConstraint>();
+    TRY_AS(constraint->grammar, grammar_of(chat.structure.must));
+    constraint->param = chat.structure.must.param;
+    rendered.constraint = std::move(constraint);
   }
+  return rendered;
+}
+
+// With tools, or of a model that thinks: what comes has to be taken apart.
+Result<Rendered> ChatTemplate::render_structure(const Chat& chat,
+                                                common_chat_templates_inputs inputs) const {
+  const Structure& structure = chat.structure;
+  if (!structure.tools.empty() && !calls_) {
+    return Error{Code::Unsupported,
+                 "'tools' are given, but this model's chat template knows none; leave them out, or "
+                 "use a model that was made for tools",
+                 "tools"};
+  }
+  inputs.reasoning_format = COMMON_REASONING_FORMAT_DEEPSEEK;
+  inputs.parallel_tool_calls = structure.parallel_tool_calls;
+  TRY_AS(inputs.tools, tools_of(vocab_, structure));
+  const Must& must = structure.must;
+  if (!must.schema.empty()) {
+    TRY_AS(const std::string alone, grammar_of(must));  // says better what is wrong
+    TRY(Grammar::make(vocab_, alone, {}, {}, must.param));
+    TRY_AS(inputs.json_schema,
+           schema_for_grammar(must.schema, must.strict ? Strict::Yes : Strict::No, must.param));
+  }
+  TRY_AS(common_chat_params params, apply(inputs));
+  // The grammar of a call that is required lets any text come before it, that of one that may come
+  // begins with it: where that begins with a word it is in force at once.
+  const bool required = structure.tool_choice == ToolChoice::Required;
+  const bool at_once =
+      required && params.grammar_lazy && !params.grammar.empty() &&
+      std::all_of(params.grammar_triggers.begin(), params.grammar_triggers.end(),
+                  [](const auto& t) { return t.type == COMMON_GRAMMAR_TRIGGER_TYPE_WORD; });
+  if (required && !at_once) {
+    inputs.tool_choice = COMMON_CHAT_TOOL_CHOICE_REQUIRED;
+    TRY_AS(params, apply(inputs));
+  }
+  Rendered rendered;
+  rendered.format = format_of(vocab_, params);
+  auto constraint = constraint_of(vocab_, params, structure.tools.empty() ? must.param : "tools");
+  if (at_once) {
+    constraint->triggers = {};
+    constraint->after_thinking = true;
+  }
+  if (required && params.grammar.empty()) {
+    return Error{Code::Unsupported,
+                 "'tool_choice' requires a call, which cannot be forced with this model's chat "
+                 "template; send 'auto'",
+                 "tool_choice"};
+  }
+  constraint->budget = structure.thinking_max;
+  if (!must.empty() && must.schema.empty()) {
+    TRY_AS(constraint->grammar, grammar_of(must));
+    constraint->ambiguity = Ambiguity::Checked;
+    constraint->covers_prompt = false;
+    constraint->after_thinking = true;
+  }
+  rendered.constraint = std::move(constraint);
+  rendered.prompt = std::move(params.prompt);
+  rendered.stops = std::move(params.additional_stops);
+  // the model reads the schemas as they were given, not as they were written anew for the grammar
+  bool anew = false;
+  for (size_t i = 0; i < inputs.tools.size(); i++) {
+    anew = anew || inputs.tools[i].parameters != structure.tools[i].parameters;
+    inputs.tools[i].parameters = structure.tools[i].parameters;
+  }
+  if (anew) {
+    TRY_AS(common_chat_params as_given, apply(inputs));
+    rendered.prompt = std::move(as_given.prompt);
+  }
+  return rendered;
 }
 
 }  // namespace lares::engine::llama

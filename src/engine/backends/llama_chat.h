@@ -6,6 +6,7 @@
 #include "engine/model.h"
 
 struct llama_model;
+struct llama_vocab;
 
 namespace lares::engine::llama {
 
@@ -13,13 +14,26 @@ class ChatTemplate {
  public:
   // Never fails: what is wrong with the template is told by render().
   ChatTemplate(const llama_model* model, Pulse& pulse);
+  // One without its model: `vocab` may be nullptr, and then no token is known to be a part of it.
+  ChatTemplate(const llama_vocab* vocab, std::string source, Pulse& pulse);
 
+  // It can tell a model of tools, or of calls.
+  bool calls() const { return calls_; }
   bool present() const { return !source_.empty(); }
   const std::string& source() const { return source_; }
-  Result<Rendered> render(const Json& messages, const Json& kwargs) const;
+  // Its answers may begin with thoughts, between tags.
+  bool thinks() const { return thinks_; }
+  Result<Rendered> render(const Chat& chat) const;
 
  private:
+  void learn(const llama_model* model, Pulse& pulse);
+  Result<common_chat_params> apply(const common_chat_templates_inputs& inputs) const;
+  Result<Rendered> render_structure(const Chat& chat, common_chat_templates_inputs inputs) const;
+
   std::string source_;
+  const llama_vocab* const vocab_;
+  bool thinks_ = false;
+  bool calls_ = false;
   std::string wrong_;
   common_chat_templates_ptr templates_;
 };

@@ -4,6 +4,8 @@
 #include <cfloat>
 #include <cmath>
 
+#include "engine/backends/llama_steering.h"
+
 namespace lares::engine::llama {
 namespace {
 
@@ -82,12 +84,15 @@ float log_of_sum(std::span<const float> logits, float most) {
 class LlamaSampler final : public Sampler {
  public:
   LlamaSampler(llama_context* context, const llama_model* model, common_sampler* sampler,
-               bool greedy, std::vector<llama_logit_bias> biases)
+               bool greedy, std::vector<llama_logit_bias> biases,
+               std::unique_ptr<Steering> steering)
       : context_(context),
-        vocabulary_(llama_vocab_n_tokens(llama_model_get_vocab(model))),
+        vocab_(llama_model_get_vocab(model)),
+        vocabulary_(llama_vocab_n_tokens(vocab_)),
         sampler_(sampler),
         greedy_(greedy),
-        biases_(std::move(biases)) {}
+        biases_(std::move(biases)),
+        steering_(std::move(steering)) {}
 
   Result<Chosen> choose(int row, std::optional<unsigned> top) override {
     float* const raw = llama_get_logits_ith(context_, row);
@@ -104,17 +109,45 @@ class LlamaSampler final : public Sampler {
       log_sum = log_of_sum(logits, most.value);
       chosen.top = top_candidates(logits, *top, log_sum);
     }
-    if (!greedy_) {
-      chosen.token = common_sampler_sample(sampler_.get(), context_, row);
-      common_sampler_accept(sampler_.get(), chosen.token, true);
+    const auto draw = [&] {
+      if (!greedy_) return common_sampler_sample(sampler_.get(), context_, row);
+      return static_cast<Token>(biases_.empty() ? most.at : likeliest(logits));
+    };
+    if (!steering_) {
+      chosen.token = draw();
     } else {
-      chosen.token = static_cast<Token>(biases_.empty() ? most.at : likeliest(logits));
+      TRY(steer(logits, draw, chosen));
     }
+    if (!greedy_) common_sampler_accept(sampler_.get(), chosen.token, true);
     if (top) chosen.logprob = logits[chosen.token] - log_sum;
     return chosen;
   }
 
+  void stop_thinking() override {
+    if (steering_) steering_->stop_thinking();
+  }
+
  private:
+  // A grammar is asked about the token that was drawn; only where it refuses that, about all.
+  template <class Draw>
+  Result<> steer(std::span<float> logits, const Draw& draw, Chosen& chosen) {
+    if (steering_->must_end()) {
+      chosen.token = llama_vocab_eos(vocab_);
+      chosen.last = true;
+      return Unit{};
+    }
+    if (const auto forced = steering_->forced()) {
+      chosen.token = *forced;
+    } else if (chosen.token = draw(); !steering_->allows(chosen.token)) {
+      TRY(steering_->mask(logits));
+      chosen.token = greedy_ ? static_cast<Token>(likeliest(logits)) : draw();
+      if (!steering_->allows(chosen.token))
+        return Error{Code::Invalid, "the sampling options leave no token that the answer may have"};
+    }
+    TRY_AS(chosen.thinking, steering_->took(chosen.token));
+    return Unit{};
+  }
+
   // With the biases, which are taken away again.
   size_t likeliest(std::span<float> logits) {
     before_.clear();
@@ -128,10 +161,12 @@ class LlamaSampler final : public Sampler {
   }
 
   llama_context* const context_;
+  const llama_vocab* const vocab_;
   const int32_t vocabulary_;
   const common_sampler_ptr sampler_;
   const bool greedy_;  // always the likeliest, which needs none of the engine's samplers
   const std::vector<llama_logit_bias> biases_;
+  const std::unique_ptr<Steering> steering_;  // nullptr: nothing but chance
   std::vector<float> before_;
 };
 
@@ -206,11 +241,15 @@ Result<std::unique_ptr<Sampler>> make_sampler(llama_context* context, const llam
   int32_t suppressed = 0;
   llama_vocab_get_suppress_tokens(vocab, &suppressed);
   const bool greedy = sampling.temperature <= 0 && !active.strays && suppressed == 0;
+  std::unique_ptr<Steering> steering;
+  if (const auto* constraint = static_cast<const LlamaConstraint*>(sampling.constraint.get())) {
+    TRY_AS(steering, Steering::make(vocab, *constraint));
+  }
   try {
     common_sampler* const made = common_sampler_init(model, params);
     if (!made) return Error{Code::Invalid, "the sampling options do not work with this model"};
-    std::unique_ptr<Sampler> sampler =
-        std::make_unique<LlamaSampler>(context, model, made, greedy, params.logit_bias);
+    std::unique_ptr<Sampler> sampler = std::make_unique<LlamaSampler>(
+        context, model, made, greedy, params.logit_bias, std::move(steering));
     if (active.remembers) {
       const auto back = std::max(params.penalty_last_n, params.dry_penalty_last_n);
       const size_t last = std::min(prompt.size(), static_cast<size_t>(back));

@@ -17,7 +17,9 @@ struct Heard {
   std::string text;
   std::vector<std::string> pieces;  // the text of each Delta
   Json logprobs = Json::array();
-  Tokens tokens = 0;  // as the Deltas counted them
+  std::string reasoning;
+  Json calls = Json::array();  // {name, arguments} of each, put together
+  Tokens tokens = 0;           // as the Deltas counted them
   std::vector<double> progress;
   std::optional<wire::Done> done;
   std::optional<Error> failed;
@@ -87,6 +89,14 @@ class Talk {
       h.text += delta->text;
       h.pieces.push_back(delta->text);
       h.tokens += delta->tokens;
+      h.reasoning += delta->reasoning;
+      for (const Json& one : delta->tool_calls) {
+        const auto index = one["index"].get<size_t>();
+        ASSERT_LE(index, h.calls.size());
+        ASSERT_EQ(index == h.calls.size(), one["name"] != "");
+        if (index == h.calls.size()) h.calls.push_back({{"name", one["name"]}, {"arguments", ""}});
+        h.calls[index]["arguments"].get_ref<std::string&>() += one["arguments"].get<std::string>();
+      }
       for (const Json& one : delta->logprobs) h.logprobs.push_back(one);
     } else if (const auto* done = std::get_if<wire::Done>(&event)) {
       h.done = *done;

@@ -1,0 +1,132 @@
+#include "engine/structure.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/text.h"
+#include "base/units.h"
+
+namespace lares::engine {
+namespace {
+
+Error wrong(const std::string& field, std::string_view what) {
+  return {Code::Invalid, cat("'", field, "' ", what), field};
+}
+
+const Json* find(const Json& object, const char* name) {
+  const auto found = object.find(name);
+  return found == object.end() || found->is_null() ? nullptr : &*found;
+}
+
+Result<std::string> text_of(const Json& object, const char* name, const std::string& field) {
+  const Json* found = find(object, name);
+  if (!found) return std::string();
+  if (!found->is_string()) return wrong(field, cat("has a '", name, "' that is not a string"));
+  return found->get<std::string>();
+}
+
+Result<Must> read_must(const Json& given) {
+  if (!given.is_object()) return wrong("must", "is not an object");
+  Must out;
+  TRY_AS(out.param, text_of(given, "param", "must"));
+  if (out.param.empty()) out.param = "must";
+  TRY_AS(out.schema, text_of(given, "schema", out.param));
+  if (const Json* strict = find(given, "strict")) {
+    if (!strict->is_boolean()) return wrong(out.param, "has a 'strict' that is not true or false");
+    out.strict = strict->get<bool>();
+  }
+  TRY_AS(out.grammar, text_of(given, "grammar", out.param));
+  TRY_AS(out.regex, text_of(given, "regex", out.param));
+  if (const Json* choice = find(given, "choice")) {
+    if (!choice->is_array() || choice->empty() || choice->size() > kChoicesMax)
+      return wrong(out.param, cat("is not an array of 1 to ", kChoicesMax, " strings"));
+    for (const Json& one : *choice) {
+      if (!one.is_string() || one.get_ref<const std::string&>().empty())
+        return wrong(out.param, "has a choice that is not a string, or is an empty one");
+      out.choice.push_back(one.get<std::string>());
+    }
+  }
+  const int given_count = int{!out.schema.empty()} + int{!out.grammar.empty()} +
+                          int{!out.regex.empty()} + int{!out.choice.empty()};
+  if (given_count != 1)
+    return wrong(out.param, "is not exactly one of what an answer can have to be");
+  return out;
+}
+
+Result<std::vector<Tool>> read_tools(const Json& given) {
+  if (!given.is_array() || given.size() > kToolsMax)
+    return wrong("tools", cat("is not an array of at most ", kToolsMax));
+  std::vector<Tool> out;
+  for (const Json& one : given) {
+    if (!one.is_object()) return wrong("tools", "has one that is not an object");
+    Tool tool;
+    TRY_AS(tool.name, text_of(one, "name", "tools"));
+    TRY_AS(tool.description, text_of(one, "description", "tools"));
+    TRY_AS(tool.parameters, text_of(one, "parameters", "tools"));
+    if (tool.name.empty()) return wrong("tools", "has one without a name");
+    out.push_back(std::move(tool));
+  }
+  return out;
+}
+
+// How many tokens of thinking an effort is worth; nullopt: as many as it takes.
+constexpr std::array<std::pair<std::string_view, std::optional<Tokens>>, 5> kEfforts = {
+    {{"none", 0}, {"minimal", 128}, {"low", 512}, {"medium", 2048}, {"high", std::nullopt}}};
+
+Result<> read_thinking(const Json& body, Structure& out) {
+  if (const Json* effort = find(body, "reasoning_effort")) {
+    const auto row = std::find_if(kEfforts.begin(), kEfforts.end(),
+                                  [&](const auto& each) { return *effort == each.first; });
+    if (row == kEfforts.end())
+      return wrong("reasoning_effort", "is none of 'none', 'minimal', 'low', 'medium' and 'high'");
+    out.thinking_max = row->second;
+    out.effort = row->first == "none" ? "" : row->first == "minimal" ? "low" : row->first;
+  }
+  if (const Json* budget = find(body, "reasoning_budget")) {
+    if (!budget->is_number_integer() || *budget < 0 || *budget > INT32_MAX)
+      return wrong("reasoning_budget", "is not a whole number of tokens from 0 on");
+    out.thinking_max = budget->get<Tokens>();
+    out.exact = true;
+  }
+  return Unit{};
+}
+
+size_t bytes_of(const Structure& structure) {
+  const Must& must = structure.must;
+  size_t bytes = must.schema.size() + must.grammar.size() + must.regex.size();
+  for (const std::string& one : must.choice) bytes += one.size();
+  for (const Tool& tool : structure.tools)
+    bytes += tool.name.size() + tool.description.size() + tool.parameters.size();
+  return bytes;
+}
+
+}  // namespace
+
+Result<Structure> read_structure(const Json& body, bool chat) {
+  Structure out;
+  if (chat) TRY(read_thinking(body, out));
+  if (const Json* must = find(body, "must")) {
+    TRY_AS(out.must, read_must(*must));
+  }
+  if (const Json* tools = find(body, "tools"); tools && chat) {
+    TRY_AS(out.tools, read_tools(*tools));
+    TRY_AS(const std::string choice, text_of(body, "tool_choice", "tool_choice"));
+    if (!choice.empty() && choice != "auto" && choice != "required")
+      return wrong("tool_choice", "is neither 'auto' nor 'required'");
+    out.tool_choice = choice == "required" ? ToolChoice::Required : ToolChoice::Auto;
+    if (const Json* parallel = find(body, "parallel_tool_calls")) {
+      if (!parallel->is_boolean()) return wrong("parallel_tool_calls", "is not true or false");
+      out.parallel_tool_calls = parallel->get<bool>();
+    }
+  }
+  if (!out.tools.empty() && !out.must.empty())
+    return wrong(out.must.param, "is given together with 'tools'; leave one of the two out");
+  if (const size_t bytes = bytes_of(out); bytes > kStructureBytesMax) {
+    return wrong(
+        out.tools.empty() ? out.must.param : "tools",
+        cat("takes ", Bytes{bytes}, ", at most ", Bytes{kStructureBytesMax}, " are taken"));
+  }
+  return out;
+}
+
+}  // namespace lares::engine

@@ -1,0 +1,157 @@
+// Answers that are taken apart, with the fake engine: its format is a real one's in small.
+#include <gtest/gtest.h>
+
+#include "engine/testing/talk.h"
+
+namespace lares::engine {
+namespace {
+
+using testing::Heard;
+using testing::Talk;
+
+const Json kTools =
+    Json::array({{{"name", "f"}, {"description", ""}, {"parameters", R"({"type":"object"})"}}});
+
+Heard& say(Talk& talk, const std::string& what, Json more = Json::object()) {
+  static uint64_t id = 0;
+  talk.chat(++id, what, std::move(more));
+  EXPECT_TRUE(talk.run());
+  return talk[id];
+}
+
+TEST(StructuredAnswers, ThoughtsTextAndCallsComeApart) {
+  Talk talk;
+  const Heard& heard = say(talk,
+                           "repeat: <think>hm, so</think>Look: <tool_call>{\"name\": \"f\", "
+                           "\"arguments\": {\"a\": 1}}</tool_call>",
+                           {{"tools", kTools}});
+  ASSERT_TRUE(heard.done) << heard.failed->message;
+  EXPECT_EQ(heard.reasoning, "hm, so");
+  EXPECT_EQ(heard.text, "Look: ");
+  EXPECT_EQ(heard.calls, Json::array({{{"name", "f"}, {"arguments", "{\"a\":1}"}}}));
+  EXPECT_EQ(heard.done->reason, "tool_calls");
+  EXPECT_GT(heard.done->reasoning_tokens, 0U);
+  EXPECT_LT(heard.done->reasoning_tokens, heard.done->completion_tokens);
+}
+
+TEST(StructuredAnswers, ACallThatIsNoneIsText) {
+  Talk talk;
+  const Heard& heard = say(talk, "repeat: a<tool_call>{broken</tool_call>b", {{"tools", kTools}});
+  ASSERT_TRUE(heard.done);
+  EXPECT_EQ(heard.text, "a<tool_call>{broken</tool_call>b");
+  EXPECT_EQ(heard.done->reason, "stop");
+}
+
+TEST(StructuredAnswers, WithoutToolsTheirSignsAreText) {
+  Talk talk;
+  const Heard& heard = say(talk, "repeat: <tool_call>{\"name\": \"f\"}</tool_call>");
+  EXPECT_EQ(heard.text, "<tool_call>{\"name\": \"f\"}</tool_call>");
+  EXPECT_EQ(heard.done->reason, "stop");
+}
+
+TEST(StructuredAnswers, AnAnswerThatWasCutIsNotCalledACall) {
+  Talk talk;
+  const Heard& heard = say(
+      talk, "repeat: <tool_call>{\"name\": \"f\", \"arguments\": {}}</tool_call> and a lot more",
+      {{"tools", kTools}, {"max_tokens", 55}});
+  EXPECT_EQ(heard.done->reason, "length");
+}
+
+TEST(StructuredAnswers, LogprobsOfAllTokensCome) {
+  Talk talk;
+  const Heard& heard =
+      say(talk, "repeat: <think>a</think>b", {{"logprobs", true}, {"temperature", 0}});
+  ASSERT_TRUE(heard.done) << heard.failed->message;
+  EXPECT_EQ(heard.logprobs.size(), heard.done->completion_tokens);
+  EXPECT_EQ(heard.tokens, heard.done->completion_tokens);
+}
+
+TEST(StructuredAnswers, ABudgetEndsTheThoughtsAndTheAnswerComes) {
+  Talk talk;
+  const std::string question = "repeat: <think>abcdefghijklmnopq</think>answer";
+  EXPECT_EQ(say(talk, question).reasoning, "abcdefghijklmnopq");
+  const Heard& heard = say(talk, question, {{"reasoning_budget", 4}});
+  EXPECT_LT(heard.reasoning.size(), 8U);
+  EXPECT_EQ(heard.text, "answer");
+  EXPECT_EQ(heard.done->reason, "stop");
+  const Heard& none = say(talk, question, {{"reasoning_budget", 0}});
+  EXPECT_EQ(none.reasoning, "");
+  EXPECT_EQ(none.text, "answer");
+  EXPECT_EQ(say(talk, question, {{"reasoning_effort", "none"}}).reasoning, "");
+  EXPECT_EQ(say(talk, question, {{"reasoning_effort", "high"}}).reasoning, "abcdefghijklmnopq");
+  const Heard& endless = say(talk, "repeat: <think>abcdefghijklmnopq", {{"reasoning_budget", 4}});
+  EXPECT_LT(endless.reasoning.size(), 8U);
+}
+
+TEST(StructuredAnswers, ABudgetThatCannotBeIsRefused) {
+  Talk talk;
+  for (const Json& wrong : {Json(-1), Json(1.5), Json("5"), Json(9'000), Json(1ULL << 40)}) {
+    const Heard& heard = say(talk, "hi", {{"reasoning_budget", wrong}});
+    ASSERT_TRUE(heard.failed) << dump(wrong);
+    EXPECT_EQ(heard.failed->code, Code::Invalid);
+    EXPECT_EQ(heard.failed->param, "reasoning_budget");
+  }
+  EXPECT_EQ(say(talk, "hi", {{"reasoning_effort", "very"}}).failed->param, "reasoning_effort");
+}
+
+TEST(StructuredAnswers, ThoughtsCanBeStoppedOnTheWay) {
+  Talk talk;
+  talk.batcher.stop_thinking(7);  // unknown: no effect
+  talk.chat(7'000, "repeat: <think>abcdefghijklmnopqrstuvwxyz</think>answer");
+  for (int i = 0; i < 14; i++) talk.batcher.step();
+  talk.batcher.stop_thinking(7'000);
+  ASSERT_TRUE(talk.run());
+  const Heard& heard = talk[7'000];
+  EXPECT_LT(heard.reasoning.size(), 20U);
+  EXPECT_FALSE(heard.reasoning.empty());
+  EXPECT_EQ(heard.text, "answer");
+}
+
+TEST(StructuredAnswers, TheWorkersOwnBudgetIsForThoseThatNameNone) {
+  Pulse pulse;
+  FakeClock clock;
+  auto model = testing::fake_model({}, {}, pulse);
+  std::string thought;
+  Lease lease;
+  Batcher batcher(
+      *model, pulse, clock, lease,
+      [&](uint64_t, const Batcher::Event& event) {
+        if (const auto* delta = std::get_if<wire::Delta>(&event)) thought += delta->reasoning;
+      },
+      [] { return 1U; }, Tokens{3});
+  const Json messages =
+      Json::array({{{"role", "user"}, {"content", "repeat: <think>abcdefghijk</think>x"}}});
+  batcher.generate(1, {"chat", {{"messages", messages}}});
+  while (batcher.step()) {
+  }
+  EXPECT_LT(thought.size(), 6U);
+  thought.clear();
+  batcher.generate(2, {"chat", {{"messages", messages}, {"reasoning_budget", 100}}});
+  while (batcher.step()) {
+  }
+  EXPECT_EQ(thought, "abcdefghijk");
+}
+
+TEST(StructuredAnswers, BadShapesAreRefusedByTheirField) {
+  Talk talk;
+  const auto param = [&](Json more) {
+    const Heard& heard = say(talk, "hi", std::move(more));
+    EXPECT_TRUE(heard.failed);
+    return heard.failed ? heard.failed->param : "";
+  };
+  EXPECT_EQ(param({{"must", 7}}), "must");
+  EXPECT_EQ(param({{"must", {{"param", "grammar"}}}}), "grammar");
+  EXPECT_EQ(param({{"must", {{"schema", "{}"}, {"regex", "a"}, {"param", "p"}}}}), "p");
+  EXPECT_EQ(param({{"must", {{"schema", 7}, {"param", "p"}}}}), "p");
+  EXPECT_EQ(param({{"must", {{"choice", Json::array({""})}, {"param", "p"}}}}), "p");
+  EXPECT_EQ(param({{"must", {{"grammar", "x"}, {"param", "p"}}}}), "p");
+  EXPECT_EQ(param({{"must", {{"schema", std::string(300 << 10, ' ')}, {"param", "p"}}}}), "p");
+  EXPECT_EQ(param({{"tools", 7}}), "tools");
+  EXPECT_EQ(param({{"tools", Json::array({Json::object()})}}), "tools");
+  EXPECT_EQ(param({{"tools", kTools}, {"tool_choice", "any"}}), "tool_choice");
+  EXPECT_EQ(param({{"tools", kTools}, {"must", {{"schema", "{}"}, {"param", "p"}}}}), "p");
+  EXPECT_EQ(param({{"tools", kTools}, {"parallel_tool_calls", 1}}), "parallel_tool_calls");
+}
+
+}  // namespace
+}  // namespace lares::engine
