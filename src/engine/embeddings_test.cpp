@@ -101,18 +101,20 @@ struct Ranker {
     load.batch = 64;
     load.embeddings = true;
     model = testing::fake_model({{"pooling", "rank"}}, load, pulse);
-    embeddings = std::make_unique<Embeddings>(*model, pulse, clock);
+    embeddings = std::make_unique<Embeddings>(*model, pulse, clock, shares);
   }
   Pulse pulse;
   FakeClock clock;
+  Shares shares;
   std::unique_ptr<Model> model;
   std::unique_ptr<Embeddings> embeddings;
 };
 
 TEST(Rankings, EachDocumentIsReadTogetherWithTheQuery) {
   Ranker ranker;
-  ASSERT_TRUE(ranker.embeddings->rank(1, wire::Rank{"q", Json::array({"a", "bc"})}));
+  ASSERT_TRUE(ranker.embeddings->rank(1, wire::Rank{"q", Json::array({"a", "bc"}), Lane::Agent}));
   const auto next = ranker.embeddings->next();
+  EXPECT_EQ(next.lane, Lane::Agent);
   ASSERT_EQ(next.inputs.size(), 2U);
   for (size_t i = 0; i < 2; i++) {
     const auto pair = ranker.model->tokenize_pair("q", i == 0 ? "a" : "bc");
