@@ -8,7 +8,8 @@
 namespace lares::engine {
 namespace {
 
-// Requests that never end, each with its set, on a worker whose steps take 10 ms and 1 ms a row.
+// Requests whose answers never end, each with its set, on a worker whose steps take 10 ms and 1 ms
+// a row.
 class Sets {
  public:
   void add(Lane lane, uint64_t set, size_t prompt = 0, uint32_t owner = 1) {
@@ -43,6 +44,10 @@ class Sets {
       wants_[i].served = ++served_;
       ms_[i] += own_ms;
       waits_[i] = 0;
+      if (!wants_[i].prompt) continue;
+      wants_[i].rows -= turn.rows;
+      wants_[i].prompt = wants_[i].rows > 0;
+      wants_[i].rows = std::max<size_t>(wants_[i].rows, 1);
     }
     for (size_t i = 0; i < waits_.size(); i++) gaps_[i] = std::max(gaps_[i], waits_[i]);
     cost_.learn(rows, took);

@@ -110,24 +110,24 @@ TEST(Worker, WhatItIsNotHandedIsClosedBelowWhatItIsHandedToo) {
   std::vector<Fd> leaks;
   for (int i = 0; i < 8; i++) leaks.emplace_back(::open("/etc/passwd", O_RDONLY));
   const auto file = [] { return Fd(::open("/etc/hostname", O_RDONLY)); };
-  const auto descriptors = [](WorkerSpec spec) -> Json {
-    Play play(std::move(spec));
+  const auto descriptors = [](Fd model, WorkerSpec spec) -> Json {
+    Play play({}, std::move(model), std::move(spec));
     EXPECT_TRUE(play.until_done());
     return play.told.loads.at(0).info["descriptors"];
   };
   Json expected{{"0", "null"}, {"1", "pipe"}, {"2", "pipe"}, {"3", "socket"}};
-  WorkerSpec leased{child_program(), {}, Fd(), "small"};
+  WorkerSpec leased;
   leased.lease = file();
   leased.bell = file();
   Json with_lease = expected;
   with_lease.update({{"5", "file"}, {"6", "file"}});
-  EXPECT_EQ(descriptors(std::move(leased)), with_lease);
-  WorkerSpec adapted{child_program(), {}, file(), "small"};
+  EXPECT_EQ(descriptors(Fd(), std::move(leased)), with_lease);
+  WorkerSpec adapted;
   adapted.adapters.push_back(file());
   adapted.adapters.push_back(file());
   Json with_adapters = expected;
   with_adapters.update({{"4", "file"}, {"7", "file"}, {"8", "file"}});
-  EXPECT_EQ(descriptors(std::move(adapted)), with_adapters);
+  EXPECT_EQ(descriptors(file(), std::move(adapted)), with_adapters);
 }
 
 TEST(Worker, LivesInItsSandbox) {

@@ -51,9 +51,12 @@ struct Told {
 // A host-child that is driven through the protocol by itself: Hello -> Load -> Generate.
 class Play {
  public:
-  explicit Play(std::vector<std::string> arguments, Fd model = Fd())
-      : Play(WorkerSpec{child_program(), std::move(arguments), std::move(model), "small"}) {}
-  explicit Play(WorkerSpec spec) {
+  // `spec`: what else it is handed.
+  explicit Play(std::vector<std::string> arguments, Fd model = Fd(), WorkerSpec spec = {}) {
+    spec.program = child_program();
+    spec.arguments = std::move(arguments);
+    spec.model = std::move(model);
+    spec.name = "small";
     auto spawned = Worker::spawn(std::move(spec), loop, log,
                                  [this](WorkerEvent event) { on(std::move(event)); });
     EXPECT_TRUE(spawned) << (spawned ? "" : spawned.error().message);
