@@ -91,14 +91,14 @@ def text_of(tokens, salt):
 class Endpoint:
     """An OpenAI endpoint seen from outside, ours and a peer's alike."""
 
-    def __init__(self, port, host="127.0.0.1"):
+    def __init__(self, port, host="127.0.0.1", token=None):
         self.host, self.port = host, port
+        self.headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
 
     def stream(self, body, path="/v1/chat/completions"):
         """Yields (time, chunk object) for every event of one streamed answer."""
         c = http.client.HTTPConnection(self.host, self.port, timeout=600)
-        c.request("POST", path, json.dumps({"stream": True, **body}),
-                  {"Content-Type": "application/json"})
+        c.request("POST", path, json.dumps({"stream": True, **body}), self.headers)
         r = c.getresponse()
         if r.status != 200:
             raise RuntimeError(f"HTTP {r.status}: {r.read()[:300]!r}")

@@ -52,7 +52,7 @@ DOORS = [
     (r"(histedit|editline/readline)\.h", ["app/cli/*"]),
     (r"(llama[\w-]*|ggml[\w-]*|gguf)\.h", ["engine/*"]),
     # llama-common's headers have plain names
-    (r"(arg|chat|common|sampling|speculative|log|json-schema-to-grammar)\.h", ["engine/*"]),
+    (r"(arg|chat|chat-auto-parser|common|sampling|speculative|log|json-schema-to-grammar)\.h", ["engine/*"]),
     (r"(gtest|gmock)/", ["*_test.cpp", "*_testing.h", "*/testing/*"]),
     (r"sanitizer/", ["base/fuzz_main.cpp", "engine/*"]),
 ]

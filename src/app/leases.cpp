@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <new>
 #include <vector>
 
@@ -42,6 +43,8 @@ Gang::Claim claim_of(const LeasePage& page, Lane best) {
           std::min(step, kStepMax)};
 }
 
+uint32_t thousandths(double part) { return static_cast<uint32_t>(std::lround(part * 1000)); }
+
 int64_t as_ns(SteadyTime until) {
   return until == Gang::kNever ? wire::kUntilNever
                                : until.time_since_epoch() / std::chrono::nanoseconds(1);
@@ -51,6 +54,7 @@ int64_t as_ns(SteadyTime until) {
 
 Leases::Leases(const Clock& clock, Gang::Shares shares)
     : clock_(clock),
+      shares_(shares),
       wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       gang_(shares),
       thread_([this] { run(); }) {}
@@ -95,6 +99,8 @@ Result<std::pair<Leases::Member, Leases::Ends>> Leases::join() {
     member = next_++;
     seat.page->threads = threads_;
     seat.page->worst = static_cast<uint32_t>(worst_);
+    seat.page->agent_part = thousandths(shares_.agent);
+    seat.page->background_part = thousandths(shares_.background);
     seats_.emplace(member, std::move(seat));
     gang_.join(member);
   }

@@ -75,6 +75,7 @@ class Leases {
   void poke() const;
 
   const Clock& clock_;
+  const sched::Gang::Shares shares_;
   Fd wake_;
   mutable Mutex mutex_;
   sched::Gang gang_ GUARDED_BY(mutex_);

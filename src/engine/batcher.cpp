@@ -56,7 +56,11 @@ Batcher::Batcher(Model& model, Pulse& pulse, const Clock& clock, Lease& lease, O
       embeddings_(model, pulse, clock, shares_),
       slots_(model.facts().sequences, model.facts().cells),
       parked_(Bytes{model.facts().parked_bytes}),
-      park_tried_(slots_.count()) {}
+      park_tried_(slots_.count()) {
+  for (const Lane lane : {Lane::Agent, Lane::Background}) {
+    if (const auto part = lease_.part(lane)) shares_.set_part(lane, *part);
+  }
+}
 
 Batcher::~Batcher() = default;
 
@@ -311,6 +315,7 @@ bool Batcher::step() {
     parts = plan();
     rows = 0;
     for (const Part& part : parts) rows += part.all();
+    if (parts.empty()) return embed_step();  // every answer must wait for the machine
     if (make_cells(rows)) break;
     if (!preempt_youngest()) {
       fail(*computing_.front(),
@@ -577,12 +582,13 @@ void Batcher::broken(const std::vector<Part>& parts) {
 // --------------------------------------------------------------------------------------
 
 bool Batcher::embed_step() {
-  if (embeddings_.empty()) return false;
+  const Lane worst = this->worst();
+  if (!embeddings_.has_up_to(worst)) return false;
   size_t rows_max = kEmbedRows;
   if (embeddings_.size() > 1 || !computing_.empty() || lease_.pressed())
     rows_max = std::min(rows_max, embed_cost_.rows_within(kStepSharedMs));
   shares_.step_begins();
-  const Embeddings::Next next = embeddings_.next(rows_max);
+  const Embeddings::Next next = embeddings_.next(rows_max, worst);
   if (!lease_.enter({next.lane, false, embed_cost_.ms(next.rows)})) return true;
   if (next.begins) out_(next.id, wire::Started{next.tokens, 0});
   const double cpu_from = cpu_ms_();

@@ -108,6 +108,7 @@ class Batcher {
   using Requests = std::deque<std::unique_ptr<Request>>;
 
   Result<std::vector<Token>> prompt_tokens(Request& request);
+  Lane worst() const;
   Result<> load_adapters(const std::vector<Adapter>& adapters);
   Result<std::vector<Token>> gap_tokens(const Gap& gap, std::optional<Tokens> answer);
   Result<> check_length(size_t at_least, bool exact, std::string_view param) const;

@@ -255,10 +255,24 @@ double Batcher::step_ms() const {
   return read ? kStepSharedMs : kStepTogetherMs;
 }
 
+// The worst lane of which something is computed. Where all there is must wait it is all: the lease
+// then holds it back, until something better comes.
+Lane Batcher::worst() const {
+  const Lane worst = lease_.worst();
+  const bool any = embeddings_.has_up_to(worst) ||
+                   std::any_of(computing_.begin(), computing_.end(),
+                               [worst](const auto& request) { return request->lane <= worst; });
+  return any ? worst : Lane::Background;
+}
+
 std::vector<Batcher::Part> Batcher::plan() {
+  const Lane worst = this->worst();
   std::vector<Want> wants;
+  std::vector<Request*> whose;
   wants.reserve(computing_.size());
   for (const auto& request : computing_) {
+    if (request->lane > worst) continue;
+    whose.push_back(request.get());
     wants.push_back({request->lane, request->owner, request->pending(), request->prefilling(),
                      request->served, request->adapters});
   }
@@ -267,7 +281,7 @@ std::vector<Batcher::Part> Batcher::plan() {
   shares_.step_begins();
   std::vector<Part> parts;
   for (const Turn& turn : turns_of_one_set(wants, limits)) {
-    parts.push_back({computing_[turn.want].get(), turn.rows});
+    parts.push_back({whose[turn.want], turn.rows});
     parts.back().request->served = ++turns_;
   }
   add_drafts(parts);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 #include <random>
 #include <set>
 #include <thread>
@@ -740,6 +741,39 @@ TEST(Batcher, WhileOthersWaitItsStepsAreShort) {
   };
   EXPECT_LE(steps(false), 6);
   EXPECT_GE(steps(true), 7);  // of 60 ms, after a first of which nothing was known
+}
+
+TEST(Batcher, WhereTheMachineIsSparedOnlyBetterLanesCompute) {
+  wire::LeasePage page{};
+  page.state = wire::LeasePage::Holding;
+  page.until_ns = wire::kUntilNever;
+  page.worst = static_cast<uint32_t>(Lane::Agent);
+  Lease lease(&page, -1, {});
+  Pulse pulse;
+  const SystemClock clock;
+  auto model = testing::fake_model({}, small(512, 4, 64), pulse);
+  std::map<uint64_t, size_t> told;
+  std::vector<uint64_t> ended;
+  Batcher batcher(
+      *model, pulse, clock, lease,
+      [&](uint64_t id, const Batcher::Event& event) {
+        if (std::holds_alternative<wire::Delta>(event)) told[id]++;
+        if (std::holds_alternative<wire::Done>(event)) ended.push_back(id);
+      },
+      [] { return 1U; });
+  const auto ask = [&](uint64_t id, Lane lane) {
+    wire::Generate request{"completion", {{"prompt", "count: 20"}}};
+    request.lane = lane;
+    batcher.generate(id, request);
+  };
+  ask(1, Lane::Background);
+  ask(2, Lane::Agent);
+  while (ended.empty()) ASSERT_TRUE(batcher.step());
+  EXPECT_EQ(ended, std::vector<uint64_t>{2});
+  EXPECT_EQ(told[1], 0U);
+  page.worst = static_cast<uint32_t>(Lane::Background);
+  while (ended.size() < 2) ASSERT_TRUE(batcher.step());
+  EXPECT_GE(told[1], 20U);
 }
 
 // Whatever is cancelled when: everybody ends once, and the others say what they would say alone.

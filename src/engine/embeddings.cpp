@@ -133,9 +133,15 @@ bool Embeddings::has(uint64_t id) const {
                      [id](const Request& each) { return each.id == id; });
 }
 
-Embeddings::Next Embeddings::next(size_t rows_max) {
-  assert(!empty());
+bool Embeddings::has_up_to(Lane worst) const {
+  return std::any_of(waiting_.begin(), waiting_.end(),
+                     [worst](const Request& each) { return each.lane <= worst; });
+}
+
+Embeddings::Next Embeddings::next(size_t rows_max, Lane worst) {
+  assert(has_up_to(worst));
   const auto before = [&](const Request& a, const Request& b) {
+    if ((a.lane <= worst) != (b.lane <= worst)) return a.lane <= worst;
     return shares_.before({a.lane, a.owner}, {b.lane, b.owner});
   };
   Request& request = *std::min_element(waiting_.begin(), waiting_.end(), before);

@@ -46,8 +46,10 @@ class Embeddings {
     size_t rows = 0;      // of these inputs
     std::vector<std::span<const Token>> inputs;
   };
-  // `rows_max`: of all inputs together, if there are several.
-  Next next(size_t rows_max = kEmbedRows);
+  // `rows_max`: of all inputs together, if there are several. Of the requests of lanes no worse
+  // than `worst`, of which there is one.
+  Next next(size_t rows_max = kEmbedRows, Lane worst = Lane::Background);
+  bool has_up_to(Lane worst) const;  // a request of that lane or a better one
 
   // What computing them took, whatever came of it.
   void charge(const Next& computed, double cpu_ms);

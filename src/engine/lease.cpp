@@ -102,6 +102,14 @@ Lane Lease::worst() const {
                                     static_cast<uint32_t>(Lane::Background)));
 }
 
+std::optional<double> Lease::part(Lane lane) const {
+  if (!page_ || lane == Lane::Interactive) return std::nullopt;
+  const auto& word = lane == Lane::Agent ? page_->agent_part : page_->background_part;
+  const uint32_t part = word.load(std::memory_order_relaxed);
+  if (part == 0) return std::nullopt;
+  return std::min(part, 1000U) / 1000.0;
+}
+
 void Lease::step_over() {
   if (page_ && page_->state.load(std::memory_order_relaxed) == LeasePage::Holding && due())
     give_back(LeasePage::Waiting);

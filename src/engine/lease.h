@@ -7,6 +7,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 
 #include "base/lane.h"
 #include "wire/lease_page.h"
@@ -43,8 +44,10 @@ class Lease {
   bool pressed() const { return page_ && page_->pressed.load(std::memory_order_relaxed) != 0; }
   // How many threads to compute with; 0: as many as there are. nullptr without a page.
   const std::atomic<uint32_t>* threads_word() const { return page_ ? &page_->threads : nullptr; }
-  // Requests of worse lanes wait where there are better ones: the machine is to be spared.
+  // Requests of worse lanes wait: the machine is to be spared.
   Lane worst() const;
+  // What a lane gets of what better ones compute while it waits, 0 to 1; empty: the usual.
+  std::optional<double> part(Lane lane) const;
   // Set while the running step is not worth waiting for; nullptr without a page.
   const std::atomic<uint32_t>* abort_word() const { return page_ ? &page_->abort : nullptr; }
 

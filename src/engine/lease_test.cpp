@@ -152,5 +152,15 @@ TEST_F(LeaseTest, WhatMayComputeIsReadWhateverStandsThere) {
   EXPECT_EQ(lease.worst(), Lane::Background);
 }
 
+TEST_F(LeaseTest, PartsOfLanesAreReadWhateverStandsThere) {
+  EXPECT_FALSE(lease.part(Lane::Background));
+  page.agent_part = 200;
+  page.background_part = 77'000;
+  EXPECT_FALSE(lease.part(Lane::Interactive));
+  EXPECT_EQ(lease.part(Lane::Agent), 0.2);
+  EXPECT_EQ(lease.part(Lane::Background), 1);
+  EXPECT_FALSE(Lease().part(Lane::Agent));
+}
+
 }  // namespace
 }  // namespace lares::engine

@@ -160,7 +160,7 @@ TEST(Plan, AgentsGoBeforeBackgroundWhichStillHasItsPart) {
   worker.add(Lane::Agent, 2);
   worker.add(Lane::Background, 3);
   worker.run(120'000);
-  EXPECT_NEAR(worker.part(Lane::Agent), kBackgroundShare, 0.015);
+  EXPECT_NEAR(worker.part(Lane::Agent), kAgentShare, 0.015);
   EXPECT_NEAR(worker.part(Lane::Background), kBackgroundShare, 0.015);
   Simulated without(8, 70, 60);
   without.add(Lane::Agent, 2, 1'000);

@@ -67,7 +67,7 @@ void Shares::charge(Lane lane, uint32_t owner, double cpu_ms) {
     const auto other = static_cast<Lane>(i);
     if (!at_work(other) || !behind(other)) continue;
     const double used = other == lane && granted_[i] ? cpu_ms : 0;
-    owed_[i] = std::clamp(owed_[i] + kBackgroundShare * cpu_ms - used, -kDebtMaxMs, kOwedMaxMs);
+    owed_[i] = std::clamp(owed_[i] + parts_[i] * cpu_ms - used, -kDebtMaxMs, kOwedMaxMs);
   }
 }
 

@@ -4,7 +4,7 @@
 // Among the owners of one lane time is shared evenly, by a counter for each (VTC: Sheng et al.,
 // "Fairness in Serving Large Language Models", OSDI 2024): whoever comes back from a rest is lifted
 // to the least of those at work, so nobody saves up. Among lanes the more urgent goes first, but
-// one that waits behind it is owed kBackgroundShare of what is computed meanwhile.
+// one that waits behind it is owed its part of what is computed meanwhile.
 //
 // Pure; the Batcher's thread.
 #pragma once
@@ -18,13 +18,16 @@
 
 namespace lares::engine {
 
-inline constexpr double kBackgroundShare = 0.05;  // of CPU time, of each lane behind another
+inline constexpr double kAgentShare = 0.10;       // of CPU time, behind better lanes
+inline constexpr double kBackgroundShare = 0.05;  // the same
 inline constexpr double kOwedMaxMs = 1000;        // no lane saves up more CPU-ms
 inline constexpr double kDebtMaxMs = 60'000;      // or has to wait for more
 inline constexpr size_t kRestingOwnersMax = 1024;
 
 class Shares {
  public:
+  // What a lane is owed behind better ones, 0 to 1.
+  void set_part(Lane lane, double part) { parts_[static_cast<size_t>(lane)] = part; }
   // A request begins to wait or compute, and ends.
   void enter(Lane lane, uint32_t owner);
   void leave(Lane lane, uint32_t owner);
@@ -57,6 +60,7 @@ class Shares {
 
   std::map<Key, Account> accounts_;
   std::array<uint64_t, kLaneNames.size()> requests_{};
+  std::array<double, kLaneNames.size()> parts_ = {0, kAgentShare, kBackgroundShare};
   std::array<double, kLaneNames.size()> owed_{};   // CPU-ms
   std::array<bool, kLaneNames.size()> granted_{};  // since it was owed when the step began
   std::array<double, kLaneNames.size()> floor_{};  // where the last one at work stood

@@ -34,7 +34,10 @@ struct LeasePage {
   std::atomic<uint32_t> pressed;            // 1: somebody waits who must not wait for a long step
   std::atomic<uint32_t> threads;            // to compute with; 0: as many as there are
   std::atomic<uint32_t> worst;              // the worst lane that may compute now
-  std::atomic<int64_t> until_ns;            // of steady time; a step that ends later is the last
+  // Of what better lanes compute while somebody waits, in thousandths: what agents and background
+  // get. 0: the usual.
+  std::atomic<uint32_t> agent_part, background_part;
+  std::atomic<int64_t> until_ns;  // of steady time; a step that ends later is the last
 
   // Written by the worker: what it wants to compute next.
   alignas(64) std::atomic<uint32_t> lane;  // 0 interactive, 1 agent, 2 background

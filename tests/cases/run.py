@@ -31,6 +31,7 @@ import pathlib
 import re
 import socket
 import sys
+import time
 
 FOLDER = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parents[1] / "tools"))
@@ -250,6 +251,15 @@ def run_case(path, house, shapes, update, verbose):
     return good
 
 
+def wait_until_known(house, limit_s=60):
+    """Some seconds after its start the daemon looks into each model's file; what it tells of them changes then."""
+    until = time.monotonic() + limit_s
+    while unknown := [model["id"] for model in house.owner("/lares/v1/models") if not model["info"]]:
+        if time.monotonic() > until:
+            raise RuntimeError(f"nothing is known of {', '.join(unknown)} after {limit_s} s")
+        time.sleep(0.1)
+
+
 def main(arguments):
     verbose = "-v" in arguments
     names = [name for name in arguments if name != "-v"]
@@ -259,6 +269,7 @@ def main(arguments):
         sys.exit(f"no case of that name in {FOLDER}")
     with House(arguments=ARGUMENTS, fake_models=MODELS) as house:
         shapes = described(house)
+        wait_until_known(house)
         failed = [path.name for path in paths if not run_case(path, house, shapes, update, verbose)]
         if house.process.poll() is not None:
             failed.append(f"laresd ended with {house.process.returncode}")

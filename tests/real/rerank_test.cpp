@@ -233,7 +233,8 @@ TEST_P(Ranking, ALongPairIsRefusedWithBothNumbers) {
   auto loaded = load(file);
   ASSERT_TRUE(loaded) << loaded.error().message;
   const SystemClock clock;
-  Embeddings waiting(**loaded, pulse_, clock);
+  Shares shares;
+  Embeddings waiting(**loaded, pulse_, clock, shares);
   std::string most = "cat";
   for (size_t i = 1; i < kPositions - 5; i++) most += " cat";
   EXPECT_TRUE(waiting.rank(1, wire::Rank{std::string(kQuery), Json::array({most})}));

@@ -1,5 +1,6 @@
 #include "engine/backends/llama_chat.h"
 
+#include <chat-auto-parser.h>
 #include <llama.h>
 
 #include "base/text.h"
@@ -12,6 +13,7 @@ namespace {
 constexpr size_t kWordsMax = 300;  // of what a template says in its errors
 // llama-common tries a template on a dozen chats to learn how it writes things.
 constexpr std::chrono::milliseconds kAnalysisMax{5'000};
+constexpr size_t kKnownMax = 32;  // sets of tools
 
 Error wrong(std::string_view what) { return {Code::Invalid, cat("'messages' ", what), "messages"}; }
 
@@ -92,6 +94,19 @@ Result<common_chat_msg> read_message(const Json& message, size_t number) {
   return out;
 }
 
+// llama-common knows some templates by their words, and works with those at once.
+bool has_own_way(const std::string& source) {
+  const Hush hush;
+  const auto tried = caught([&] {
+    const common_chat_template parsed(source, "<s>", "</s>");
+    autoparser::generation_params params;
+    params.messages = common_json::parse(R"([{"role": "user", "content": "Hi"}])");
+    params.add_generation_prompt = true;
+    return common_chat_try_specialized_template(parsed, source, params).has_value();
+  });
+  return !tried || *tried;
+}
+
 }  // namespace
 
 ChatTemplate::ChatTemplate(const llama_model* model, Pulse& pulse)
@@ -129,8 +144,36 @@ void ChatTemplate::learn(const llama_model* model, Pulse& pulse) {
   message.role = "user";
   message.content = "Hi";
   inputs.messages.push_back(std::move(message));
+  own_way_ = has_own_way(common_chat_templates_source(templates_.get()));
+  const std::string with_tools = common_chat_templates_source(templates_.get(), "tool_use");
+  own_way_with_tools_ = with_tools.empty() ? own_way_ : has_own_way(with_tools);
   if (const auto tried = apply(inputs))
     thinks_ = tried->supports_thinking && !tried->thinking_end_tags.empty();
+}
+
+// As apply(). What the engine finds out about a template depends on the tools and not on the
+// messages, and takes it tens of times as long as rendering these: so it does that once.
+Result<common_chat_params> ChatTemplate::apply_known(
+    const common_chat_templates_inputs& inputs) const {
+  if (inputs.tools.empty() ? own_way_ : own_way_with_tools_) return apply(inputs);
+  common_chat_templates_inputs plain = inputs;
+  plain.force_pure_content = true;
+  TRY_AS(common_chat_params rendered, apply(plain));
+  Json what = Json::array({rendered.generation_prompt, inputs.json_schema, inputs.tool_choice,
+                           inputs.parallel_tool_calls, inputs.enable_thinking,
+                           inputs.chat_template_kwargs});
+  for (const common_chat_tool& tool : inputs.tools)
+    what.push_back({tool.name, tool.description, tool.parameters});
+  const std::string key = dump(what);
+  auto found = known_.find(key);
+  if (found == known_.end()) {
+    TRY_AS(common_chat_params params, apply(inputs));
+    if (known_.size() >= kKnownMax) known_.clear();
+    found = known_.emplace(key, std::move(params)).first;
+  }
+  common_chat_params params = found->second;
+  params.prompt = std::move(rendered.prompt);
+  return params;
 }
 
 Result<common_chat_params> ChatTemplate::apply(const common_chat_templates_inputs& inputs) const {
@@ -201,7 +244,7 @@ Result<Rendered> ChatTemplate::render_structure(const Chat& chat,
     TRY_AS(inputs.json_schema,
            schema_for_grammar(must.schema, must.strict ? Strict::Yes : Strict::No, must.param));
   }
-  TRY_AS(common_chat_params params, apply(inputs));
+  TRY_AS(common_chat_params params, apply_known(inputs));
   // The grammar of a call that is required lets any text come before it, that of one that may come
   // begins with it: where that begins with a word it is in force at once.
   const bool required = structure.tool_choice == ToolChoice::Required;
@@ -211,7 +254,7 @@ Result<Rendered> ChatTemplate::render_structure(const Chat& chat,
                   [](const auto& t) { return t.type == COMMON_GRAMMAR_TRIGGER_TYPE_WORD; });
   if (required && !at_once) {
     inputs.tool_choice = COMMON_CHAT_TOOL_CHOICE_REQUIRED;
-    TRY_AS(params, apply(inputs));
+    TRY_AS(params, apply_known(inputs));
   }
   Rendered rendered;
   rendered.format = format_of(vocab_, params);

@@ -3,6 +3,9 @@
 
 #include <chat.h>
 
+#include <map>
+#include <string>
+
 #include "engine/model.h"
 
 struct llama_model;
@@ -28,6 +31,7 @@ class ChatTemplate {
  private:
   void learn(const llama_model* model, Pulse& pulse);
   Result<common_chat_params> apply(const common_chat_templates_inputs& inputs) const;
+  Result<common_chat_params> apply_known(const common_chat_templates_inputs& inputs) const;
   Result<Rendered> render_structure(const Chat& chat, common_chat_templates_inputs inputs) const;
 
   std::string source_;
@@ -36,6 +40,10 @@ class ChatTemplate {
   bool calls_ = false;
   std::string wrong_;
   common_chat_templates_ptr templates_;
+  // The engine takes answers of this template apart in a way of its own, and not in one that it
+  // finds out by trying the template: without tools, and with them.
+  bool own_way_ = true, own_way_with_tools_ = true;
+  mutable std::map<std::string, common_chat_params> known_;  // what it found out, for apply_known()
 };
 
 }  // namespace lares::engine::llama
