@@ -143,8 +143,9 @@ TEST(LegacyLogprobs, HalvesOfACharacterCountOnce) {
 }
 
 TEST(WholeAnswer, HasTheFieldsOfAChatCompletion) {
-  const Json answer = whole_answer({Work::Kind::Chat, "chatcmpl-1", 7, "tiny"},
-                                   {{"hello", "stop"}, {"hi", "length"}}, false, some_end());
+  const Json answer = whole_answer(
+      {Work::Kind::Chat, "chatcmpl-1", 7, "tiny"},
+      {{.text = "hello", .reason = "stop"}, {.text = "hi", .reason = "length"}}, false, some_end());
   EXPECT_EQ(answer["object"], "chat.completion");
   EXPECT_EQ(answer["choices"][1],
             Json::parse(R"({"index":1,"finish_reason":"length","logprobs":null,)"

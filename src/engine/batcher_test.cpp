@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <map>
+#include <memory>
 #include <random>
 #include <set>
 #include <thread>
@@ -723,11 +724,11 @@ TEST(Batcher, WhileOthersWaitItsStepsAreShort) {
     const SystemClock clock;
     auto model = testing::fake_model({{"prompt-tokens-per-s", "4000"}}, small(4096, 2, 512), pulse);
     bool done = false;
-    wire::LeasePage page{};
-    page.state = wire::LeasePage::Holding;
-    page.until_ns = wire::kUntilNever;
-    page.pressed = others_wait ? 1 : 0;
-    Lease lease(&page, -1, {});
+    const auto page = std::make_unique<wire::LeasePage>();
+    page->state = wire::LeasePage::Holding;
+    page->until_ns = wire::kUntilNever;
+    page->pressed = others_wait ? 1 : 0;
+    Lease lease(page.get(), -1, {});
     Batcher batcher(
         *model, pulse, clock, lease,
         [&](uint64_t, const Batcher::Event& event) {
@@ -744,11 +745,11 @@ TEST(Batcher, WhileOthersWaitItsStepsAreShort) {
 }
 
 TEST(Batcher, WhereTheMachineIsSparedOnlyBetterLanesCompute) {
-  wire::LeasePage page{};
-  page.state = wire::LeasePage::Holding;
-  page.until_ns = wire::kUntilNever;
-  page.worst = static_cast<uint32_t>(Lane::Agent);
-  Lease lease(&page, -1, {});
+  const auto page = std::make_unique<wire::LeasePage>();
+  page->state = wire::LeasePage::Holding;
+  page->until_ns = wire::kUntilNever;
+  page->worst = static_cast<uint32_t>(Lane::Agent);
+  Lease lease(page.get(), -1, {});
   Pulse pulse;
   const SystemClock clock;
   auto model = testing::fake_model({}, small(512, 4, 64), pulse);
@@ -771,7 +772,7 @@ TEST(Batcher, WhereTheMachineIsSparedOnlyBetterLanesCompute) {
   while (ended.empty()) ASSERT_TRUE(batcher.step());
   EXPECT_EQ(ended, std::vector<uint64_t>{2});
   EXPECT_EQ(told[1], 0U);
-  page.worst = static_cast<uint32_t>(Lane::Background);
+  page->worst = static_cast<uint32_t>(Lane::Background);
   while (ended.size() < 2) ASSERT_TRUE(batcher.step());
   EXPECT_GE(told[1], 20U);
 }

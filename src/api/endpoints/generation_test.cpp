@@ -227,7 +227,7 @@ TEST_F(GenerationTest, BadRequestsNeverReachTheService) {
 }
 
 TEST_F(GenerationTest, WhatIsNotDoneYetIsTheRequestsFaultAndNotRetried) {
-  responder = post(kChat, hello(R"("tools":[{"type":"function"}])"), service);
+  responder = post(kChat, hello(R"("lares":{"place":"cloud"})"), service);
   EXPECT_EQ(responder->status, 400);
   EXPECT_EQ(responder->json()["error"]["code"], "unsupported");
 }

@@ -477,7 +477,7 @@ class FakeModel final : public Model {
   }
 
   static Token first_token(std::string_view text, Special special) {
-    if (special == Special::Parsed) {
+    if (special == Special::Parsed && text[0] == '<') {
       for (size_t i = 0; i < kControls.size(); i++) {
         if (text.starts_with(kControls[i])) return static_cast<Token>(kBegin + i);
       }
@@ -485,7 +485,7 @@ class FakeModel final : public Model {
     size_t best = 0;
     Token token = static_cast<unsigned char>(text[0]);
     for (size_t i = 0; i < kWords.size(); i++) {
-      if (kWords[i].size() > best && text.starts_with(kWords[i])) {
+      if (kWords[i][0] == text[0] && kWords[i].size() > best && text.starts_with(kWords[i])) {
         best = kWords[i].size();
         token = static_cast<Token>(kFirstWord + i);
       }
