@@ -23,19 +23,9 @@ const std::set<std::string> kKnowNoTools = {
     "HuggingFaceTB-SmolLM3-3B", "deepseek-ai-DeepSeek-R1-Distill-Llama-8B", "google-gemma-2-2b-it",
     "llama-cpp-rwkv-world", "microsoft-Phi-3.5-mini-instruct"};
 // What these write for a call llama-common's parser for them does not read back: it is text then.
-const std::set<std::string> kCallsNotRead = {"Apriel-1.6-15b-Thinker-fixed",
-                                             "Bielik-11B-v3.0-Instruct",
-                                             "CohereForAI-c4ai-command-r-plus-tool_use",
-                                             "LFM2-8B-A1B",
-                                             "LFM2.5-Instruct",
-                                             "MiniMax-M2",
-                                             "Mistral-Small-3.2-24B-Instruct-2506",
-                                             "NVIDIA-Nemotron-Nano-v2",
-                                             "Qwen-QwQ-32B",
-                                             "deepseek-ai-DeepSeek-R1-Distill-Qwen-32B",
-                                             "ibm-granite-granite-3.3-2B-Instruct",
-                                             "llama-cpp-deepseek-r1",
-                                             "openbmb-MiniCPM5-1B"};
+const std::set<std::string> kCallsNotRead = {
+    "CohereForAI-c4ai-command-r-plus-tool_use", "LFM2-8B-A1B", "LFM2.5-Instruct",
+    "Mistral-Small-3.2-24B-Instruct-2506", "ibm-granite-granite-3.3-2B-Instruct"};
 // The same of a thought between the tags that llama-common names for them.
 const std::set<std::string> kThoughtsNotRead = {"Apriel-1.6-15b-Thinker-fixed",
                                                 "Cohere2MoE",
