@@ -192,6 +192,8 @@ Json plan() {
                  {"in_memory", yes_or_no()},
                  {"room_now", yes_or_no("when those that would leave have left")},
                  {"would_evict", list_of(text("a model that would leave"))},
+                 {"draft", or_null(text("the model that would draft for it"))},
+                 {"draft_bytes", whole("of what it needs, for that one")},
                  {"predicted", or_null(object(predicted))},
                  {"measured", or_null(measured())}});
 }
@@ -249,6 +251,8 @@ Json receipt() {
        {"prompt_tokens", whole()},
        {"prompt_tokens_reused", whole()},
        {"completion_tokens", whole()},
+       {"drafted_tokens", whole("computed ahead because they were likely to come")},
+       {"accepted_tokens", whole("of these, those that came")},
        {"bytes_left_device", whole()},
        {"prefill_tokens_per_s", number()},
        {"decode_tokens_per_s", number()}});
@@ -361,6 +365,8 @@ Json in_memory() {
                  {"device_ms", whole("how long its worker has computed")},
                  {"device_wait_ms", whole("how long it waited while others computed")},
                  {"variant", text("the CPU code it runs")},
+                 {"draft", or_null(text("the model that drafts for it, whose memory is counted"))},
+                 {"draft_refused", or_null(text("why that one does not draft"))},
                  {"load_ms", number()},
                  {"up_s", number()}});
 }
@@ -372,7 +378,9 @@ Json timings() {
                  {"prompt_per_second", number()},
                  {"predicted_n", whole("tokens of the answer")},
                  {"predicted_ms", number()},
-                 {"predicted_per_second", number()}});
+                 {"predicted_per_second", number()},
+                 {"draft_n", whole("tokens computed ahead because they were likely to come")},
+                 {"draft_n_accepted", whole("of these, those that came")}});
 }
 
 Json usage() {

@@ -39,6 +39,9 @@ struct Core::Doing {
   std::set<std::string> tools;       // that were offered
   std::vector<ToolFragments> calls;  // of each choice
   uint64_t reasoning_tokens = 0;
+  // computed ahead, and how many of them came; of both, what a draft model said
+  uint64_t drafted_tokens = 0, accepted_tokens = 0;
+  uint64_t model_drafted_tokens = 0, model_accepted_tokens = 0;
   double prefill_ms = 0;  // of the first answer; the others share its prompt
   double cpu_ms = 0;      // of all answers
   Together decode;
@@ -302,6 +305,18 @@ void Core::accept(api::WorkId id, std::unique_ptr<Doing> owned) {
   pump();
 }
 
+// What the draft model did, where one was named.
+void Core::explain_draft(Doing& doing) const {
+  const Residents::Seen seen = residents_.seen(doing.model);
+  if (seen.draft.empty()) return;
+  doing.receipt.why.push_back(
+      !seen.draft_refused.empty() ? cat("draft: none; ", seen.draft_refused)
+      : doing.model_drafted_tokens == 0
+          ? cat("draft: '", seen.draft, "' said nothing ahead, since it would not have paid")
+          : cat("draft: '", seen.draft, "' said ", doing.model_drafted_tokens,
+                " tokens ahead, of which ", doing.model_accepted_tokens, " came"));
+}
+
 void Core::complete_receipt(Doing& doing, const Ended& result) const {
   route::Receipt& receipt = doing.receipt;
   receipt.total_ms = ms_between(doing.arrived, now());
@@ -309,6 +324,8 @@ void Core::complete_receipt(Doing& doing, const Ended& result) const {
   receipt.prompt_tokens = doing.prompt_tokens;
   receipt.prompt_tokens_reused = doing.reused_tokens;
   receipt.completion_tokens = doing.completion_tokens();
+  receipt.drafted_tokens = doing.drafted_tokens;
+  receipt.accepted_tokens = doing.accepted_tokens;
   const Tokens computed = doing.prompt_tokens - std::min(doing.reused_tokens, doing.prompt_tokens);
   if (doing.prefill_ms > 0) receipt.prefill_tokens_per_s = computed * 1000.0 / doing.prefill_ms;
   // several answers at once say nothing of how fast one is
@@ -317,6 +334,7 @@ void Core::complete_receipt(Doing& doing, const Ended& result) const {
   if (doing.type == wire::Type::Generate && doing.started && doing.prompt_tokens > 0)
     receipt.why.push_back(cat("reuse: ", doing.reused_tokens, " of ", doing.prompt_tokens,
                               " prompt tokens were in memory"));
+  if (doing.type == wire::Type::Generate && doing.started) explain_draft(doing);
   if (!result) {
     receipt.outcome = row(result.error().code).name;
     receipt.error = result.error().message;
@@ -357,6 +375,8 @@ void Core::finish(api::WorkId id, Ended result) {
   api::Ended end{
       std::move(result),          receipt,           doing->prompt_tokens, doing->reused_tokens,
       doing->completion_tokens(), doing->prefill_ms, doing->decode.ms()};
+  end.drafted_tokens = static_cast<Tokens>(std::min<uint64_t>(doing->drafted_tokens, UINT32_MAX));
+  end.accepted_tokens = static_cast<Tokens>(std::min<uint64_t>(doing->accepted_tokens, UINT32_MAX));
   end.reasoning_tokens =
       static_cast<Tokens>(std::min<uint64_t>(doing->reasoning_tokens, end.completion_tokens));
   doing->sink->on(std::move(end));
@@ -709,6 +729,10 @@ void Core::on_done(api::WorkId id, Doing& doing, unsigned choice, wire::Done don
   const std::string reason = done.reason == "length" ? "length" : called ? "tool_calls" : "stop";
   const Tokens reasoning = std::min(done.reasoning_tokens, done.completion_tokens);
   doing.reasoning_tokens += reasoning;
+  doing.drafted_tokens += done.drafted_tokens;
+  doing.accepted_tokens += std::min(done.accepted_tokens, done.drafted_tokens);
+  doing.model_drafted_tokens += done.model_drafted_tokens;
+  doing.model_accepted_tokens += std::min(done.model_accepted_tokens, done.model_drafted_tokens);
   if (choice == 0) doing.receipt.outcome = done.reason == "repeats" ? "repeats" : reason;
   doing.sink->on(
       api::ChoiceDone{choice, reason, utf8_repaired(done.stop), done.completion_tokens, reasoning});

@@ -130,6 +130,7 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
   Result<const inventory::Model*> default_model(inventory::Use use) const;
   void finish(api::WorkId id, Ended result);
   void complete_receipt(Doing& doing, const Ended& result) const;
+  void explain_draft(Doing& doing) const;
   void report_started(Doing& doing, Tokens prompt_tokens);
 
   void schedule_pump();

@@ -390,6 +390,7 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
                 {settings.compute_agent_share / 100.0, settings.compute_background_share / 100.0});
   options.residents.leases = &leases;
   TRY_AS(options.residents.thinking_max, parse_thinking_max(settings.models_reasoning_budget));
+  TRY_AS(options.residents.drafts, parse_draft_models(settings.models_draft));
   options.models_default = settings.models_default;
   options.models_preload = settings.models_preload;
 

@@ -261,20 +261,23 @@ void Core::ps(const Json&, const api::Reply& reply) {
     const Residents::Seen seen = residents_.seen(id);
     const auto lane = best_lane(id);
     const std::vector<sched::JobId> waiting = queue_.waiting_for(id);
-    all.push_back({{"model", id},
-                   {"state", name(seen.state)},
-                   {"pid", seen.pid},
-                   {"memory_bytes", seen.reserved.n},
-                   {"requests", computing(id)},
-                   {"lane", lane ? Json(name(*lane)) : Json()},
-                   {"tokens_per_s", metrics_.tokens_per_s(id, now())},
-                   {"waiting", waiting.size()},
-                   {"waiting_ms", longest_wait_ms(waiting)},
-                   {"device_ms", seen.lease.held.count()},
-                   {"device_wait_ms", seen.lease.waited.count()},
-                   {"variant", seen.hello.variant},
-                   {"load_ms", seen.load_ms},
-                   {"up_s", ms_between(seen.begun, now()) / 1000}});
+    all.push_back(
+        {{"model", id},
+         {"state", name(seen.state)},
+         {"pid", seen.pid},
+         {"memory_bytes", seen.reserved.n},
+         {"requests", computing(id)},
+         {"lane", lane ? Json(name(*lane)) : Json()},
+         {"tokens_per_s", metrics_.tokens_per_s(id, now())},
+         {"waiting", waiting.size()},
+         {"waiting_ms", longest_wait_ms(waiting)},
+         {"device_ms", seen.lease.held.count()},
+         {"device_wait_ms", seen.lease.waited.count()},
+         {"variant", seen.hello.variant},
+         {"draft", seen.draft.empty() ? Json() : Json(seen.draft)},
+         {"draft_refused", seen.draft_refused.empty() ? Json() : Json(seen.draft_refused)},
+         {"load_ms", seen.load_ms},
+         {"up_s", ms_between(seen.begun, now()) / 1000}});
   }
   reply(std::move(all));
 }

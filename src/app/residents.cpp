@@ -27,6 +27,7 @@ struct Residents::Resident {
   std::vector<std::string> offered;
   std::set<std::string> adapted;
   std::map<std::string, Error> not_opened;
+  Bytes draft_size;  // of the file of seen.draft, once it was handed over; 0: none was
 };
 
 struct Residents::Inspection {
@@ -118,7 +119,7 @@ void Residents::set_engine(Result<EngineChoice> engine) {
 }
 
 Bytes Residents::needs(const inventory::Model& model) const {
-  return inventory::needs(model, options_.shape);
+  return inventory::needs(model, options_.shape) + draft_for(model).bytes;
 }
 
 std::string Residents::quarantine_of(const Resident& resident) const {
@@ -186,6 +187,7 @@ Result<> Residents::start(const inventory::Model& model, Resident& resident, Byt
   spec.arguments.push_back(cat("--name=", model.id));
   if (engine.hands_model) spec.model = *std::move(file);
   offer_adapters(model, resident, engine.hands_model, spec);
+  offer_draft(model, resident, engine.hands_model, spec);
 
   TRY(hand_lease(resident, spec));
 
@@ -255,6 +257,32 @@ void Residents::offer_adapters(const inventory::Model& model, Resident& resident
   if (!spec.adapters.empty()) spec.arguments.push_back(cat("--adapters=", spec.adapters.size()));
 }
 
+// The model answers without it where it cannot draft.
+void Residents::offer_draft(const inventory::Model& model, Resident& resident, bool hand,
+                            host::WorkerSpec& spec) {
+  const Draft draft = draft_for(model);
+  resident.seen.draft = draft.name;
+  resident.draft_size = {};
+  if (!draft.refused.empty()) draft_refused(model.id, resident, draft.refused);
+  if (!draft.model) return;
+  auto file = inventory::Models::open_file(*draft.model);
+  if (!file) {
+    const std::string doing = cat("drafting for '", model.id, "' with '", draft.name, "'");
+    return draft_refused(model.id, resident, std::move(file).error().within(doing).message);
+  }
+  resident.draft_size = draft.model->size;
+  if (!hand) return;
+  spec.draft = *std::move(file);
+  spec.arguments.emplace_back("--draft");
+}
+
+void Residents::draft_refused(const ModelId& model, Resident& resident, std::string why) {
+  resident.draft_size = {};
+  resident.seen.draft_refused = std::move(why);
+  log_.warn("a model answers without its draft model",
+            {{"model", model}, {"why", resident.seen.draft_refused}});
+}
+
 Result<Residents::Adapting> Residents::adapt(const ModelId& model,
                                              const std::vector<std::string>& adapters) {
   Resident& resident = at(model);
@@ -318,14 +346,15 @@ void Residents::on_hello(const ModelId& model, Resident& resident, wire::Hello h
   for (const inventory::Model& known : models_.all()) {
     if (known.id == model) pools = inventory::pools(known.use);
   }
-  const wire::Load load{model,
-                        options_.shape.context,
-                        options_.shape.sequences,
-                        options_.threads,
-                        options_.shape.batch,
-                        pools,
-                        resident.offered,
-                        options_.thinking_max.of(model)};
+  wire::Load load{model,
+                  options_.shape.context,
+                  options_.shape.sequences,
+                  options_.threads,
+                  options_.shape.batch,
+                  pools,
+                  resident.offered,
+                  options_.thinking_max.of(model)};
+  if (resident.draft_size.n > 0) load.draft = resident.seen.draft;
   if (auto sent = resident.worker->send(wire::to_frame(load)); !sent)
     end(model, std::move(sent).error());
 }
@@ -334,7 +363,16 @@ void Residents::on_loaded(const ModelId& model, Resident& resident, wire::Loaded
   if (resident.state != State::Loading)
     return end(model, {Code::Corrupt, "the worker loaded a model that it was not asked for"});
   const Bytes measured{std::min<uint64_t>(loaded.memory_bytes, GiB(1u << 20).n)};
-  const Bytes bytes = std::max(measured, resident.file_size) + inventory::kProcess;
+  Bytes bytes = std::max(measured, resident.file_size) + inventory::kProcess;
+  if (!loaded.draft_refused.empty())
+    draft_refused(model, resident,
+                  from_worker({Code::Invalid, std::move(loaded.draft_refused)}).message);
+  if (resident.draft_size.n > 0) {
+    Bytes& its = drafts_measured_[resident.seen.draft];
+    its =
+        std::max(Bytes{std::min(loaded.draft_memory_bytes, GiB(1u << 20).n)}, resident.draft_size);
+    bytes += its;
+  }
   // what a dry run said when the file was looked into stays known
   for (const inventory::Model& known : models_.all()) {
     if (known.id == model && loaded.info.is_object() && known.info.contains("dry_run"))

@@ -26,6 +26,7 @@
 #include <string>
 #include <vector>
 
+#include "app/draft_models.h"
 #include "app/leases.h"
 #include "app/thinking_max.h"
 #include "base/log.h"
@@ -86,6 +87,7 @@ class Residents {
     std::string fetcher = "";  // as how_to_mend() takes it
     Leases* leases = nullptr;  // gives out the device; nullptr: everyone computes when they like
     ThinkingMax thinking_max = {};
+    DraftModels drafts = {};
   };
 
   // All references must outlive it.
@@ -149,12 +151,24 @@ class Residents {
     SteadyTime ready;
     std::vector<ModelId> evicted_for_it;
     Leases::Seen lease;
-    std::string quarantine;  // why its worker is not started for a while; "" when it would be
+    std::string draft;          // the model that drafts for it, or should; "": none
+    std::string draft_refused;  // why it does not
+    std::string quarantine;     // why its worker is not started for a while; "" when it would be
   };
   Seen seen(const ModelId& model) const;
   std::vector<ModelId> present() const;  // not Absent, by name
   const sched::Residency& residency() const { return residency_; }
+  // With what drafts for it.
   Bytes needs(const inventory::Model& model) const;
+
+  struct Draft {
+    const inventory::Model* model = nullptr;  // that drafts; nullptr: none
+    Bytes bytes;                              // what it needs beside the other
+    std::string name;                         // as it was named; "": none was
+    std::string refused;                      // why there is none though one was named
+  };
+  // As the setting has it, before the worker has looked at it.
+  Draft draft_for(const inventory::Model& model) const;
 
  private:
   struct Resident;
@@ -164,6 +178,9 @@ class Residents {
   Result<> start(const inventory::Model& model, Resident& resident, Bytes bytes);
   void offer_adapters(const inventory::Model& model, Resident& resident, bool hand,
                       host::WorkerSpec& spec);
+  void offer_draft(const inventory::Model& model, Resident& resident, bool hand,
+                   host::WorkerSpec& spec);
+  void draft_refused(const ModelId& model, Resident& resident, std::string why);
   Result<> quarantine_over(const inventory::Model& model, Resident& resident);
   std::string quarantine_of(const Resident& resident) const;
   void on_event(const ModelId& model, host::WorkerEvent event);
@@ -189,6 +206,7 @@ class Residents {
   sched::Residency residency_;
   std::optional<Result<EngineChoice>> engine_;
   std::map<ModelId, Resident> residents_;
+  std::map<ModelId, Bytes> drafts_measured_;  // what each took that has drafted
   std::map<uint64_t, Inspection> inspections_;
   uint64_t next_inspection_ = 1;
   std::vector<std::unique_ptr<host::Worker>> buried_;  // destroyed outside their own call

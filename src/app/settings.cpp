@@ -42,6 +42,10 @@ constexpr Setting kSettings[] = {
      "the most tokens that models think before they answer, where a request does not say: \"512\", "
      "or by model, with blanks between them: \"512 qwen3-4b=2048 tiny=0\"",
      &Settings::models_reasoning_budget},
+    {"models.draft", "", "none",
+     "a small model with the same vocabulary that says answers ahead, used while that makes them "
+     "faster: for all models, or by model, with blanks between them: \"small large=tiny other=\"",
+     &Settings::models_draft},
     {"models.hosts", "", "none",
      "hosts that models may be pulled from besides the registries' own and those that you name, "
      "with blanks between them: \"mirror.lan:8443 *.example.org\"",

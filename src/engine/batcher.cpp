@@ -198,6 +198,8 @@ void Batcher::generate(uint64_t id, const wire::Generate& message) {
   request->tokens = *std::move(tokens);
   request->prompt = request->tokens.size();
   request->adapters = sets_.number_of(request->options.adapters);
+  // what others were like is nothing that the same seed may hang on
+  if (!request->options.seeded) request->speculation.begin(draft_odds_);
   auto sampler = model_.sampler(request->options.sampling, request->tokens);
   if (!sampler) return refuse(std::move(sampler).error());
   request->sampler = *std::move(sampler);
@@ -327,13 +329,14 @@ bool Batcher::step() {
   if (!lease_.enter(lease_step(parts, rows))) return true;
   const SteadyTime from = clock_.now();
   const double cpu_from = cpu_ms_();
-  const Decoded done = compute(parts, rows);
+  Drafting drafting;
+  const Decoded done = compute(parts, drafting);
   const double cpu_ms = cpu_ms_() - cpu_from;
-  charge(parts, rows, cpu_ms);
+  charge(parts, cpu_ms, drafting);
   switch (done) {
     case Decoded::Ok: {
       const double took = std::chrono::duration<double, std::milli>(clock_.now() - from).count();
-      cost_.learn(rows, took);
+      cost_.learn(rows_.size(), took - drafting.ms);
       if (took > 0) cpu_per_ms_ += 0.1 * (cpu_ms / took - cpu_per_ms_);
       advance(parts);
       break;
@@ -356,27 +359,32 @@ bool Batcher::step() {
   return true;
 }
 
-Decoded Batcher::compute(const std::vector<Part>& parts, size_t rows) {
+Decoded Batcher::compute(std::vector<Part>& parts, Drafting& drafting) {
+  Running step;
+  step.lane = Lane::Background;
+  step.whose.reserve(parts.size());
+  for (const Part& part : parts) {
+    const size_t rows = part.all() + part.catch_up;
+    step.whose.emplace_back(part.request->id, rows);
+    step.rows += rows;
+    step.lane = std::min(step.lane, part.request->lane);
+  }
+  step.until = expected_end(cost_, step.rows);
+  model_.adapt(parts.front().request->options.adapters);
+  running(std::move(step));
+  Decoded done = draft(parts, drafting);
   rows_.clear();
-  rows_.reserve(rows);
   for (const Part& part : parts) {
     const Request& request = *part.request;
+    const std::span<const Token> drafted = request.speculation.draft();
     const size_t said = request.tokens.size();
     for (size_t i = 0; i < part.all(); i++) {
       const size_t at = request.computed + i;
-      const Token token = at < said ? request.tokens[at] : request.draft[at - said];
+      const Token token = at < said ? request.tokens[at] : drafted[at - said];
       rows_.push_back({token, static_cast<Position>(at), request.sequence, at + 1 >= said});
     }
   }
-  Running step{{}, rows, Lane::Background, expected_end(cost_, rows)};
-  step.whose.reserve(parts.size());
-  for (const Part& part : parts) {
-    step.whose.emplace_back(part.request->id, part.all());
-    step.lane = std::min(step.lane, part.request->lane);
-  }
-  model_.adapt(parts.front().request->options.adapters);
-  running(std::move(step));
-  const Decoded done = model_.decode(rows_);
+  if (done == Decoded::Ok) done = model_.decode(rows_);
   running({});
   pulse_.beat();
   return done;
@@ -384,7 +392,7 @@ Decoded Batcher::compute(const std::vector<Part>& parts, size_t rows) {
 
 // What the next step is, for those who give out the device.
 Lease::Step Batcher::lease_step(const std::vector<Part>& parts, size_t rows) const {
-  Lease::Step step{Lane::Background, true, cost_.ms(rows)};
+  Lease::Step step{Lane::Background, true, cost_.ms(rows) + drafting_ms(parts)};
   for (const Part& part : parts) {
     step.lane = std::min(step.lane, part.request->lane);
     step.decode = step.decode && !part.request->prefilling();
@@ -392,11 +400,19 @@ Lease::Step Batcher::lease_step(const std::vector<Part>& parts, size_t rows) con
   return step;
 }
 
-// What a step took is everyone's who was in it, whether or not something came of it.
-void Batcher::charge(const std::vector<Part>& parts, size_t rows, double cpu_ms) {
+// What a step took is everyone's who was in it, whether or not something came of it; what drafting
+// took, of those who were drafted.
+void Batcher::charge(const std::vector<Part>& parts, double cpu_ms, const Drafting& drafting) {
+  size_t rows = 0, drafted = 0;
+  for (const Part& part : parts) {
+    rows += part.all();
+    drafted += part.catch_up;
+  }
   for (const Part& part : parts) {
     Request& request = *part.request;
-    const double own = cpu_ms * cost_.share(part.all(), rows, parts.size());
+    double own = (cpu_ms - drafting.cpu_ms) * cost_.share(part.all(), rows, parts.size());
+    if (drafted > 0)
+      own += drafting.cpu_ms * static_cast<double>(part.catch_up) / static_cast<double>(drafted);
     request.cpu_ms += own;
     shares_.charge(request.lane, request.owner, own);
   }
@@ -422,32 +438,6 @@ void Batcher::advance(const std::vector<Part>& parts) {
   }
 }
 
-// The tokens that a step has shown: one, and one more for each of its draft that was right. The
-// rows behind one that was wrong are taken back.
-void Batcher::say(const Part& part, int row) {
-  Request& request = *part.request;
-  const Sequence sequence = request.sequence;
-  const std::vector<Token> draft = std::exchange(request.draft, {});
-  size_t held = request.computed;
-  const size_t computed = held + part.drafts;
-  bool goes_on = false;
-  for (size_t place = 0;; place++) {
-    goes_on = choose(request, row + static_cast<int>(place));
-    if (!goes_on) break;
-    const Token token = request.tokens.back();
-    request.lookup.chosen(place, token);
-    if (place == part.drafts || token != draft[place]) break;
-    slots_.extend(sequence, token);
-    request.computed = ++held;
-  }
-  if (held == computed) return;
-  if (model_.cut(sequence, static_cast<Position>(held)) && window_whole(sequence, held)) return;
-  clear(sequence);
-  if (!goes_on) return;
-  request.computed = 0;
-  request.drafts = false;
-}
-
 // The next token of an answer. False: the request has ended.
 bool Batcher::choose(Request& request, int row) {
   if (request.generated() == 0) request.first_token = clock_.now();
@@ -468,6 +458,7 @@ bool Batcher::choose(Request& request, int row) {
     return false;
   }
   request.tokens.push_back(chosen->token);
+  request.speculation.chosen(chosen->token);
   request.thought += chosen->thinking ? 1 : 0;
   std::string shown = request.text.add(model_.piece(chosen->token, request.special(chosen->token)));
   Request::Told told{request.text.bytes_in(), nullptr};
@@ -543,6 +534,12 @@ void Batcher::finish(Request& request, std::string reason) {
   done.cpu_ms = request.cpu_ms;
   done.stop = request.text.stop();
   done.reasoning_tokens = static_cast<Tokens>(request.thought);
+  const auto& found = request.speculation.counts(Speculation::Source::Lookup);
+  const auto& by_model = request.speculation.counts(Speculation::Source::Model);
+  done.drafted_tokens = found.drafted + by_model.drafted;
+  done.accepted_tokens = found.right + by_model.right;
+  done.model_drafted_tokens = by_model.drafted;
+  done.model_accepted_tokens = by_model.right;
   const uint64_t id = request.id;
   drop(request);
   out_(id, std::move(done));
@@ -556,6 +553,7 @@ void Batcher::fail(Request& request, Error error) {
 
 // Forgets a request; what its sequence holds stays for others.
 void Batcher::drop(Request& request) {
+  end_drafting(request);
   if (request.sequence >= 0) slots_.release(request.sequence);
   shares_.leave(request.lane, request.owner);
   for (Requests* list : {&computing_, &waiting_}) {

@@ -10,6 +10,8 @@
 //   embed(), rank() ──> waiting ──embed_step()──> ended
 //   cancel()   from any state ──> ended
 //
+// Beside it may be a draft model (drafter.h), which computes inside the same steps.
+//
 // A conversation that ended rests in its cells, is copied out of them (parked.h) when there is
 // nothing to compute, and loses them when another begins.
 //
@@ -32,6 +34,7 @@
 #include "base/mutex.h"
 #include "engine/adapter_sets.h"
 #include "engine/answer_reader.h"
+#include "engine/drafter.h"
 #include "engine/embeddings.h"
 #include "engine/lease.h"
 #include "engine/model.h"
@@ -41,6 +44,7 @@
 #include "engine/set_turns.h"
 #include "engine/shares.h"
 #include "engine/slots.h"
+#include "engine/speculation.h"
 #include "engine/step_cost.h"
 #include "engine/text_out.h"
 #include "wire/message.h"
@@ -74,6 +78,10 @@ class Batcher {
           std::optional<Tokens> thinking_max = {}, CpuMs cpu_ms = process_cpu_ms);
   ~Batcher();
 
+  // Answers are drafted by `draft` where that pays. It was loaded to draft for this one
+  // (LoadOrder::drafts_for), and outlives the Batcher. Before the first step.
+  void draft_with(Model& draft);
+
   // `id` is not in use. What is wrong with the request is told by Failed.
   void generate(uint64_t id, const wire::Generate& message);
   void embed(uint64_t id, const wire::Embed& message);
@@ -101,7 +109,8 @@ class Batcher {
   struct Part {
     Request* request;
     size_t rows;
-    size_t drafts = 0;  // rows behind them, which may be wrong
+    size_t drafts = 0;    // rows behind them, which may be wrong; until they are drafted, at most
+    size_t catch_up = 0;  // rows of the draft model before it drafts
     size_t all() const { return rows + drafts; }
   };
   enum class Placed { Yes, Later, NoRoom };
@@ -131,13 +140,23 @@ class Batcher {
   std::vector<Turn> turns_of_one_set(std::span<const Want> wants, const StepLimits& limits);
   double step_ms() const;
   void add_drafts(std::vector<Part>& parts);
-  std::vector<Token> draft_for(Request& request, size_t rows, size_t others, size_t room);
+  Speculation::Step speculation_step(const Request& request, size_t rows, size_t others,
+                                     size_t room, size_t draft_room);
+  double drafting_ms(size_t rows) const;
+  double drafting_ms(const std::vector<Part>& parts) const;
+  // Of the draft model, in one step.
+  struct Drafting {
+    double ms = 0;
+    double cpu_ms = 0;
+  };
+  Decoded draft(std::vector<Part>& parts, Drafting& drafting);
+  void end_drafting(Request& request);
   bool make_cells(size_t needed);
   void preempt(Request& request);
   Request* youngest_of_least_urgent() const;
   bool preempt_youngest();
   void clear(Sequence sequence);
-  Decoded compute(const std::vector<Part>& parts, size_t rows);
+  Decoded compute(std::vector<Part>& parts, Drafting& drafting);
   struct Running {
     std::vector<std::pair<uint64_t, size_t>> whose;  // and how many rows each
     size_t rows = 0;
@@ -150,7 +169,7 @@ class Batcher {
   void advance(const std::vector<Part>& parts);
   void broken(const std::vector<Part>& parts);
   Lease::Step lease_step(const std::vector<Part>& parts, size_t rows) const;
-  void charge(const std::vector<Part>& parts, size_t rows, double cpu_ms);
+  void charge(const std::vector<Part>& parts, double cpu_ms, const Drafting& drafting);
   void say(const Part& part, int row);
   bool choose(Request& request, int row);
   void tell(Request& request, std::string text);
@@ -184,6 +203,10 @@ class Batcher {
   double cpu_per_ms_ = 1;  // of the steps until now
   uint64_t turns_ = 0;
   std::vector<Row> rows_;  // of the step, kept for its memory
+
+  std::unique_ptr<Drafter> drafter_;  // nullptr: there is none
+  double draft_share_ = 1;            // its size, of the model's
+  Odds draft_odds_;                   // of the answers until now
 
   Mutex mutex_;
   Running running_ GUARDED_BY(mutex_);                                   // no rows: none runs

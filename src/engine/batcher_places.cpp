@@ -5,7 +5,6 @@
 
 #include "base/text.h"
 #include "engine/batcher_request.h"
-#include "wire/draft_rows.h"
 
 namespace lares::engine {
 
@@ -130,6 +129,7 @@ void Batcher::leave_all_cells() {
     all = all && slot.tokens.empty();
   }
   if (all) model_.forget();
+  if (drafter_) drafter_->forget();
 }
 
 // Copies one conversation that rests out of the cells, in which it stays until they are needed.
@@ -307,46 +307,6 @@ std::vector<Turn> Batcher::turns_of_one_set(std::span<const Want> wants, const S
   return turns;
 }
 
-// Answers that are likely to go on as something did before have that computed too.
-void Batcher::add_drafts(std::vector<Part>& parts) {
-  const Facts& facts = model_.facts();
-  if (!facts.cuts) return;
-  size_t rows = 0, answers = 0;
-  for (const Part& part : parts) {
-    rows += part.rows;
-    answers += part.request->prefilling() ? 0 : 1;
-  }
-  size_t room = std::min<size_t>(wire::draft_rows(facts.vocabulary), facts.batch - rows);
-  for (Part& part : parts) {
-    Request& request = *part.request;
-    if (request.prefilling() || !request.drafts) continue;
-    const size_t cells = slots_.cells_free() - std::min(slots_.cells_free(), rows);
-    request.draft = draft_for(request, rows, answers - 1, std::min(room, cells));
-    part.drafts = request.draft.size();
-    room -= part.drafts;
-    rows += part.drafts;
-  }
-}
-
-std::vector<Token> Batcher::draft_for(Request& request, size_t rows, size_t others, size_t room) {
-  size_t most = std::min(room, model_.facts().context - request.tokens.size());
-  if (const auto max = request.options.max_tokens)
-    most = std::min(most, *max - std::min<size_t>(*max, request.generated() + 1));
-  if (request.options.seeded) {
-    // what else may be asked is how fast this machine happens to be, which changes from run to run,
-    // and with the rows of a step the last bits of its sums
-    constexpr double kRow = 0.3;  // of what a step costs
-    return request.lookup.draft(request.tokens, most, others,
-                                [&](size_t more) { return 1 + kRow * static_cast<double>(more); });
-  }
-  const bool shared = computing_.size() > 1 || lease_.pressed();
-  const double limit_ms = shared ? std::max(kStepSharedMs, 1.5 * cost_.ms(rows)) : kStepTogetherMs;
-  const size_t fits = cost_.rows_within(limit_ms);
-  most = std::min(most, fits - std::min(fits, rows));
-  return request.lookup.draft(request.tokens, most, others,
-                              [&](size_t more) { return cost_.ms(rows + more); });
-}
-
 bool Batcher::make_cells(size_t needed) {
   while (slots_.cells_free() < needed) {
     const auto idle = slots_.oldest_idle();
@@ -358,6 +318,7 @@ bool Batcher::make_cells(size_t needed) {
 
 // Takes a request's cells; it goes on from what could be parked of it when there is room.
 void Batcher::preempt(Request& request) {
+  end_drafting(request);
   if (slots_[request.sequence].tokens.size() >= kParkMin) park(request.sequence);
   clear(request.sequence);
   slots_.release(request.sequence);

@@ -11,8 +11,8 @@
 
 #include "engine/answer_reader.h"
 #include "engine/batcher.h"
-#include "engine/lookup.h"
 #include "engine/repetition.h"
+#include "engine/speculation.h"
 
 namespace lares::engine {
 
@@ -50,9 +50,9 @@ struct Batcher::Request {
   std::optional<AnswerReader> reader;  // of a format; else all of the answer is text
   size_t thought = 0;                  // tokens before the answer
   Repetition repetition;
-  Lookup lookup;
-  std::vector<Token> draft;  // computed behind its tokens in this step
-  bool drafts = true;        // this model's state lets them be taken back
+  Speculation speculation;
+  bool drafts = true;                      // this model's state lets them be taken back
+  std::optional<Sequence> draft_sequence;  // of the draft model
   // Tokens whose text was not shown yet: how many bytes went in with each, and its logprobs.
   struct Told {
     size_t until;

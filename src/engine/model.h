@@ -161,6 +161,12 @@ class Sampler {
   virtual void stop_thinking() {}
 };
 
+// What a model by itself would say next.
+struct Likeliest {
+  Token token = -1;  // -1: its logits are not numbers
+  float margin = 0;  // of its logit, over that of the next best
+};
+
 // One token to compute.
 struct Row {
   Token token = 0;
@@ -270,6 +276,8 @@ class Model {
 
   // Computes all rows or none. At most Facts::batch.
   virtual Decoded decode(std::span<const Row> rows) = 0;
+  // Of row `row` of the last decode(), which wanted logits.
+  virtual Likeliest likeliest(int row) const = 0;
 
   // State. Removes positions >= `from`; false: this model cannot, and the whole sequence is to go
   // (from = 0, which always works).
@@ -301,6 +309,10 @@ struct LoadOrder {
   wire::Load load;
   int file = -1;              // the model; stays open, owned by the caller
   std::vector<int> adapters;  // the same, one for each of load.adapters; -1: there is no file
+  // The model that this one is to draft for, of the same backend: it shares its threads and keeps
+  // nothing of conversations that rest. Invalid: its vocabulary is another; Unsupported: it cannot
+  // draft.
+  const Model* drafts_for = nullptr;
   bool inspect_only = false;  // read what the file says of itself; facts().info alone is used
   std::function<void(double)> progress;
 };

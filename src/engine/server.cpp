@@ -145,6 +145,25 @@ class Server {
     return service_.backend.load(order, pulse_);
   }
 
+  // The model that drafts for another, in the same shape. Without it the other answers all the
+  // same.
+  Result<std::unique_ptr<Model>> load_draft(const wire::Load& message, const Model& drafts_for) {
+    LoadOrder order;
+    order.load = message;
+    order.load.name = message.draft;
+    order.load.adapters.clear();
+    order.file = service_.draft ? wire::kAdapterFd + static_cast<int>(service_.adapters) : -1;
+    order.drafts_for = &drafts_for;
+    order.progress = [this](double) { pulse_.beat(); };
+    const Pulse::Quiet quiet(pulse_, kLoadQuietMax);
+    auto draft = service_.backend.load(order, pulse_);
+    if (!draft) {
+      return std::move(draft).error().within(
+          cat("drafting for '", message.name, "' with '", message.draft, "'"));
+    }
+    return draft;
+  }
+
   // False: the file is no model, and there is nothing more to do here.
   bool inspect() {
     if (service_.backend.adapter) {
@@ -181,8 +200,19 @@ class Server {
       return 1;
     }
     const Facts& facts = (*model)->facts();
-    line_.send(wire::to_frame(
-        wire::Loaded{facts.info, ms_between(from, clock_.now()), facts.memory_bytes}));
+    wire::Loaded loaded{facts.info, 0, facts.memory_bytes};
+    std::unique_ptr<Model> draft;
+    if (!message->draft.empty()) {
+      auto made = load_draft(*message, **model);
+      if (made) {
+        draft = *std::move(made);
+        loaded.draft_memory_bytes = draft->facts().memory_bytes;
+      } else {
+        loaded.draft_refused = std::move(made).error().message;
+      }
+    }
+    loaded.load_ms = ms_between(from, clock_.now());
+    line_.send(wire::to_frame(loaded));
     service_.crime.at(Crime::Where::Loaded, 0, line_);
 
     std::random_device entropy;
@@ -193,6 +223,7 @@ class Server {
         message->reasoning_budget < 0 ? std::nullopt
                                       : std::optional(static_cast<Tokens>(std::min<int64_t>(
                                             message->reasoning_budget, INT32_MAX))));
+    if (draft) batcher.draft_with(*draft);
     {
       const MutexLock lock(mutex_);
       batcher_ = &batcher;

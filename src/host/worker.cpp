@@ -652,6 +652,7 @@ Result<std::unique_ptr<Worker>> Worker::spawn(WorkerSpec spec, Loop& loop, Log& 
   child.lease = std::move(spec.lease);
   child.bell = std::move(spec.bell);
   child.adapters = std::move(spec.adapters);
+  if (spec.draft) child.adapters.push_back(std::move(spec.draft));
 
   ProcessSpec program{.program = std::move(spec.program),
                       .arguments = std::move(spec.arguments),

@@ -37,9 +37,10 @@ struct WorkerSpec {
   std::string name;                    // for logs and errors
   std::vector<Fd> more = {};           // handed over as the numbers above; only with a model
   // Handed over as wire::kLeaseFd and wire::kBellFd (wire/lease_page.h), both or none, and as
-  // wire::kAdapterFd and the numbers above; without `more`.
+  // wire::kAdapterFd and the numbers above, the draft model's behind the adapters'; without `more`.
   Fd lease = {}, bell = {};
   std::vector<Fd> adapters = {};
+  Fd draft = {};
 };
 
 // What a worker said or what became of it.

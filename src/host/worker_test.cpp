@@ -128,6 +128,10 @@ TEST(Worker, WhatItIsNotHandedIsClosedBelowWhatItIsHandedToo) {
   Json with_adapters = expected;
   with_adapters.update({{"4", "file"}, {"7", "file"}, {"8", "file"}});
   EXPECT_EQ(descriptors(file(), std::move(adapted)), with_adapters);
+  WorkerSpec drafted;
+  drafted.adapters.push_back(file());
+  drafted.draft = file();
+  EXPECT_EQ(descriptors(file(), std::move(drafted)), with_adapters) << "behind the adapters";
 }
 
 TEST(Worker, LivesInItsSandbox) {

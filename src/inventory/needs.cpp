@@ -139,6 +139,19 @@ Bytes needs(const Model& model, const Shape& shape, const Speeds* speeds) {
   return model.size + Bytes{state} + Bytes{compute} + MiB(32) + kProcess;
 }
 
+Bytes needs_to_draft(const Model& model, const Shape& shape) {
+  const Bytes all = needs(model, shape);
+  auto parts = measured(model, shape);
+  Bytes parked;
+  if (parts) {
+    parked = Bytes{count_in(model.info["memory"], "parked_bytes")};
+  } else if ((parts = estimate(model, shape))) {
+    // half of the state, or all that is above what is kept at most
+    parked = std::min(Bytes{parts->state.n / 2}, kParkedMax);
+  }
+  return std::max(model.size, Bytes{all.n - std::min(all.n, parked.n + kProcess.n)});
+}
+
 Json with_measured(Json info, const Shape& shape, Bytes measured) {
   info["measured"] = {{"context", shape.context},
                       {"sequences", shape.sequences},

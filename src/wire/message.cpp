@@ -27,6 +27,7 @@ struct Layout<Load> {
     field("embeddings", m.embeddings);
     field("adapters", m.adapters);
     field("reasoning_budget", m.reasoning_budget);
+    field.more("draft", m.draft);
   }
 };
 
@@ -37,6 +38,8 @@ struct Layout<Loaded> {
     field("info", m.info, Json::value_t::object);
     field("load_ms", m.load_ms);
     field("memory_bytes", m.memory_bytes);
+    field.more("draft_memory_bytes", m.draft_memory_bytes);
+    field.more("draft_refused", m.draft_refused);
   }
 };
 
@@ -108,6 +111,10 @@ struct Layout<Done> {
     field.bytes("vectors", m.vectors);
     field("input_tokens", m.input_tokens);
     field.more("reasoning_tokens", m.reasoning_tokens);
+    field.more("drafted_tokens", m.drafted_tokens);
+    field.more("accepted_tokens", m.accepted_tokens);
+    field.more("model_drafted_tokens", m.model_drafted_tokens);
+    field.more("model_accepted_tokens", m.model_accepted_tokens);
   }
 };
 

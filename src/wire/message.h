@@ -62,6 +62,7 @@ inline constexpr int kControlFd = 3;  // SOCK_STREAM socketpair to laresd
 inline constexpr int kModelFd = 4;    // the model file, read-only; absent for --engine=fake
 // 5 and 6: wire/lease_page.h
 inline constexpr int kAdapterFd = 7;  // the first file of Load::adapters; the others behind it
+// Behind those, the file of Load::draft.
 
 // worker -> laresd, once, after the sandbox is entered.
 struct Hello {
@@ -88,6 +89,7 @@ struct Load {
   // when a request first names it.
   std::vector<std::string> adapters = {};
   int64_t reasoning_budget = -1;  // of requests that name none; -1: as long as the model likes
+  std::string draft = {};         // the name of the model that drafts for this one; "": none
 };
 inline constexpr size_t kAdaptersMax = 16;  // of one worker
 
@@ -99,6 +101,8 @@ struct Loaded {
   Json info;
   int64_t load_ms = 0;
   uint64_t memory_bytes = 0;  // weights mapped + state + compute buffers, as the engine counts them
+  uint64_t draft_memory_bytes = 0;  // the same of Load::draft, which is not in memory_bytes
+  std::string draft_refused = {};   // why Load::draft does not draft; "": it does, or there is none
 };
 
 // laresd -> worker. kind: "chat" (body.messages, OpenAI's shape) or "completion" (body.prompt:
@@ -177,6 +181,12 @@ struct Done {
   std::string vectors;
   std::vector<Tokens> input_tokens;  // Embed and Rank: for each input, the query counted with each
   Tokens reasoning_tokens = 0;       // of completion_tokens
+  // Tokens that were computed ahead because they were likely to come, and how many of them came; of
+  // both, what the draft model said.
+  Tokens drafted_tokens = 0;
+  Tokens accepted_tokens = 0;
+  Tokens model_drafted_tokens = 0;
+  Tokens model_accepted_tokens = 0;
 };
 
 // worker -> laresd: the end of one Generate, Embed or Rank, or of loading (id 0), that went wrong.

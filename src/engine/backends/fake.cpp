@@ -18,11 +18,15 @@
 // "choice", of which it says the first, and a schema, to which it says {}. Tokens are single bytes,
 // some common words and numbers, and control tokens.
 //
+// Loaded to draft for another fake it says what that one's answers will say, but for some tokens
+// (--draft-right=PERCENT of them are right), unless its name begins with "other": then its
+// vocabulary is another.
+//
 // Options: --load-ms, --tokens-per-s, --prompt-tokens-per-s, --size (of memory that it says it has;
 // "300MiB"),
 // --context-train, --window, --parked (bytes for conversations that rest), --no-template,
 // --pooling (=rank: it scores), --nan-after=N (logits are no numbers then),
-// --break-after=N (decoding gives an error then), --adapter (the file is one).
+// --break-after=N (decoding gives an error then), --draft-right, --adapter (the file is one).
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -52,6 +56,7 @@ struct Settings {
   uint64_t window = 0;
   uint64_t nan_after = UINT64_MAX;
   uint64_t break_after = UINT64_MAX;
+  uint64_t draft_right = 100;
   bool has_template = true;
   bool pooling = false;
   bool ranks = false;
@@ -170,8 +175,13 @@ class FakeModel;
 class FakeSampler final : public Sampler {
  public:
   FakeSampler(FakeModel& model, const Sampling& sampling, std::span<const Token> prompt);
+  ~FakeSampler() override;
+  FakeSampler(const FakeSampler&) = delete;
+  FakeSampler& operator=(const FakeSampler&) = delete;
   Result<Chosen> choose(int row, std::optional<unsigned> top) override;
   void stop_thinking() override { thinking_.stop(); }
+  // What it is going to say after `said`; nullopt: this is not how its answer goes.
+  std::optional<Token> foretold(std::span<const Token> said) const;
 
  private:
   void end_thoughts();
@@ -192,7 +202,8 @@ class FakeSampler final : public Sampler {
 
 class FakeModel final : public Model {
  public:
-  FakeModel(const wire::Load& load, Pulse& pulse) : pulse_(pulse) {
+  FakeModel(const wire::Load& load, Pulse& pulse, const FakeModel* drafts_for)
+      : pulse_(pulse), drafts_for_(drafts_for) {
     Facts& f = facts_;
     f.context =
         load.context != 0
@@ -230,6 +241,10 @@ class FakeModel final : public Model {
               {"has_template", settings.has_template},
               {"template_sha256", ""},
               {"licence", "Apache-2.0"}};
+    if (drafts_for_) {
+      f.parked_bytes = 0;
+      f.info["size_bytes"] = settings.size_bytes / 10;
+    }
     cells_.resize(f.sequences);
   }
 
@@ -379,6 +394,22 @@ class FakeModel final : public Model {
     return Decoded::Ok;
   }
 
+  Likeliest likeliest(int row) const override {
+    constexpr float kMargin = 3;
+    const auto said = held(row);
+    if (!said || !numbers()) return {};
+    const FakeModel& answers = drafts_for_ ? *drafts_for_ : *this;
+    for (const FakeSampler* const sampler : answers.samplers_) {
+      const auto token = sampler->foretold(*said);
+      if (!token) continue;
+      const bool right = mixed(said->size()) % 100 < settings.draft_right;
+      return {right ? *token : (*token + 1) % static_cast<Token>(kBegin), kMargin};
+    }
+    return {Token{0}, kMargin};
+  }
+  void enter(const FakeSampler& sampler) { samplers_.push_back(&sampler); }
+  void leave(const FakeSampler& sampler) { std::erase(samplers_, &sampler); }
+
   bool cut(Sequence sequence, Position from) override {
     auto& cells = cells_[sequence];
     cells.tokens.resize(std::min(cells.tokens.size(), static_cast<size_t>(from)));
@@ -494,6 +525,8 @@ class FakeModel final : public Model {
   }
 
   Pulse& pulse_;
+  const FakeModel* const drafts_for_;  // nullptr: it answers itself
+  std::vector<const FakeSampler*> samplers_;
   Facts facts_;
   std::vector<Cells> cells_;
   std::vector<Row> rows_;
@@ -574,7 +607,21 @@ FakeSampler::FakeSampler(FakeModel& model, const Sampling& sampling, std::span<c
                     : std::nullopt),
       plain_(script_.random == 0 && sampling.logit_bias.empty() && !sampling.ignore_eos &&
              sampling.presence_penalty == 0 && sampling.frequency_penalty == 0 &&
-             sampling.repeat_penalty == 1 && sampling.temperature <= 1) {}
+             sampling.repeat_penalty == 1 && sampling.temperature <= 1) {
+  model_.enter(*this);
+}
+
+FakeSampler::~FakeSampler() { model_.leave(*this); }
+
+// By its script; what is chosen freely is not foretold.
+std::optional<Token> FakeSampler::foretold(std::span<const Token> said) const {
+  if (said.size() < said_.size() || !std::equal(said_.begin(), said_.end(), said.begin()))
+    return std::nullopt;
+  for (size_t at = said_.size(); at < said.size(); at++) {
+    if (said[at] != scripted(at - prompt_)) return std::nullopt;
+  }
+  return scripted(said.size() - prompt_);
+}
 
 Token FakeSampler::scripted(size_t at) const {
   if (at < script_.answer.size()) return script_.answer[at];
@@ -736,6 +783,7 @@ Result<std::string> prepare(Options& options) {
   TRY(take(options, "parked", settings.parked_bytes));
   TRY(take(options, "nan-after", settings.nan_after));
   TRY(take(options, "break-after", settings.break_after));
+  TRY(take(options, "draft-right", settings.draft_right));
   settings.has_template = options.erase("no-template") == 0;
   settings.adapter = options.erase("adapter") != 0;
   settings.ranks = options.contains("pooling") && options["pooling"] == "rank";
@@ -753,7 +801,10 @@ Result<std::unique_ptr<Model>> load(const LoadOrder& order, Pulse& pulse) {
     }
     if (order.progress) order.progress(static_cast<double>(part + 1) / kParts);
   }
-  return std::unique_ptr<Model>(std::make_unique<FakeModel>(order.load, pulse));
+  if (order.drafts_for && order.load.name.starts_with("other"))
+    return Error{Code::Invalid, "its vocabulary is another: the fake was told so"};
+  return std::unique_ptr<Model>(std::make_unique<FakeModel>(
+      order.load, pulse, static_cast<const FakeModel*>(order.drafts_for)));
 }
 
 Result<Json> about_adapter(int /*file*/) {

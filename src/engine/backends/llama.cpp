@@ -20,6 +20,7 @@
 #include "base/text.h"
 #include "engine/backends/llama_adapters.h"
 #include "engine/backends/llama_chat.h"
+#include "engine/backends/llama_draft.h"
 #include "engine/backends/llama_log.h"
 #include "engine/backends/llama_measure.h"
 #include "engine/backends/llama_probe.h"
@@ -126,6 +127,7 @@ class LlamaModel final : public Model {
   }
   Json parts_if_loaded(const wire::Load& load);
   Result<> make_context(const wire::Load& load);
+  Result<> draft_for(const LlamaModel& other);
 
   const Facts& facts() const override { return facts_; }
   Result<std::vector<Token>> tokenize(std::string_view text, Special special) override {
@@ -154,6 +156,10 @@ class LlamaModel final : public Model {
     adapters_->use(context_.get(), adapters);
   }
   Decoded decode(std::span<const Row> rows) override;
+  Likeliest likeliest(int row) const override {
+    const float* const logits = llama_get_logits_ith(context_.get(), row);
+    return logits ? likeliest_of({logits, facts_.vocabulary}) : Likeliest{};
+  }
   bool cut(Sequence sequence, Position from) override {
     return llama_memory_seq_rm(memory(), sequence, from, -1);
   }
@@ -194,7 +200,7 @@ class LlamaModel final : public Model {
 
   Pulse& pulse_;
   Facts facts_;
-  std::unique_ptr<ggml_threadpool, FreePool> pool_;
+  std::shared_ptr<ggml_threadpool> pool_;  // the same of a model and its draft model
   std::unique_ptr<llama_model, FreeModel> model_;
   const llama_vocab* vocab_;
   ChatTemplate template_;
@@ -351,11 +357,14 @@ Result<> LlamaModel::make_context(const wire::Load& load) {
   }
   has_memory_ = memory() != nullptr;
 
-  ggml_threadpool_params pool = ggml_threadpool_params_default(static_cast<int>(threads));
-  pool.poll = kPoll;
-  pool_.reset(prepared.make_pool(&pool));
-  if (!pool_) return Error{Code::NoRoom, cat("making ", threads, " threads: the system refused")};
-  threads_ = threads;
+  const bool drafts = pool_ != nullptr;
+  if (!drafts) {
+    ggml_threadpool_params pool = ggml_threadpool_params_default(static_cast<int>(threads));
+    pool.poll = kPoll;
+    pool_.reset(prepared.make_pool(&pool), FreePool());
+    if (!pool_) return Error{Code::NoRoom, cat("making ", threads, " threads: the system refused")};
+    threads_ = threads;
+  }
   llama_attach_threadpool(context_.get(), pool_.get(), pool_.get());
 
   facts_.cells = llama_n_ctx(context_.get());
@@ -363,13 +372,28 @@ Result<> LlamaModel::make_context(const wire::Load& load) {
   facts_.info["context"] = facts_.context;
   facts_.info["embedding_length"] = std::max(0, llama_model_n_embd_out(model_.get()));
   const Parts parts = parts_of(context_.get());
-  if (facts_.generates) facts_.parked_bytes = std::min(parts.state, kParkedMax.n);
+  if (facts_.generates && !drafts) facts_.parked_bytes = std::min(parts.state, kParkedMax.n);
   facts_.memory_bytes = parts.weights + parts.state + parts.compute + facts_.parked_bytes;
   facts_.info["memory"] = {{"weights_bytes", parts.weights},
                            {"copied_bytes", parts.copied},
                            {"state_bytes", parts.state},
                            {"parked_bytes", facts_.parked_bytes},
                            {"compute_bytes", parts.compute}};
+  return Unit{};
+}
+
+// It computes with the other's threads, one after the other.
+Result<> LlamaModel::draft_for(const LlamaModel& other) {
+  if (!facts_.generates)
+    return Error{Code::Invalid, "it is a model for vectors or scores, and says no tokens"};
+  if (!facts_.cuts)
+    return Error{
+        Code::Unsupported,
+        "it is a recurrent model, from whose state nothing can be taken back; name another "
+        "in models.draft"};
+  TRY(check_same_vocabulary(other.model_.get(), model_.get()));
+  pool_ = other.pool_;
+  threads_ = other.threads_;
   return Unit{};
 }
 
@@ -586,6 +610,7 @@ Result<std::unique_ptr<Model>> load(const LoadOrder& order, Pulse& pulse) {
       return Error{Code::Unsupported,
                    "models with an encoder, or that generate by diffusion, are not supported"};
     }
+    if (order.drafts_for) TRY(model->draft_for(static_cast<const LlamaModel&>(*order.drafts_for)));
     TRY(model->make_context(order.load));
   } catch (const std::exception& e) {
     return Error{Code::Corrupt, cat("the file cannot be used: ", e.what())};

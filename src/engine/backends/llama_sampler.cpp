@@ -261,4 +261,12 @@ Result<std::unique_ptr<Sampler>> make_sampler(llama_context* context, const llam
   }
 }
 
+Likeliest likeliest_of(std::span<const float> logits) {
+  const Greatest best = greatest(logits);
+  if (!best.all_numbers || !std::isfinite(best.value)) return {};
+  const float next =
+      std::max(greatest(logits.first(best.at)).value, greatest(logits.subspan(best.at + 1)).value);
+  return {static_cast<Token>(best.at), best.value - next};
+}
+
 }  // namespace lares::engine::llama
