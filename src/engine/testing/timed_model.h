@@ -11,8 +11,8 @@ namespace lares::engine::testing {
 class TimedModel final : public Model {
  public:
   // A step takes `fixed_ms` and `row_ms` for each of its rows.
-  TimedModel(std::unique_ptr<Model> model, FakeClock& clock, double fixed_ms, double row_ms)
-      : fixed_ms(fixed_ms), row_ms(row_ms), model_(std::move(model)), clock_(clock) {}
+  TimedModel(std::unique_ptr<Model> model, FakeClock& clock, double fixed, double row)
+      : fixed_ms(fixed), row_ms(row), model_(std::move(model)), clock_(clock) {}
 
   double fixed_ms, row_ms;
   size_t steps = 0;
