@@ -234,9 +234,21 @@ OrderedJson field_schema(const RequestField& field) {
                  {"maxItems", kPartsMax},
                  {"items",
                   {{"type", "object"},
-                   {"required", {"type", "text"}},
+                   {"required", {"type"}},
                    {"properties",
-                    {{"type", {{"const", "text"}}}, {"text", {{"type", "string"}}}}}}}}}}}}}}};
+                    {{"type", {{"enum", {"text", "image_url", "input_audio"}}}},
+                     {"text", {{"type", "string"}}},
+                     {"image_url",
+                      {{"type", "object"},
+                       {"required", {"url"}},
+                       {"properties", {{"url", {{"type", "string"}}}}}}},
+                     {"input_audio",
+                      {{"type", "object"},
+                       {"required", {"data"}},
+                       {"properties",
+                        {{"data", {{"type", "string"}}},
+                         {"format",
+                          {{"type", "string"}, {"enum", {"wav", "mp3", "flac"}}}}}}}}}}}}}}}}}}}};
       break;
     case K::Prompt:
     case K::Inputs: {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "api/media.h"
 #include "app/tool_fragments.h"
 #include "base/text.h"
 #include "host/conduct.h"
@@ -24,6 +25,7 @@ struct Core::Doing {
   route::Receipt receipt;
   ModelId model;
   std::vector<std::string> adapters;  // that it names
+  bool media = false;                 // it has a picture or sound
   size_t ahead = 0;                   // requests that were before it in the queue
   unsigned handed = 0;
   unsigned ended = 0;
@@ -160,6 +162,8 @@ api::WorkId Core::submit(api::Work work, std::shared_ptr<api::Sink> sink) {
       doing->inputs = inputs_of(work);
     }
     doing->adapters = adapters_of(work);
+    if (const auto messages = work.body.find("messages"); messages != work.body.end())
+      doing->media = api::has_media(*messages);
     if (const auto tools = work.body.find("tools"); tools != work.body.end()) {
       for (const Json& tool : *tools) doing->tools.insert(tool.value("name", ""));
     }
@@ -281,6 +285,16 @@ void Core::accept(api::WorkId id, std::unique_ptr<Doing> owned) {
                                   ? cat("model: '", model.id, "' is the default")
                                   : cat("model: '", model.id, "' was asked for"));
 
+  if (doing.media && !model.projector) {
+    return finish(
+        id, Error{Code::Invalid,
+                  cat("model '", model.id,
+                      "' takes text only, and the request has a picture or sound; choose a model "
+                      "whose 'inputs' in /v1/models have it, or add this one's projector: lares "
+                      "models add ",
+                      model.file.filename().string(), " --projector FILE"),
+                  "messages"});
+  }
   if (auto adapters = inventory::adapters_named(models_, model, doing.adapters); !adapters)
     return finish(id, std::move(adapters).error());
   for (const std::string& name : doing.adapters)
@@ -815,6 +829,7 @@ Json with_what_was_measured(const inventory::Models& models, const ModelId& id, 
 void Core::look_inside() {
   if (stopping_) return;
   for (const inventory::Model& model : models_.all()) {
+    if (model.projector && model.projector->info.empty() && look_inside_projector(model)) return;
     // one that was looked at by an earlier version told less
     const auto& engine = residents_.engine();
     const bool reads = engine && *engine && (**engine).hands_model;
@@ -845,6 +860,32 @@ void Core::look_inside() {
         });
     return;
   }
+}
+
+// True: a worker reads it, and look_inside() goes on behind it.
+bool Core::look_inside_projector(const inventory::Model& model) {
+  const std::string key = cat(model.id, " ", model.projector->file.string());
+  if (looked_inside_.contains(key)) return false;
+  looked_inside_.insert(key);
+  auto file = inventory::Models::open_projector(model);
+  if (!file) return false;
+  inspect_projector(model.projector->file, *std::move(file),
+                    [this, key, id = model.id](const Result<inventory::Projector>& read) {
+                      if (!read && read.error().code == Code::Busy) {
+                        looked_inside_.erase(key);
+                        loop_.after(kLookAfter, [this] { look_inside(); });
+                        return;
+                      }
+                      if (!read) {
+                        log_.warn("a model's projector cannot be used",
+                                  {{"model", id}, {"why", read.error().message}});
+                      } else if (auto kept = models_.set_projector_info(id, read->info); !kept) {
+                        log_.warn("what a projector says of itself could not be kept",
+                                  {{"model", id}, {"why", kept.error().message}});
+                      }
+                      look_inside();
+                    });
+  return true;
 }
 
 void Core::shut_down(std::function<void()> done) {

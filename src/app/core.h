@@ -160,6 +160,11 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
   void on_done(api::WorkId id, Doing& doing, unsigned choice, wire::Done done);
   void preload();
   void look_inside();
+  bool look_inside_projector(const inventory::Model& model);
+  void inspect_projector(const std::filesystem::path& file, Fd opened,
+                         std::function<void(Result<inventory::Projector>)> done);
+  void add_files(const std::filesystem::path& file, const std::string& id,
+                 std::filesystem::path projector, const api::Reply& reply);
 
   // app/questions.cpp
   using Answer = void (Core::*)(const Json& arguments, const api::Reply& reply);

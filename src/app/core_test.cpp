@@ -599,6 +599,29 @@ TEST_F(AdapterHouse, AnAdapterIsNoModel) {
             "'alpha' is no adapter but a model; name it as 'model'");
 }
 
+api::Work with_picture() {
+  return {.body = {{"messages",
+                    Json::array(
+                        {{{"role", "user"},
+                          {"content", Json::array({{{"type", "image"}, {"data", "Zg=="}}})}}})}}};
+}
+
+TEST_F(CoreTest, PicturesAreForModelsWithAProjector) {
+  House both{{{"alpha", MiB(300)}, {"beta", MiB(200)}}, MiB(900)};
+  ASSERT_TRUE(write_file(both.folder.path() / "mmproj-beta.gguf", "GGUF????"));
+  ASSERT_TRUE(both.ask("models.list"));  // looks at the folder again
+  auto blind = both.chat("alpha", with_picture());
+  ASSERT_TRUE(blind->ended);
+  EXPECT_EQ(blind->ended->result.error().code, Code::Invalid);
+  EXPECT_EQ(blind->ended->result.error().param, "messages");
+  EXPECT_NE(blind->error().find("model 'alpha' takes text only"), std::string::npos)
+      << blind->error();
+  auto seeing = both.chat("beta", with_picture());
+  both.load("beta");
+  EXPECT_FALSE(seeing->ended) << seeing->error();
+  EXPECT_EQ(House::frames(*both.worker("beta"), Type::Generate).size(), 1U);
+}
+
 TEST_F(CoreTest, WithoutAnEmbedderItSaysHowToGetTheDefaultOne) {
   House chats{{{"alpha", MiB(300)}}, MiB(600)};
   api::Work work;

@@ -211,7 +211,9 @@ EngineChoice fake_engine(const Programs& programs, const Arguments& arguments) {
                       "fake",
                       /*hands_model=*/false,
                       /*ranker_arguments=*/{"--pooling=rank"},
-                      /*adapter_arguments=*/{"--adapter"}};
+                      /*adapter_arguments=*/{"--adapter"},
+                      /*projector_arguments=*/{"--sees"},
+                      /*projector_file_arguments=*/{"--projector-file"}};
   choice.arguments.insert(choice.arguments.end(), arguments.fake_options.begin(),
                           arguments.fake_options.end());
   return choice;

@@ -40,11 +40,12 @@ struct Residents::Inspection {
 namespace {
 
 // What the engine wants to be told of a model's use.
-void add_arguments(const EngineChoice& engine, inventory::Use use,
+void add_arguments(const EngineChoice& engine, std::optional<inventory::Use> use,
                    std::vector<std::string>& arguments) {
   using inventory::Use;
   if (use == Use::Chat || use == Use::Completion) return;
-  const auto& more = use == Use::Rerank    ? engine.ranker_arguments
+  const auto& more = !use                  ? engine.projector_file_arguments
+                     : use == Use::Rerank  ? engine.ranker_arguments
                      : use == Use::Adapter ? engine.adapter_arguments
                                            : engine.embedder_arguments;
   arguments.insert(arguments.end(), more.begin(), more.end());
@@ -186,6 +187,16 @@ Result<> Residents::start(const inventory::Model& model, Resident& resident, Byt
   add_arguments(engine, model.use, spec.arguments);
   spec.arguments.push_back(cat("--name=", model.id));
   if (engine.hands_model) spec.model = *std::move(file);
+  if (model.projector && model.use == inventory::Use::Chat) {
+    auto projector = inventory::Models::open_projector(model);
+    if (!projector) return std::move(projector).error().within(doing);
+    if (engine.hands_model) {
+      spec.projector = *std::move(projector);
+      spec.arguments.emplace_back("--projector");
+    }
+    spec.arguments.insert(spec.arguments.end(), engine.projector_arguments.begin(),
+                          engine.projector_arguments.end());
+  }
   offer_adapters(model, resident, engine.hands_model, spec);
   offer_draft(model, resident, engine.hands_model, spec);
 
@@ -204,7 +215,7 @@ Result<> Residents::start(const inventory::Model& model, Resident& resident, Byt
   if (resident.lease) options_.leases->set_pid(*resident.lease, resident.worker->pid());
   resident.load_pin.emplace(*residency_.pin(model.id));
   resident.state = State::Starting;
-  resident.file_size = model.size;
+  resident.file_size = model.size + (model.projector ? model.projector->size : Bytes{});
   resident.seen.begun = now();
   resident.load_limit = loop_.after(kLoadMax, [this, id = model.id] {
     at(id).load_limit = 0;
@@ -557,7 +568,7 @@ void Residents::bury(std::unique_ptr<host::Worker> worker) {
   if (buried_.size() == 1) loop_.post_end([this] { buried_.clear(); });
 }
 
-void Residents::inspect(Fd file, const std::string& name, inventory::Use use,
+void Residents::inspect(Fd file, const std::string& name, std::optional<inventory::Use> use,
                         std::function<void(Result<Json>)> done) {
   const std::string doing = cat("reading '", name, "'");
   if (all_stopped_) return done(Error{Code::Offline, "the daemon is stopping"});

@@ -49,6 +49,9 @@ struct EngineChoice {
   bool hands_model = true;                           // the fake engine reads no file
   std::vector<std::string> ranker_arguments = {};    // besides, for a model that ranks
   std::vector<std::string> adapter_arguments = {};   // besides, to look into an adapter
+  // Besides, for a model with a projector, and to look into one.
+  std::vector<std::string> projector_arguments = {};
+  std::vector<std::string> projector_file_arguments = {};
 };
 
 class Residents {
@@ -136,8 +139,8 @@ class Residents {
   void stop_all(std::function<void()> done);
 
   // Asks a file what it is, in a worker that is thrown away. `done` gets wire::Loaded::info.
-  // `use` is a guess.
-  void inspect(Fd file, const std::string& name, inventory::Use use,
+  // `use` is a guess; nullopt: a projector.
+  void inspect(Fd file, const std::string& name, std::optional<inventory::Use> use,
                std::function<void(Result<Json>)> done);
 
   struct Seen {  // for `lares ps`, receipts and doctor

@@ -94,7 +94,9 @@ Result<std::vector<Token>> Batcher::prompt_tokens(Request& request) {
     tokens = *given;
   } else {
     std::string prompt;
+    std::vector<Media> media;
     if (options.chat) {
+      TRY_AS(media, media_of(options.messages));
       const Pulse::Quiet quiet(pulse_,
                                template_max(options.messages.size(), text_bytes(options.messages)) +
                                    structure_max(options.structure));
@@ -113,8 +115,12 @@ Result<std::vector<Token>> Batcher::prompt_tokens(Request& request) {
     }
     // what is too long at a glance is not worth tokenising
     if (facts.piece_max > 0) TRY(check_length(prompt.size() / facts.piece_max, false, param));
-    const Pulse::Quiet quiet(pulse_, tokenise_max(prompt.size()));
-    TRY_AS(tokens, model_.tokenize(prompt, Special::Parsed));
+    if (!media.empty()) {
+      TRY_AS(tokens, media_tokens(request, prompt, media));
+    } else {
+      const Pulse::Quiet quiet(pulse_, tokenise_max(prompt.size()));
+      TRY_AS(tokens, model_.tokenize(prompt, Special::Parsed));
+    }
   }
   if (tokens.empty()) {
     return Error{Code::Invalid,
@@ -326,7 +332,12 @@ bool Batcher::step() {
     }
   }
 
-  if (!lease_.enter(lease_step(parts, rows))) return true;
+  if (parts.front().request->next_piece()) {
+    const bool computed = media_step(parts.front());
+    if (computed) embed_step();
+    return true;
+  }
+  if (!lease_.enter(lease_step(parts, rows, cost_))) return true;
   const SteadyTime from = clock_.now();
   const double cpu_from = cpu_ms_();
   Drafting drafting;
@@ -342,21 +353,22 @@ bool Batcher::step() {
       break;
     }
     case Decoded::Aborted: break;
-    case Decoded::NoCells:
-      // the engine's own count is stricter than ours (windows): give up what is idle, then the
-      // youngest
-      if (const auto idle = slots_.oldest_idle()) {
-        clear(*idle);
-      } else if (!preempt_youngest()) {
-        fail(*computing_.front(),
-             {Code::NoRoom, "the model's state has no room for this conversation"});
-      }
-      break;
+    case Decoded::NoCells: give_up_cells(); break;
     case Decoded::Broken: broken(parts); break;
   }
   lease_.step_over();
   embed_step();
   return true;
+}
+
+// The engine's own count is stricter than ours (windows): what is idle goes, then the youngest.
+void Batcher::give_up_cells() {
+  if (const auto idle = slots_.oldest_idle()) {
+    clear(*idle);
+  } else if (!preempt_youngest()) {
+    fail(*computing_.front(),
+         {Code::NoRoom, "the model's state has no room for this conversation"});
+  }
 }
 
 Decoded Batcher::compute(std::vector<Part>& parts, Drafting& drafting) {
@@ -381,7 +393,7 @@ Decoded Batcher::compute(std::vector<Part>& parts, Drafting& drafting) {
     for (size_t i = 0; i < part.all(); i++) {
       const size_t at = request.computed + i;
       const Token token = at < said ? request.tokens[at] : drafted[at - said];
-      rows_.push_back({token, static_cast<Position>(at), request.sequence, at + 1 >= said});
+      rows_.push_back({token, request.position(at), request.sequence, at + 1 >= said});
     }
   }
   if (done == Decoded::Ok) done = model_.decode(rows_);
@@ -391,8 +403,9 @@ Decoded Batcher::compute(std::vector<Part>& parts, Drafting& drafting) {
 }
 
 // What the next step is, for those who give out the device.
-Lease::Step Batcher::lease_step(const std::vector<Part>& parts, size_t rows) const {
-  Lease::Step step{Lane::Background, true, cost_.ms(rows) + drafting_ms(parts)};
+Lease::Step Batcher::lease_step(const std::vector<Part>& parts, size_t rows,
+                                const StepCost& cost) const {
+  Lease::Step step{Lane::Background, true, cost.ms(rows) + drafting_ms(parts)};
   for (const Part& part : parts) {
     step.lane = std::min(step.lane, part.request->lane);
     step.decode = step.decode && !part.request->prefilling();

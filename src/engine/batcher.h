@@ -118,6 +118,9 @@ class Batcher {
 
   Result<std::vector<Token>> prompt_tokens(Request& request);
   Lane worst() const;
+  Result<std::vector<Media>> media_of(Json& messages);
+  Result<std::vector<Token>> media_tokens(Request& request, std::string_view prompt,
+                                          std::span<const Media> media);
   Result<> load_adapters(const std::vector<Adapter>& adapters);
   Result<std::vector<Token>> gap_tokens(const Gap& gap, std::optional<Tokens> answer);
   Result<> check_length(size_t at_least, bool exact, std::string_view param) const;
@@ -127,7 +130,7 @@ class Batcher {
   bool make_way(const Request& request);
   Placed place(Request& request);
   void begin(Request& request, Slots::Place place, std::optional<Parked::Found> parked);
-  size_t unpark(Sequence to, const Parked::Found& parked);
+  size_t unpark(Sequence to, const Parked::Found& parked, Position end);
   void leave_cells(Sequence but);
   void leave_all_cells();
   bool park_one();
@@ -151,6 +154,9 @@ class Batcher {
   };
   Decoded draft(std::vector<Part>& parts, Drafting& drafting);
   void end_drafting(Request& request);
+  bool media_step(const Part& part);
+  Decoded compute_media(const Part& part, size_t rows);
+  void give_up_cells();
   bool make_cells(size_t needed);
   void preempt(Request& request);
   Request* youngest_of_least_urgent() const;
@@ -168,7 +174,7 @@ class Batcher {
   void abort_locked() REQUIRES(mutex_);
   void advance(const std::vector<Part>& parts);
   void broken(const std::vector<Part>& parts);
-  Lease::Step lease_step(const std::vector<Part>& parts, size_t rows) const;
+  Lease::Step lease_step(const std::vector<Part>& parts, size_t rows, const StepCost& cost) const;
   void charge(const std::vector<Part>& parts, double cpu_ms, const Drafting& drafting);
   void say(const Part& part, int row);
   bool choose(Request& request, int row);
@@ -194,12 +200,14 @@ class Batcher {
   Slots slots_;
   Parked parked_;
   AdapterSets sets_;
+  MediaNumbers media_numbers_;
   SetTurns set_turns_;
   std::vector<uint64_t> park_tried_;  // of each sequence: Slot::used when that was done
   Requests waiting_;                  // in the order of arrival
   Requests computing_;                // in the order of admission
   StepCost cost_;
   StepCost embed_cost_;
+  StepCost encode_cost_;   // of media, by their rows
   double cpu_per_ms_ = 1;  // of the steps until now
   uint64_t turns_ = 0;
   std::vector<Row> rows_;  // of the step, kept for its memory

@@ -67,7 +67,7 @@ void Batcher::add_drafts(std::vector<Part>& parts) {
   size_t draft_room = drafter_ ? drafter_->rows_max() : 0;
   for (Part& part : parts) {
     Request& request = *part.request;
-    if (request.prefilling() || !request.drafts) {
+    if (request.prefilling() || !request.drafts || !request.media.empty()) {  // media have no words
       request.speculation.forget();
       continue;
     }
@@ -177,7 +177,8 @@ void Batcher::say(const Part& part, int row) {
     request.computed = ++held;
   }
   if (held == computed) return;
-  if (model_.cut(sequence, static_cast<Position>(held)) && window_whole(sequence, held)) return;
+  const Position end = request.position(held);
+  if (model_.cut(sequence, end) && window_whole(sequence, static_cast<size_t>(end))) return;
   clear(sequence);
   if (!goes_on) return;
   request.computed = 0;

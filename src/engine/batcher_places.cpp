@@ -7,6 +7,12 @@
 #include "engine/batcher_request.h"
 
 namespace lares::engine {
+namespace {
+
+constexpr uint64_t kMediaSet = uint64_t{1}
+                               << 63;  // with a request's id; sets of adapters count from 0
+
+}  // namespace
 
 void Batcher::clear(Sequence sequence) {
   model_.cut(sequence, 0);
@@ -42,8 +48,7 @@ bool Batcher::must_wait_for_prefix(const Request& request, size_t keep) const {
   if (!model_.facts().cuts) return false;
   return std::any_of(computing_.begin(), computing_.end(), [&](const auto& other) {
     if (!other->prefilling() || !may_build_on(request, other->sequence)) return false;
-    const size_t common =
-        std::min(common_prefix(other->tokens, request.tokens), request.tokens.size() - 1);
+    const size_t common = kept_prefix(other->tokens, request.tokens);
     return common > other->computed && common > keep + kWorthWaiting;
   });
 }
@@ -52,12 +57,14 @@ bool Batcher::must_wait_for_prefix(const Request& request, size_t keep) const {
 Batcher::Placed Batcher::place(Request& request) {
   const Facts& facts = model_.facts();
   const auto usable = [&](Sequence sequence, size_t keep) {
-    return may_build_on(request, sequence) && window_whole(sequence, keep);
+    const auto end = static_cast<size_t>(request.position(keep));
+    return may_build_on(request, sequence) && window_whole(sequence, end);
   };
   auto place = slots_.place(request.tokens, usable, facts.cuts);
   if (!place) return Placed::NoRoom;
   std::optional<Parked::Found> parked;
-  if (may_build_on(request, -1))
+  // what is parked is looked for by the numbers of tokens, of which a window may be no count
+  if (may_build_on(request, -1) && (facts.window == 0 || !request.shifted()))
     parked = parked_.find(request.tokens, facts.window, facts.cuts, request.adapters);
   if (parked && parked->keep <= place->keep) parked.reset();
   if (must_wait_for_prefix(request, parked ? parked->keep : place->keep)) return Placed::Later;
@@ -87,9 +94,9 @@ Batcher::Placed Batcher::place(Request& request) {
   return Placed::Yes;
 }
 
-// Fills an empty sequence with what can be built upon of a parked conversation; how many tokens
-// that is.
-size_t Batcher::unpark(Sequence to, const Parked::Found& parked) {
+// Fills an empty sequence with what can be built upon of a parked conversation, up to the position
+// `end`; how many tokens that is.
+size_t Batcher::unpark(Sequence to, const Parked::Found& parked, Position end) {
   const auto& tokens = parked.conversation->tokens;
   if (!make_cells(tokens.size())) return 0;
   if (!model_.restore(to, parked.conversation->state.bytes())) {
@@ -98,7 +105,7 @@ size_t Batcher::unpark(Sequence to, const Parked::Found& parked) {
   }
   for (const Token token : tokens) slots_.extend(to, token);
   if (parked.keep == tokens.size()) return parked.keep;
-  if (model_.cut(to, static_cast<Position>(parked.keep))) {
+  if (model_.cut(to, end)) {
     slots_.cut(to, parked.keep);
     return parked.keep;
   }
@@ -169,15 +176,15 @@ void Batcher::begin(Request& request, Slots::Place place, std::optional<Parked::
   if (parked) {
     clear(place.to);
     leave_cells(place.to);
-    place.keep = unpark(place.to, *parked);
+    place.keep = unpark(place.to, *parked, request.position(parked->keep));
   } else if (place.to != place.from) {
     clear(place.to);
     if (place.from >= 0 && place.keep > 0) {
-      model_.share(place.from, place.to, static_cast<Position>(place.keep));
+      model_.share(place.from, place.to, request.position(place.keep));
       slots_.share(place.from, place.to, place.keep);
     }
   } else if (place.keep < slots_[place.to].tokens.size()) {
-    if (model_.cut(place.to, static_cast<Position>(place.keep))) {
+    if (model_.cut(place.to, request.position(place.keep))) {
       slots_.cut(place.to, place.keep);
     } else {
       clear(place.to);
@@ -273,8 +280,10 @@ std::vector<Batcher::Part> Batcher::plan() {
   for (const auto& request : computing_) {
     if (request->lane > worst) continue;
     whose.push_back(request.get());
-    wants.push_back({request->lane, request->owner, request->pending(), request->prefilling(),
-                     request->served, request->adapters});
+    // rows of media make a step of their own
+    const uint64_t set = request->next_piece() ? kMediaSet | request->id : request->adapters;
+    wants.push_back({request->lane, request->owner, request->run(), request->prefilling(),
+                     request->served, set});
   }
   StepLimits limits{model_.facts().batch, step_ms(), cpu_per_ms_};
   if (computing_.size() == 1 && computing_[0]->afresh()) limits.chunk = kAfreshPiece;

@@ -135,6 +135,7 @@ class Server {
     order.load = message;
     order.file = service_.model;
     order.inspect_only = inspect_only;
+    order.projector = service_.projector;
     for (size_t i = 0; i < message.adapters.size(); i++)
       order.adapters.push_back(i < service_.adapters ? wire::kAdapterFd + static_cast<int>(i) : -1);
     order.progress = [this](double fraction) {
@@ -166,8 +167,8 @@ class Server {
 
   // False: the file is no model, and there is nothing more to do here.
   bool inspect() {
-    if (service_.backend.adapter) {
-      auto about = service_.backend.adapter(service_.model);
+    if (service_.backend.addition) {
+      auto about = service_.backend.addition(service_.model);
       if (about && !about->is_null()) {
         line_.send(wire::to_frame(wire::Loaded{*std::move(about), 0, 0}));
         return true;

@@ -616,7 +616,7 @@ class WorkerProcess final : public Worker {
 
 // The other ends of a worker's descriptors.
 struct ChildEnds {
-  Fd null, log, control, model, lease, bell;
+  Fd null, log, control, model, lease, bell, projector;
   std::vector<Fd> more, adapters;
 };
 
@@ -651,6 +651,7 @@ Result<std::unique_ptr<Worker>> Worker::spawn(WorkerSpec spec, Loop& loop, Log& 
   child.more = std::move(spec.more);
   child.lease = std::move(spec.lease);
   child.bell = std::move(spec.bell);
+  child.projector = std::move(spec.projector);
   child.adapters = std::move(spec.adapters);
   if (spec.draft) child.adapters.push_back(std::move(spec.draft));
 
@@ -670,7 +671,8 @@ Result<std::unique_ptr<Worker>> Worker::spawn(WorkerSpec spec, Loop& loop, Log& 
     program.handed.emplace_back(child.lease.get(), wire::kLeaseFd);
     program.handed.emplace_back(child.bell.get(), wire::kBellFd);
   }
-  assert(child.adapters.empty() || child.more.empty());
+  assert((child.adapters.empty() && !child.projector) || child.more.empty());
+  if (child.projector) program.handed.emplace_back(child.projector.get(), wire::kProjectorFd);
   for (size_t i = 0; i < child.adapters.size(); i++)
     program.handed.emplace_back(child.adapters[i].get(), wire::kAdapterFd + static_cast<int>(i));
 

@@ -38,7 +38,9 @@ struct WorkerSpec {
   std::vector<Fd> more = {};           // handed over as the numbers above; only with a model
   // Handed over as wire::kLeaseFd and wire::kBellFd (wire/lease_page.h), both or none, and as
   // wire::kAdapterFd and the numbers above, the draft model's behind the adapters'; without `more`.
+  // So the projector, as wire::kProjectorFd.
   Fd lease = {}, bell = {};
+  Fd projector = {};
   std::vector<Fd> adapters = {};
   Fd draft = {};
 };

@@ -61,7 +61,8 @@ inline constexpr std::chrono::milliseconds kBeatEvery{250};
 inline constexpr int kControlFd = 3;  // SOCK_STREAM socketpair to laresd
 inline constexpr int kModelFd = 4;    // the model file, read-only; absent for --engine=fake
 // 5 and 6: wire/lease_page.h
-inline constexpr int kAdapterFd = 7;  // the first file of Load::adapters; the others behind it
+inline constexpr int kProjectorFd = 7;  // absent for a model without
+inline constexpr int kAdapterFd = 8;    // the first file of Load::adapters; the others behind it
 // Behind those, the file of Load::draft.
 
 // worker -> laresd, once, after the sandbox is entered.
@@ -96,7 +97,7 @@ inline constexpr size_t kAdaptersMax = 16;  // of one worker
 // worker -> laresd: what was loaded. `info` (also the answer to Inspect) has: architecture, name,
 // parameters, size_bytes, quantization, context_train, context, vocabulary, embedding_length,
 // layers, sliding_window, pooling ("none", "mean", "cls", "last", "rank"), has_template,
-// template_sha256, licence.
+// template_sha256, licence; once loaded also inputs (of "text", "image", "audio").
 struct Loaded {
   Json info;
   int64_t load_ms = 0;
@@ -105,22 +106,23 @@ struct Loaded {
   std::string draft_refused = {};   // why Load::draft does not draft; "": it does, or there is none
 };
 
-// laresd -> worker. kind: "chat" (body.messages, OpenAI's shape) or "completion" (body.prompt:
-// string or array of token ids) or "infill" (body.input_prefix, input_suffix, prompt: strings;
-// input_extra: array of {filename, text}). Other fields of body, all optional, with OpenAI's names
-// and llama-server's for samplers: max_tokens, temperature, top_p, top_k, min_p, typical_p,
-// presence_penalty, frequency_penalty, repeat_penalty, repeat_last_n, xtc_probability,
-// xtc_threshold, dry_multiplier, dry_base, dry_allowed_length, dry_penalty_last_n,
-// dry_sequence_breakers (array), mirostat, mirostat_tau, mirostat_eta, top_n_sigma, dynatemp_range,
-// dynatemp_exponent, lora (array of {id, scale}, ids among Load::adapters), seed, stop (array),
-// logit_bias (object: token id -> number), logprobs (bool), top_logprobs (0..20), echo (bool,
-// completions), ignore_eos (bool), stop_repeating (bool), chat_template_kwargs (object). What the
-// answer must be (engine/structure.h): must (object: one of "schema", "grammar" and "regex", each a
-// text, or "choice", an array of texts; "strict" (bool) beside a schema; and "param", the field
-// that errors name). Of chats only: tools (array of {name, description, parameters}, the last as
-// JSON text, whose order of properties counts), tool_choice ("auto" or "required"),
-// parallel_tool_calls (bool), reasoning_budget (tokens of thinking before the answer),
-// reasoning_effort ("none", "minimal", "low", "medium", "high").
+// laresd -> worker. kind: "chat" (body.messages, OpenAI's shape, but that a picture or sound in a
+// content is {type: "image" or "audio", data: base64 of its file, param: where it stood in the
+// request}) or "completion" (body.prompt: string or array of token ids) or "infill"
+// (body.input_prefix, input_suffix, prompt: strings; input_extra: array of {filename, text}). Other
+// fields of body, all optional, with OpenAI's names and llama-server's for samplers: max_tokens,
+// temperature, top_p, top_k, min_p, typical_p, presence_penalty, frequency_penalty, repeat_penalty,
+// repeat_last_n, xtc_probability, xtc_threshold, dry_multiplier, dry_base, dry_allowed_length,
+// dry_penalty_last_n, dry_sequence_breakers (array), mirostat, mirostat_tau, mirostat_eta,
+// top_n_sigma, dynatemp_range, dynatemp_exponent, lora (array of {id, scale}, ids among
+// Load::adapters), seed, stop (array), logit_bias (object: token id -> number), logprobs (bool),
+// top_logprobs (0..20), echo (bool, completions), ignore_eos (bool), stop_repeating (bool),
+// chat_template_kwargs (object). What the answer must be (engine/structure.h): must (object: one of
+// "schema", "grammar" and "regex", each a text, or "choice", an array of texts; "strict" (bool)
+// beside a schema; and "param", the field that errors name). Of chats only: tools (array of {name,
+// description, parameters}, the last as JSON text, whose order of properties counts), tool_choice
+// ("auto" or "required"), parallel_tool_calls (bool), reasoning_budget (tokens of thinking before
+// the answer), reasoning_effort ("none", "minimal", "low", "medium", "high").
 struct Generate {
   std::string kind;
   Json body;

@@ -39,7 +39,7 @@ from house import House  # noqa: E402
 from shapes import Shapes  # noqa: E402
 
 ARGUMENTS = ["--engine=fake"]
-MODELS = ("fake-0", "fake-embedder", "fake-lora", "fake-reranker")
+MODELS = ("fake-0", "fake-embedder", "fake-lora", "fake-reranker", "fake-sees", "mmproj-fake-sees")
 SHOWN = ("Content-Type", "Allow", "Retry-After", "X-Lares-Place", "WWW-Authenticate")
 # Numbers that a clock, a machine or the order of the cases decides.
 VARYING = re.compile(r"^(created|pid|uptime_s|added_unix|.*_ms|.*_per_second|.*_per_s|cache_n|prompt_n|cached_tokens|"

@@ -9,7 +9,9 @@
 //   bytes: HEX      those raw bytes
 //   random: N       N letters, by the sampling options
 //   clock: N        N tokens, each the moment at which it is made: nanoseconds of CLOCK_MONOTONIC
-//   and a space anything else   "The prompt has N words."
+//   and a space
+//   look            "N pieces in R rows" of the prompt's pictures and sounds
+//   anything else   "The prompt has N words."
 // With adapters the answer ends with the first one's number; one whose name begins with "broken"
 // cannot be loaded.
 // Its answers have a format: <think>THOUGHTS</think> at their beginning, and with tools
@@ -26,7 +28,9 @@
 // "300MiB"),
 // --context-train, --window, --parked (bytes for conversations that rest), --no-template,
 // --pooling (=rank: it scores), --nan-after=N (logits are no numbers then),
-// --break-after=N (decoding gives an error then), --draft-right, --adapter (the file is one).
+// --break-after=N (decoding gives an error then), --draft-right, --adapter (the file is one),
+// --projector-file (the file is one), --sees and --hears (it has a projector: 8 by 8 pixels are a
+// row, and 10 ms).
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -61,6 +65,9 @@ struct Settings {
   bool pooling = false;
   bool ranks = false;
   bool adapter = false;
+  bool projector = false;
+  bool sees = false;
+  bool hears = false;
 };
 Settings settings;  // set once by prepare(), before anything is loaded
 
@@ -83,7 +90,11 @@ uint64_t mixed(uint64_t x) {  // splitmix64's finaliser
   return x ^ (x >> 31);
 }
 
+constexpr std::string_view kMarker = "<|fake media|>";
+constexpr uint32_t kHearsHz = 16'000;
+
 std::string raw_piece(Token token) {
+  if (is_media(token)) return "";
   if (token < kBegin) return {static_cast<char>(token)};
   if (token == kClock) return cat(Steady::now().time_since_epoch().count(), " ");
   if (token < kFirstWord) return "";
@@ -220,6 +231,7 @@ class FakeModel final : public Model {
     f.fills = true;
     f.adapters = load.adapters;
     f.generates = !load.embeddings;
+    f.senses = {settings.sees, settings.hears ? kHearsHz : 0};
     for (const auto word : kWords) f.piece_max = std::max(f.piece_max, word.size());
     f.memory_bytes = settings.size_bytes;
     f.parked_bytes = settings.parked_bytes > 0 ? settings.parked_bytes
@@ -240,7 +252,10 @@ class FakeModel final : public Model {
                                     : "none"},
               {"has_template", settings.has_template},
               {"template_sha256", ""},
-              {"licence", "Apache-2.0"}};
+              {"licence", "Apache-2.0"},
+              {"inputs", Json::array({"text"})}};
+    if (settings.sees) f.info["inputs"].push_back("image");
+    if (settings.hears) f.info["inputs"].push_back("audio");
     if (drafts_for_) {
       f.parked_bytes = 0;
       f.info["size_bytes"] = settings.size_bytes / 10;
@@ -309,8 +324,8 @@ class FakeModel final : public Model {
       if (name != "system" && name != "user" && name != "assistant" && name != "tool") {
         return wrong(cat("has the unknown role '", utf8_repaired(name.substr(0, 32)), "'"));
       }
-      if (!content.is_string()) return wrong("has one whose content is not text");
-      prompt += cat("<|", name, "|>", content.get_ref<const std::string&>(), "<|end|>\n");
+      TRY_AS(const std::string text, content_text(content));
+      prompt += cat("<|", name, "|>", text, "<|end|>\n");
     }
     if (kwargs.is_object() && kwargs.contains("suffix")) prompt += dump(kwargs["suffix"]);
     Rendered rendered{prompt + "<|assistant|>", {}};
@@ -334,6 +349,43 @@ class FakeModel final : public Model {
     if (thinks || !structure.tools.empty())
       rendered.format = std::make_shared<FakeFormat>(!structure.tools.empty());
     return rendered;
+  }
+
+  Result<std::vector<PromptPart>> tokenize_media(std::string_view prompt,
+                                                 std::span<const Media> media) override {
+    std::vector<PromptPart> parts;
+    for (size_t i = 0;; i++) {
+      const size_t end = prompt.find(kMarker);
+      TRY_AS(std::vector<Token> tokens, tokenize(prompt.substr(0, end), Special::Parsed));
+      if (i > 0) tokens.erase(tokens.begin());
+      parts.push_back({std::move(tokens)});
+      if (end == std::string_view::npos) return parts;
+      prompt.remove_prefix(end + kMarker.size());
+      auto piece = std::make_shared<MediaPiece>();
+      const Media& each = media[i];
+      piece->identity = cat(each.digest, " ", i);
+      piece->rows = each.kind == Media::Kind::Image ? (each.width + 7) / 8 * ((each.height + 7) / 8)
+                                                    : each.samples.size() / 160 + 1;
+      piece->positions = piece->rows;
+      parts.push_back({{}, std::move(piece)});
+    }
+  }
+  Decoded encode(MediaPiece& piece) override {
+    if (!pace(pulse_, piece.rows, settings.prompt_tokens_per_s)) return Decoded::Aborted;
+    piece.encoded = true;
+    return Decoded::Ok;
+  }
+  void forget_rows(MediaPiece& piece) override { piece.encoded = false; }
+  Decoded decode_media(const MediaRows& media) override {
+    if (!media.piece.encoded) return Decoded::Broken;
+    std::vector<Row> rows;
+    for (size_t i = 0; i < media.tokens.size(); i++) {
+      rows.push_back({media.tokens[i], media.begin + static_cast<Position>(media.from + i),
+                      media.sequence, media.wants_logits && i + 1 == media.tokens.size()});
+    }
+    const Decoded done = decode(rows);
+    if (done == Decoded::Aborted) cut(media.sequence, media.begin);
+    return done;
   }
 
   Result<std::shared_ptr<const Constraint>> constrain(const Must& must) override {
@@ -507,6 +559,25 @@ class FakeModel final : public Model {
            static_cast<float>(std::max<ptrdiff_t>(1, end - pair.begin() - 1));
   }
 
+  // With a marker in the place of each picture or sound.
+  static Result<std::string> content_text(const Json& content) {
+    if (content.is_string()) return content.get<std::string>();
+    const Error wrong{Code::Invalid, "'messages' has one whose content is not text", "messages"};
+    if (!content.is_array()) return wrong;
+    std::string text;
+    for (const Json& part : content) {
+      const auto type = part.is_object() ? part.value("type", Json()) : Json();
+      if (type == "media") {
+        text += kMarker;
+      } else if (type == "text" && part.contains("text") && part["text"].is_string()) {
+        text += part["text"].get_ref<const std::string&>();
+      } else {
+        return wrong;
+      }
+    }
+    return text;
+  }
+
   static Token first_token(std::string_view text, Special special) {
     if (special == Special::Parsed && text[0] == '<') {
       for (size_t i = 0; i < kControls.size(); i++) {
@@ -582,6 +653,10 @@ Script script_for(FakeModel& model, std::span<const Token> prompt, const Constra
     return script;
   } else if (const auto random = after("random: ")) {
     return {{}, number_after(*random, 1'000'000)};
+  } else if (order == "look") {
+    const auto pieces = std::count_if(prompt.begin(), prompt.end(), begins_media);
+    answer =
+        cat(pieces, " pieces in ", std::count_if(prompt.begin(), prompt.end(), is_media), " rows");
   } else if (const auto clock = after("clock: ")) {
     return {std::vector<Token>(number_after(*clock, 100'000), kClock), 0};
   } else {
@@ -670,7 +745,7 @@ Token FakeSampler::draw(std::vector<float> logits) {
       sampling_.repeat_last_n < 0 ? said_.size() : static_cast<size_t>(sampling_.repeat_last_n);
   std::vector<int> counts(logits.size());
   for (size_t i = said_.size() - std::min(last, said_.size()); i < said_.size(); i++) {
-    counts[said_[i]]++;
+    if (!is_media(said_[i])) counts[said_[i]]++;
   }
   for (size_t t = 0; t < logits.size(); t++) {
     if (counts[t] == 0) continue;
@@ -786,6 +861,9 @@ Result<std::string> prepare(Options& options) {
   TRY(take(options, "draft-right", settings.draft_right));
   settings.has_template = options.erase("no-template") == 0;
   settings.adapter = options.erase("adapter") != 0;
+  settings.projector = options.erase("projector-file") != 0;
+  settings.sees = options.erase("sees") != 0;
+  settings.hears = options.erase("hears") != 0;
   settings.ranks = options.contains("pooling") && options["pooling"] == "rank";
   settings.pooling = options.erase("pooling") != 0;
   return std::string("fake");
@@ -807,12 +885,19 @@ Result<std::unique_ptr<Model>> load(const LoadOrder& order, Pulse& pulse) {
       order.load, pulse, static_cast<const FakeModel*>(order.drafts_for)));
 }
 
-Result<Json> about_adapter(int /*file*/) {
+Result<Json> about_addition(int /*file*/) {
+  if (settings.projector) {
+    return Json{{"type", "projector"},
+                {"architecture", "clip"},
+                {"name", "fake"},
+                {"projector",
+                 {{"kind", "fake"}, {"sees", true}, {"hears", false}, {"embedding_length", 64}}}};
+  }
   if (!settings.adapter) return Json();
   return Json{{"type", "adapter"}, {"architecture", "fake"}, {"name", "fake"}};
 }
 
-const Backend backend{.name = "fake", .prepare = prepare, .load = load, .adapter = about_adapter};
+const Backend backend{.name = "fake", .prepare = prepare, .load = load, .addition = about_addition};
 const Registered<Backend> registered{backend};
 
 }  // namespace
