@@ -393,6 +393,7 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
   options.residents.leases = &leases;
   TRY_AS(options.residents.thinking_max, parse_thinking_max(settings.models_reasoning_budget));
   TRY_AS(options.residents.drafts, parse_draft_models(settings.models_draft));
+  options.residents.thinking_max.seconds = settings.models_reasoning_seconds;
   options.models_default = settings.models_default;
   options.models_preload = settings.models_preload;
 

@@ -364,7 +364,8 @@ void Residents::on_hello(const ModelId& model, Resident& resident, wire::Hello h
                   options_.shape.batch,
                   pools,
                   resident.offered,
-                  options_.thinking_max.of(model)};
+                  options_.thinking_max.of(model),
+                  options_.thinking_max.seconds};
   if (resident.draft_size.n > 0) load.draft = resident.seen.draft;
   if (auto sent = resident.worker->send(wire::to_frame(load)); !sent)
     end(model, std::move(sent).error());

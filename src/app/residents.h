@@ -59,7 +59,8 @@ class Residents {
   enum class State { Absent, Starting, Loading, Ready, Stopping };
   enum class Lost { WhileLoading, WhileReady };
 
-  static constexpr size_t kDeathsMax = 3;
+  // One request may take its worker down thrice (Core::kResumesMax): of two such.
+  static constexpr size_t kDeathsMax = 6;
   static constexpr milliseconds kDeathsWithin{60'000};
   static constexpr milliseconds kQuarantine{600'000};
   static constexpr milliseconds kBackoff{500};      // before the start after a second death

@@ -41,12 +41,13 @@ std::optional<size_t> base64_size(std::string_view text) {
 
 std::optional<std::string> from_base64(std::string_view text) {
   const auto size = base64_size(text);
-  if (!size) return std::nullopt;
+  const auto digits = bare(text);
+  if (!size || !digits) return std::nullopt;
   std::string bytes;
   bytes.reserve(*size);
   uint32_t bits = 0;
   int count = 0;
-  for (const char c : *bare(text)) {
+  for (const char c : *digits) {
     bits = bits << 6 | static_cast<uint32_t>(kValues[static_cast<unsigned char>(c)]);
     count += 6;
     if (count < 8) continue;

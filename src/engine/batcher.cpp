@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "engine/batcher_request.h"
+#include "engine/thinking_budget.h"
 
 namespace lares::engine {
 namespace {
@@ -44,14 +45,14 @@ size_t text_bytes(const Json& json) {
 }  // namespace
 
 Batcher::Batcher(Model& model, Pulse& pulse, const Clock& clock, Lease& lease, Out out, Seeds seeds,
-                 std::optional<Tokens> thinking_max, CpuMs cpu_ms)
+                 ThinkingMax thinking, CpuMs cpu_ms)
     : model_(model),
       pulse_(pulse),
       clock_(clock),
       lease_(lease),
       out_(std::move(out)),
       seeds_(std::move(seeds)),
-      thinking_max_(thinking_max),
+      thinking_(thinking),
       cpu_ms_(std::move(cpu_ms)),
       embeddings_(model, pulse, clock, shares_),
       slots_(model.facts().sequences, model.facts().cells),
@@ -106,7 +107,8 @@ Result<std::vector<Token>> Batcher::prompt_tokens(Request& request) {
       stops.insert(stops.end(), rendered.stops.begin(), rendered.stops.end());
       options.messages = nullptr;
       options.sampling.constraint = std::move(rendered.constraint);
-      if (rendered.format) request.reader.emplace(std::move(rendered.format), clock_, seeds_());
+      if (rendered.format)
+        request.reader.emplace(std::move(rendered.format), clock_, request.chance);
     } else {
       prompt = std::get<std::string>(options.prompt);
     }
@@ -161,7 +163,8 @@ Result<std::vector<Token>> Batcher::gap_tokens(const Gap& gap, std::optional<Tok
   return model_.tokenize_gap(gap, room);
 }
 
-void Batcher::generate(uint64_t id, const wire::Generate& message) {
+void Batcher::generate(uint64_t id, const wire::Generate& message,
+                       const std::optional<Begun>& begun) {
   assert(!has(id));
   arrived(message.lane);
   const double cpu_from = cpu_ms_();
@@ -174,7 +177,8 @@ void Batcher::generate(uint64_t id, const wire::Generate& message) {
                    "model"});
   }
   if (waiting_.size() >= kWaitingMax) return refuse(too_busy());
-  auto options = read_options(message, facts.vocabulary, seeds_(), facts.adapters);
+  const uint32_t chance = begun && begun->chance != 0 ? begun->chance : std::max(1U, seeds_());
+  auto options = read_options(message, facts.vocabulary, chance, facts.adapters);
   if (!options) return refuse(std::move(options).error());
   if (auto there = load_adapters(options->adapters); !there)
     return refuse(std::move(there).error());
@@ -191,8 +195,14 @@ void Batcher::generate(uint64_t id, const wire::Generate& message) {
              " tokens, but this model's context is ", grouped(facts.context), "; ask for less"),
          "reasoning_budget"});
   }
-  if (!structure.thinking_max && structure.effort.empty()) structure.thinking_max = thinking_max_;
-  auto request = std::make_unique<Request>(id, message, *std::move(options));
+  choose_thinking(*options, begun ? begun->thinking_max : wire::kThinkFreely);
+  auto request = std::make_unique<Request>(id, message, *std::move(options), chance);
+  if (begun) {
+    auto replay = Replay::from(begun->ids, facts.vocabulary);
+    if (!replay) return refuse(std::move(replay).error());
+    request->replay = *std::move(replay);
+    request->resumes = true;
+  }
   if (const Must& must = request->options.structure.must; !must.empty() && !request->options.chat) {
     const Pulse::Quiet quiet(pulse_, structure_max(request->options.structure));
     auto constraint = model_.constrain(must);
@@ -212,6 +222,23 @@ void Batcher::generate(uint64_t id, const wire::Generate& message) {
   request->cpu_ms = cpu_ms_() - cpu_from;
   shares_.enter(request->lane, request->owner);
   waiting_.push_back(std::move(request));
+}
+
+// How long a chat may think of which the request does not say that. `chosen_before`: by the worker
+// that had begun with it.
+void Batcher::choose_thinking(GenerateOptions& options, int64_t chosen_before) const {
+  Structure& structure = options.structure;
+  if (!options.chat) return;
+  if (!structure.thinking_max && structure.effort.empty() && !structure.automatic) {
+    structure.automatic = thinking_.tokens == wire::kThinkByQuestion;
+    if (thinking_.tokens >= 0) structure.thinking_max = static_cast<Tokens>(thinking_.tokens);
+  }
+  if (!structure.automatic) return;
+  const double step_ms = cost_.known() ? cost_.ms(computing_.size() + 1) : 0;
+  structure.thinking_max =
+      chosen_before >= 0 ? static_cast<Tokens>(chosen_before)
+                         : thinking_budget(features_of_last(options.messages), thinking_.seconds,
+                                           step_ms > 0 ? 1000 / step_ms : kSpeedUnknown);
 }
 
 bool Batcher::refuse_pooled(uint64_t id, Lane lane) {
@@ -243,7 +270,11 @@ bool Batcher::has(uint64_t id) const {
 void Batcher::stop_thinking(uint64_t id) {
   for (Requests* list : {&waiting_, &computing_}) {
     for (const auto& request : *list) {
-      if (request->id == id) request->sampler->stop_thinking();
+      if (request->id != id) continue;
+      if (request->replay.over())
+        request->sampler->stop_thinking();
+      else
+        request->stop_thoughts = true;  // what was thought before is what was thought
     }
   }
 }
@@ -460,13 +491,16 @@ bool Batcher::choose(Request& request, int row) {
     return false;
   }
   const double cpu_from = cpu_ms_();
-  auto chosen = request.sampler->choose(row, request.options.top);
+  const bool again = !request.replay.over();
+  auto chosen = again ? request.sampler->take(row, request.replay.next(), request.options.top)
+                      : request.sampler->choose(row, request.options.top);
   request.cpu_ms += cpu_ms_() - cpu_from;
   if (!chosen) {
     fail(request, std::move(chosen).error());
     return false;
   }
-  if (chosen->last || (model_.ends(chosen->token) && !request.options.sampling.ignore_eos)) {
+  const bool ends = model_.ends(chosen->token) && !request.options.sampling.ignore_eos;
+  if (!again && (chosen->last || ends)) {
     finish(request, "stop");
     return false;
   }
@@ -484,7 +518,10 @@ bool Batcher::choose(Request& request, int row) {
     told.logprobs["top_logprobs"] = std::move(top);
   }
   request.untold.push_back(std::move(told));
-  tell(request, std::move(shown));
+  if (again)
+    tell_nobody(request, shown);
+  else
+    tell(request, std::move(shown));
   if (request.text.stopped()) {
     finish(request, "stop");
     return false;
@@ -498,6 +535,15 @@ bool Batcher::choose(Request& request, int row) {
     return false;
   }
   return true;
+}
+
+// What another worker told already.
+void Batcher::tell_nobody(Request& request, const std::string& text) {
+  if (request.reader) request.reader->again(text, request.replay.told_here());
+  auto& untold = request.untold;
+  while (!untold.empty() && untold.front().until <= request.text.bytes_out()) untold.pop_front();
+  request.known = request.generated();
+  if (request.replay.over() && request.stop_thoughts) request.sampler->stop_thinking();
 }
 
 // Sends text that may be shown, with the tokens that stand behind it.
@@ -524,10 +570,15 @@ void Batcher::tell(Request& request, wire::Delta delta) {
   if (!has_logprobs) delta.logprobs = nullptr;
   const bool says = !delta.text.empty() || !delta.reasoning.empty() || !delta.tool_calls.is_null();
   if (!says && !has_logprobs) return;
+  const auto news = request.answer().subspan(request.known);
+  delta.ids.assign(news.begin(), news.end());
+  delta.last = request.ending;
+  request.known = request.generated();
   out_(request.id, std::move(delta));
 }
 
 void Batcher::finish(Request& request, std::string reason) {
+  request.ending = true;
   if (!request.text.stopped()) tell(request, request.text.rest());
   if (request.reader) {
     tell_news(request, request.reader->end());

@@ -41,6 +41,7 @@
 #include "engine/options.h"
 #include "engine/parked.h"
 #include "engine/plan.h"
+#include "engine/replay.h"
 #include "engine/set_turns.h"
 #include "engine/shares.h"
 #include "engine/slots.h"
@@ -65,6 +66,12 @@ inline constexpr size_t kAfreshMax = 128;
 inline constexpr size_t kAfreshPiece = 32;
 inline constexpr size_t kParkMin = 64;  // tokens; what is shorter rests in its cells
 
+// How long chats may think that say nothing of it.
+struct ThinkingMax {
+  int64_t tokens = wire::kThinkFreely;  // or kThinkByQuestion
+  double seconds = 30;                  // that a person waits for thoughts
+};
+
 class Batcher {
  public:
   using Event = std::variant<wire::Started, wire::Progress, wire::Delta, wire::Done, wire::Failed>;
@@ -73,17 +80,24 @@ class Batcher {
   using CpuMs = std::function<double()>;    // used until now, by all threads
 
   // `model`, `pulse`, `clock` and `lease` must outlive it; the clock may be asked by several
-  // threads. `thinking_max`: of requests that name none.
+  // threads. `thinking`: of requests that say nothing of it.
   Batcher(Model& model, Pulse& pulse, const Clock& clock, Lease& lease, Out out, Seeds seeds,
-          std::optional<Tokens> thinking_max = {}, CpuMs cpu_ms = process_cpu_ms);
+          ThinkingMax thinking = {}, CpuMs cpu_ms = process_cpu_ms);
   ~Batcher();
 
   // Answers are drafted by `draft` where that pays. It was loaded to draft for this one
   // (LoadOrder::drafts_for), and outlives the Batcher. Before the first step.
   void draft_with(Model& draft);
+  // An answer that another worker had begun.
+  struct Begun {
+    uint32_t chance = 0;                        // wire::Started::chance
+    int64_t thinking_max = wire::kThinkFreely;  // its thinking_max
+    std::string ids;                            // as in wire::Resume
+  };
 
   // `id` is not in use. What is wrong with the request is told by Failed.
-  void generate(uint64_t id, const wire::Generate& message);
+  void generate(uint64_t id, const wire::Generate& message,
+                const std::optional<Begun>& begun = std::nullopt);
   void embed(uint64_t id, const wire::Embed& message);
   void rank(uint64_t id, const wire::Rank& message);
   void stop_thinking(uint64_t id);  // its answer begins; unknown, or not thinking: no effect
@@ -121,6 +135,7 @@ class Batcher {
   Result<std::vector<Media>> media_of(Json& messages);
   Result<std::vector<Token>> media_tokens(Request& request, std::string_view prompt,
                                           std::span<const Media> media);
+  void choose_thinking(GenerateOptions& options, int64_t chosen_before) const;
   Result<> load_adapters(const std::vector<Adapter>& adapters);
   Result<std::vector<Token>> gap_tokens(const Gap& gap, std::optional<Tokens> answer);
   Result<> check_length(size_t at_least, bool exact, std::string_view param) const;
@@ -179,6 +194,7 @@ class Batcher {
   void say(const Part& part, int row);
   bool choose(Request& request, int row);
   void tell(Request& request, std::string text);
+  void tell_nobody(Request& request, const std::string& text);
   void tell_news(Request& request, AnswerReader::News news);
   void tell(Request& request, wire::Delta delta);
   void finish(Request& request, std::string reason);
@@ -193,7 +209,7 @@ class Batcher {
   Lease& lease_;
   const Out out_;
   const Seeds seeds_;
-  const std::optional<Tokens> thinking_max_;
+  const ThinkingMax thinking_;
   const CpuMs cpu_ms_;
   Shares shares_;
   Embeddings embeddings_;

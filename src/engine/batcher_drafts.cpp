@@ -17,6 +17,8 @@ constexpr size_t kCatchUpMin = 16;
 // The same of a seeded answer: not as many as this machine happens to compute in time.
 constexpr size_t kCatchUpSeeded = 128;
 
+constexpr double kShareTried = 0.2;
+
 double ms_from(SteadyTime from, SteadyTime to) {
   return std::chrono::duration<double, std::milli>(to - from).count();
 }
@@ -38,9 +40,11 @@ void Batcher::end_drafting(Request& request) {
   request.draft_sequence.reset();
 }
 
-// Until it is measured, what a step of the draft model takes goes by its size.
+// Until it is measured, what a step of the draft model takes goes by its size; one that seems large
+// is tried once all the same.
 double Batcher::drafting_ms(size_t rows) const {
-  return drafter_->cost().known() ? drafter_->cost().ms(rows) : draft_share_ * cost_.ms(rows);
+  if (drafter_->cost().known()) return drafter_->cost().ms(rows);
+  return std::min(draft_share_, kShareTried) * cost_.ms(rows);
 }
 
 double Batcher::drafting_ms(const std::vector<Part>& parts) const {
@@ -167,6 +171,7 @@ void Batcher::say(const Part& part, int row) {
   const std::vector<Token> draft(drafted.begin(), drafted.end());
   size_t held = request.computed;
   const size_t computed = held + part.drafts;
+  const Position spared = static_cast<Position>(held) - request.position(held);
   bool goes_on = false;
   for (size_t place = 0;; place++) {
     goes_on = choose(request, row + static_cast<int>(place));
@@ -177,7 +182,7 @@ void Batcher::say(const Part& part, int row) {
     request.computed = ++held;
   }
   if (held == computed) return;
-  const Position end = request.position(held);
+  const Position end = static_cast<Position>(held) - spared;  // the request may have ended
   if (model_.cut(sequence, end) && window_whole(sequence, static_cast<size_t>(end))) return;
   clear(sequence);
   if (!goes_on) return;

@@ -25,6 +25,7 @@ wire::Load shape(Tokens context, uint32_t sequences = 4) {
 struct Drafted {
   struct With {
     double draft_ms = 2;
+    double draft_share = 0.1;   // its size, of the other's
     std::string right = "100";  // percent
     Tokens context = 4096;
     Tokens draft_context = 0;  // 0: the same
@@ -48,6 +49,8 @@ struct Drafted {
     EXPECT_TRUE(made);
     draft = std::make_unique<TimedModel>(*std::move(made), talk.clock, with.draft_ms,
                                          with.draft_ms / 20);
+    draft->said.info["size_bytes"] =
+        with.draft_share * model().said.info["size_bytes"].get<double>();
     talk.batcher.draft_with(*draft);
   }
   FakeClock& talk_clock() { return talk.clock; }
@@ -104,6 +107,12 @@ TEST(BatcherDrafts, ADraftModelThatIsSlowIsNotAsked) {
   const auto& done = *slow.run(1).done;
   // by its size it should be fast: that it is not is measured once
   EXPECT_LE(done.model_drafted_tokens, 12U);
+}
+
+TEST(BatcherDrafts, OneThatIsFastIsAskedWhateverItsSize) {
+  Drafted drafted({.draft_share = 1});
+  drafted.talk.complete(1, kNew, {{"temperature", 0}});
+  EXPECT_GT(drafted.run(1).done->model_accepted_tokens, 100U);
 }
 
 TEST(BatcherDrafts, IsAskedAgainWhenItHasBecomeRight) {

@@ -17,8 +17,13 @@
 namespace lares::engine {
 
 struct Batcher::Request {
-  Request(uint64_t number, const wire::Generate& message, GenerateOptions asked)
-      : id(number), lane(message.lane), owner(message.owner), options(std::move(asked)), text({}) {}
+  Request(uint64_t number, const wire::Generate& message, GenerateOptions asked, uint32_t random)
+      : id(number),
+        lane(message.lane),
+        owner(message.owner),
+        options(std::move(asked)),
+        chance(random),
+        text({}) {}
 
   // A piece of media in its prompt, and where its rows begin there.
   struct Piece {
@@ -74,10 +79,14 @@ struct Batcher::Request {
   const Lane lane;
   const uint32_t owner;
   GenerateOptions options;
-  std::vector<Token> tokens;  // the prompt and the answer
-  std::vector<Piece> media;   // in the order of the prompt
-  size_t prompt = 0;          // how many of them are the prompt
-  size_t computed = 0;        // how many the sequence holds
+  const uint32_t chance;       // wire::Started::chance
+  bool resumes = false;        // another worker began with it: what went before `replay` was told
+  Replay replay;               // what that one chose
+  bool stop_thoughts = false;  // when that is over
+  std::vector<Token> tokens;   // the prompt and the answer
+  std::vector<Piece> media;    // in the order of the prompt
+  size_t prompt = 0;           // how many of them are the prompt
+  size_t computed = 0;         // how many the sequence holds
   size_t reused = 0;
   Sequence sequence = -1;
   uint64_t adapters = 0;  // the number of its set
@@ -96,6 +105,8 @@ struct Batcher::Request {
     Json logprobs;
   };
   std::deque<Told> untold;
+  size_t known = 0;     // tokens whose ids were told
+  bool ending = false;  // what is told now was held back until the end
   double cpu_ms = 0;
   uint64_t served = 0;  // its last turn
   SteadyTime began;     // of computing

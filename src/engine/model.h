@@ -163,6 +163,9 @@ class Sampler {
   // Chooses from the logits of row `row` of the last decode() and remembers the choice. `top`: how
   // many candidates to report; nullopt: no logprobs. Corrupt when the logits are not numbers.
   virtual Result<Chosen> choose(int row, std::optional<unsigned> top) = 0;
+  // As choose(), but the choice is `token`, as it was when this answer was computed before:
+  // afterwards all that looks back on it, and chance, are where they were then.
+  virtual Result<Chosen> take(int row, Token token, std::optional<unsigned> top) = 0;
   // What the model thinks before its answer ends as soon as it can; no effect where it does not.
   virtual void stop_thinking() {}
 };

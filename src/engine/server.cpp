@@ -221,9 +221,8 @@ class Server {
         **model, pulse_, clock_, lease_,
         [this](uint64_t id, Batcher::Event event) { tell(id, std::move(event)); },
         [&entropy] { return entropy(); },
-        message->reasoning_budget < 0 ? std::nullopt
-                                      : std::optional(static_cast<Tokens>(std::min<int64_t>(
-                                            message->reasoning_budget, INT32_MAX))));
+        {std::min<int64_t>(message->reasoning_budget, INT32_MAX),
+         static_cast<double>(message->reasoning_seconds)});
     if (draft) batcher.draft_with(*draft);
     {
       const MutexLock lock(mutex_);
@@ -242,7 +241,8 @@ class Server {
     const auto type = static_cast<Type>(frame.type);
     if (type == Type::Cancel) return batcher.cancel(frame.id);
     if (type == Type::StopThinking) return batcher.stop_thinking(frame.id);
-    if (type != Type::Generate && type != Type::Embed && type != Type::Rank) {
+    if (type != Type::Generate && type != Type::Embed && type != Type::Rank &&
+        type != Type::Resume) {
       end_process(cat("frame of type ", frame.type, " after the model was loaded"));
     }
     if (frame.id == 0 || batcher.has(frame.id)) {
@@ -254,6 +254,14 @@ class Server {
       auto message = wire::from_frame<wire::Generate>(frame);
       if (!message) end_process(message.error().message);
       batcher.generate(frame.id, *message);
+    } else if (type == Type::Resume) {
+      auto resume = wire::from_frame<wire::Resume>(frame);
+      if (!resume) end_process(resume.error().message);
+      auto message = wire::from_frame<wire::Generate>(
+          {static_cast<uint8_t>(Type::Generate), frame.id, std::move(resume->generate)});
+      if (!message) end_process(message.error().message);
+      batcher.generate(frame.id, *message,
+                       Batcher::Begun{resume->chance, resume->thinking_max, resume->ids});
     } else if (type == Type::Rank) {
       auto message = wire::from_frame<wire::Rank>(frame);
       if (!message) end_process(message.error().message);

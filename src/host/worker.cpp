@@ -232,7 +232,8 @@ class Reader {
       shared_.out.pop_front();
     }
     begin(frame);
-    if (frame.type == static_cast<uint8_t>(wire::Type::Generate)) {
+    if (frame.type == static_cast<uint8_t>(wire::Type::Generate) ||
+        frame.type == static_cast<uint8_t>(wire::Type::Resume)) {
       const uint64_t most = deltas_allowed(frame);
       const MutexLock lock(shared_.mutex);
       shared_.conduct.allow_deltas(frame.id, most);
@@ -251,7 +252,8 @@ class Reader {
 
   void begin(const wire::Frame& frame) {
     const auto type = static_cast<wire::Type>(frame.type);
-    if (type != wire::Type::Generate && type != wire::Type::Embed && type != wire::Type::Rank)
+    if (type != wire::Type::Generate && type != wire::Type::Embed && type != wire::Type::Rank &&
+        type != wire::Type::Resume)
       return;
     begun_[frame.id] = lines_so_far();
   }

@@ -153,6 +153,8 @@ Bytes needs_alone(const Model& model, const Shape& shape, const Speeds* speeds) 
   return model.size + Bytes{state} + Bytes{compute} + MiB(32) + kProcess;
 }
 
+}  // namespace
+
 Bytes needs_to_draft(const Model& model, const Shape& shape) {
   const Bytes all = needs(model, shape);
   auto parts = measured(model, shape);
@@ -165,7 +167,6 @@ Bytes needs_to_draft(const Model& model, const Shape& shape) {
   }
   return std::max(model.size, Bytes{all.n - std::min(all.n, parked.n + kProcess.n)});
 }
-}  // namespace
 
 Json with_measured(Json info, const Shape& shape, Bytes measured) {
   info["measured"] = {{"context", shape.context},

@@ -114,11 +114,11 @@ struct Answering {
     draft = std::make_unique<TimedModel>(*std::move(made), talk.clock, draft_ms, 0.05);
     talk.batcher.draft_with(*draft);
   }
-  static wire::Load shape() { return {.name = "m", .context = 1024, .sequences = 2}; }
+  static wire::Load shape() { return {.name = "m", .context = 512, .sequences = 2, .threads = 1}; }
   FakeClock& clock() { return talk.clock; }
   TimedModel& model() { return static_cast<TimedModel&>(*talk.model); }
   Said ask(uint64_t id, const Json& more, const std::string& prompt = kPrompt) {
-    Json body = {{"max_tokens", 80}, {"logprobs", true}, {"ignore_eos", true}};
+    Json body = {{"max_tokens", 60}, {"logprobs", true}, {"ignore_eos", true}};
     body.update(more);
     talk.seed = 5;
     const SteadyTime from = talk.clock.now();
@@ -145,7 +145,7 @@ TEST(LlamaDrafts, AModelThatDraftsForItselfIsNearlyAlwaysRight) {
   const Said drafted = Answering(file).ask(1, {{"temperature", 0}});
   EXPECT_EQ(drafted.text, plain.text);
   const auto& done = drafted.done;
-  EXPECT_GT(done.model_drafted_tokens, 30U);
+  EXPECT_GT(done.model_drafted_tokens, 20U);
   // but where two tokens are as likely but for the last bits, which differ with the rows of a step
   EXPECT_GE(done.model_accepted_tokens + 3, done.model_drafted_tokens);
   EXPECT_LT(drafted.ms * 1.5, plain.ms);
@@ -173,8 +173,8 @@ TEST(LlamaDrafts, OneThatIsOftenWrongChangesNoAnswer) {
 TEST(LlamaDrafts, OneThatKnowsNothingIsHardlyAsked) {
   SMOL_LM_OR_SKIP(file);
   const TempFile random = random_model(file);
-  const Said plain = Answering("").ask(1, {{"temperature", 0}, {"max_tokens", 200}});
-  const Said drafted = Answering(random.path, 1).ask(1, {{"temperature", 0}, {"max_tokens", 200}});
+  const Said plain = Answering("").ask(1, {{"temperature", 0}, {"max_tokens", 150}});
+  const Said drafted = Answering(random.path, 1).ask(1, {{"temperature", 0}, {"max_tokens", 150}});
   EXPECT_EQ(drafted.text, plain.text);
   EXPECT_GT(drafted.done.model_drafted_tokens, 0U) << "it was tried";
   EXPECT_LT(drafted.done.model_drafted_tokens, 60U);
@@ -186,7 +186,7 @@ TEST(LlamaDrafts, TwoAnswersAndAFollowUpAreThoseWithoutDrafts) {
   SMOL_LM_OR_SKIP(file);
   const auto both = [](Answering& here) {
     std::vector<std::string> texts;
-    Json body = {{"temperature", 0}, {"max_tokens", 50}, {"ignore_eos", true}};
+    Json body = {{"temperature", 0}, {"max_tokens", 40}, {"ignore_eos", true}};
     here.talk.complete(1, kPrompt, body);
     here.talk.complete(2, "A recipe for bread, in ten short steps:", body);
     EXPECT_TRUE(here.talk.run());

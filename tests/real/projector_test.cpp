@@ -272,7 +272,7 @@ TEST_P(Pictures, AreCountedInMemoryAndSaidToBeTaken) {
 INSTANTIATE_TEST_SUITE_P(Generated, Pictures,
                          ::testing::Values(Pair{"llama", "gemma3"}, Pair{"llama", "idefics3"},
                                            Pair{"qwen2vl", "qwen2vl_merger"}),
-                         [](const auto& info) { return std::string(info.param.projector); });
+                         [](const auto& which) { return std::string(which.param.projector); });
 
 class Projectors : public ::testing::Test {
  protected:

@@ -189,12 +189,18 @@ class FakeSampler final : public Sampler {
   ~FakeSampler() override;
   FakeSampler(const FakeSampler&) = delete;
   FakeSampler& operator=(const FakeSampler&) = delete;
-  Result<Chosen> choose(int row, std::optional<unsigned> top) override;
+  Result<Chosen> choose(int row, std::optional<unsigned> top) override {
+    return next(row, top, std::nullopt);
+  }
+  Result<Chosen> take(int row, Token token, std::optional<unsigned> top) override {
+    return next(row, top, token);
+  }
   void stop_thinking() override { thinking_.stop(); }
   // What it is going to say after `said`; nullopt: this is not how its answer goes.
   std::optional<Token> foretold(std::span<const Token> said) const;
 
  private:
+  Result<Chosen> next(int row, std::optional<unsigned> top, std::optional<Token> before);
   void end_thoughts();
   std::vector<float> logits() const;
   Token scripted(size_t at) const;
@@ -619,14 +625,16 @@ Script script_for(FakeModel& model, std::span<const Token> prompt, const Constra
     const auto said = model.tokenize(fake->says, Special::AsText);
     return {{said->begin() + 1, said->end()}, 0};
   }
-  // the last message of a chat, or the last line of a text
+  // the last message of a chat, from its last picture or sound on, or the last line of a text
   const bool chat = !prompt.empty() && prompt.back() == kAssistant;
   std::string order;
   if (chat) {
     auto end = prompt.size() - 1;
     while (end > 0 && prompt[end] != kEnd) end--;
     auto begin = end;
-    while (begin > 0 && (prompt[begin - 1] < kBegin || prompt[begin - 1] >= kFirstWord)) begin--;
+    while (begin > 0 && !is_media(prompt[begin - 1]) &&
+           (prompt[begin - 1] < kBegin || prompt[begin - 1] >= kFirstWord))
+      begin--;
     order = text_of(prompt.subspan(begin, end - begin));
   } else {
     order = text_of(prompt);
@@ -786,12 +794,16 @@ Token FakeSampler::draw(std::vector<float> logits) {
   return order[keep - 1];
 }
 
-Result<Chosen> FakeSampler::choose(int row, std::optional<unsigned> top) {
+Result<Chosen> FakeSampler::next(int row, std::optional<unsigned> top,
+                                 std::optional<Token> before) {
   TRY_AS(const auto held, model_.held(row));
   if (held.size() != said_.size() ||
       std::memcmp(held.data(), said_.data(), held.size_bytes()) != 0) {
     return Error{Code::Corrupt, "the fake's cells hold another conversation"};
   }
+  // what the script did not say was said because its thoughts were stopped there
+  if (before && plain_ && thinking_.inside() && *before != scripted(said_.size() - prompt_))
+    thinking_.stop();
   end_thoughts();
   const bool inside = thinking_.inside();
   const auto took = [&](Chosen& chosen) {
@@ -800,7 +812,7 @@ Result<Chosen> FakeSampler::choose(int row, std::optional<unsigned> top) {
   };
   if (plain_ && !top && model_.numbers()) {  // what the long way would choose
     const size_t at = said_.size() - prompt_;
-    said_.push_back(scripted(at));
+    said_.push_back(before.value_or(scripted(at)));
     Chosen plain{said_.back(), 0, {}};
     took(plain);
     return plain;
@@ -810,7 +822,8 @@ Result<Chosen> FakeSampler::choose(int row, std::optional<unsigned> top) {
     return Error{Code::Corrupt, "the model computed something that is no number"};
   }
   Chosen chosen;
-  chosen.token = draw(raw);
+  chosen.token = draw(raw);  // also where it is known: chance moves on
+  if (before) chosen.token = *before;
   said_.push_back(chosen.token);
   took(chosen);
   if (!top) return chosen;

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "base/file.h"
 #include "base/text.h"
 #include "engine/backends/llama_log.h"
 #include "engine/gguf_facts.h"

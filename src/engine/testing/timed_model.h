@@ -12,8 +12,13 @@ class TimedModel final : public Model {
  public:
   // A step takes `fixed_ms` and `row_ms` for each of its rows.
   TimedModel(std::unique_ptr<Model> model, FakeClock& clock, double fixed, double row)
-      : fixed_ms(fixed), row_ms(row), model_(std::move(model)), clock_(clock) {}
+      : said(model->facts()),
+        fixed_ms(fixed),
+        row_ms(row),
+        model_(std::move(model)),
+        clock_(clock) {}
 
+  Facts said;  // of itself
   double fixed_ms, row_ms;
   size_t steps = 0;
   size_t rows = 0;
@@ -28,7 +33,7 @@ class TimedModel final : public Model {
     clock_.advance(std::chrono::nanoseconds(static_cast<int64_t>(ms * 1e6)));
     return model_->decode(rows_now);
   }
-  const Facts& facts() const override { return model_->facts(); }
+  const Facts& facts() const override { return said; }
   Result<std::vector<Token>> tokenize(std::string_view text, Special special) override {
     return model_->tokenize(text, special);
   }
@@ -46,6 +51,15 @@ class TimedModel final : public Model {
   Result<Rendered> render_chat(const Chat& chat) override { return model_->render_chat(chat); }
   Result<std::shared_ptr<const Constraint>> constrain(const Must& must) override {
     return model_->constrain(must);
+  }
+  Result<std::vector<PromptPart>> tokenize_media(std::string_view prompt,
+                                                 std::span<const Media> media) override {
+    return model_->tokenize_media(prompt, media);
+  }
+  Decoded encode(MediaPiece& piece) override { return model_->encode(piece); }
+  void forget_rows(MediaPiece& piece) override { model_->forget_rows(piece); }
+  Decoded decode_media(const MediaRows& rows_now) override {
+    return model_->decode_media(rows_now);
   }
   Result<std::unique_ptr<Sampler>> sampler(const Sampling& sampling,
                                            std::span<const Token> prompt) override {
