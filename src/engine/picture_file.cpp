@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <memory>
+#include <utility>
 
 #include "base/text.h"
 
@@ -54,6 +55,26 @@ size_t scans(std::string_view file) {
   return count;
 }
 
+// A PNG says its size at once; of one that is too large for it the library says that it is no PNG.
+std::pair<uint64_t, uint64_t> png_size(std::string_view file) {
+  constexpr std::string_view kBegin = "\x89PNG\r\n\x1a\n";
+  constexpr size_t kWidth = 16, kHeight = 20;
+  if (!file.starts_with(kBegin) || file.size() < kHeight + 4) return {};
+  const auto number = [&](size_t at) {
+    uint64_t value = 0;
+    for (size_t i = at; i < at + 4; i++) value = value << 8 | static_cast<unsigned char>(file[i]);
+    return value;
+  };
+  return {number(kWidth), number(kHeight)};
+}
+
+Error too_large(uint64_t width, uint64_t height) {
+  return {Code::Invalid,
+          cat("the picture has ", width, " x ", height, " pixels, at most ", grouped(kPixelsMax),
+              " are read, and ", grouped(kPictureSideMax),
+              " on a side; send it smaller, models see no more than a few hundred anyway")};
+}
+
 std::string why() {
   const char* const said = stbi_failure_reason();
   return said ? said : "no reason was given";
@@ -66,6 +87,8 @@ Result<Picture> read_picture(std::string_view file) {
     return Error{Code::Invalid, cat("a picture of ", file.size(), " bytes cannot be read")};
   const auto* const bytes = reinterpret_cast<const stbi_uc*>(file.data());
   const auto size = static_cast<int>(file.size());
+  if (const auto [wide, high] = png_size(file); std::max(wide, high) > kPictureSideMax)
+    return too_large(wide, high);
   int width = 0, height = 0, channels = 0;
   if (stbi_info_from_memory(bytes, size, &width, &height, &channels) == 0 || width <= 0 ||
       height <= 0) {
@@ -74,10 +97,7 @@ Result<Picture> read_picture(std::string_view file) {
   }
   const uint64_t pixels = static_cast<uint64_t>(width) * static_cast<uint64_t>(height);
   if (pixels > kPixelsMax || static_cast<uint32_t>(std::max(width, height)) > kPictureSideMax) {
-    return Error{Code::Invalid,
-                 cat("the picture has ", width, " x ", height, " pixels, at most ",
-                     grouped(kPixelsMax), " are read, and ", grouped(kPictureSideMax),
-                     " on a side; send it smaller, models see no more than a few hundred anyway")};
+    return too_large(static_cast<uint64_t>(width), static_cast<uint64_t>(height));
   }
   if (file.starts_with("\xff\xd8") && scans(file) > kScansMax) {
     return Error{Code::Invalid, cat("the JPEG comes in more than ", kScansMax,

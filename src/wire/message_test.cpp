@@ -104,6 +104,9 @@ TEST(Message, WithoutOneOfItsFieldsIsCorruptAndSaysWhich) {
       if (not_in_all.contains(field) && std::string(e.name) != "Resume") continue;
       if (std::string(e.name) == "Started" && (field == "chance" || field == "thinking_max"))
         continue;
+      if (field.find("draft") != std::string::npos || field == "accepted_tokens" ||
+          field == "model_accepted_tokens")
+        continue;
       const auto back = e.through(with(e.frame, [&](Json& p) { p.erase(field); }));
       ASSERT_FALSE(back) << e.name << " without " << field;
       EXPECT_EQ(back.error().code, Code::Corrupt);
