@@ -27,9 +27,7 @@ struct Service {
   int model = wire::kModelFd;
   Crime crime;
   wire::LeasePage* lease = nullptr;  // where leases are given out
-  int projector = -1;                // wire::kProjectorFd, where that was handed over
-  size_t adapters = 0;               // files that were handed over from wire::kAdapterFd on
-  bool draft = false;                // and that of a draft model behind them
+  size_t adapters = 0;               // files that were handed over behind wire::kAdapterFd
 };
 
 // Never returns but with the exit status of a worker that could not load its model.

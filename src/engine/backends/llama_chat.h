@@ -26,8 +26,7 @@ class ChatTemplate {
   const std::string& source() const { return source_; }
   // Its answers may begin with thoughts, between tags.
   bool thinks() const { return thinks_; }
-  // `marker` stands for each picture or sound.
-  Result<Rendered> render(const Chat& chat, std::string_view marker = "") const;
+  Result<Rendered> render(const Chat& chat) const;
 
  private:
   void learn(const llama_model* model, Pulse& pulse);
