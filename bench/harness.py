@@ -108,13 +108,14 @@ class Endpoint:
         c.close()
 
     def turn(self, messages, max_tokens, model="default", extra=None):
-        """One streamed turn: {ttft, decode_tps, text, tokens, usage}. Times are the client's own."""
+        """One streamed turn: {ttft, decode_tps, text, tokens, usage, timings}. Times are the client's own but for timings."""
         began = time.monotonic()
-        times, text, usage = [], [], {}
+        times, text, usage, timings = [], [], {}, {}
         body = {"model": model, "messages": messages, "max_tokens": max_tokens, "temperature": 0, "seed": 1,
                 "ignore_eos": True, "stream_options": {"include_usage": True}, **(extra or {})}
         for at, chunk in self.stream(body):
             usage = chunk.get("usage") or usage
+            timings = chunk.get("timings") or timings
             for choice in chunk.get("choices") or []:
                 piece = (choice.get("delta") or {}).get("content")
                 if piece:
@@ -125,7 +126,7 @@ class Endpoint:
         tokens = usage.get("completion_tokens", len(times))
         took = times[-1] - times[0]
         return {"ttft": times[0] - began, "decode_tps": (tokens - 1) / took if took > 0 else 0.0,
-                "text": "".join(text), "tokens": tokens, "usage": usage}
+                "text": "".join(text), "tokens": tokens, "usage": usage, "timings": timings}
 
 
 def peer_command(path, model, port, threads):

@@ -51,6 +51,9 @@ DOORS = [
     (r"CLI/", ["app/cli/*"]),
     (r"(histedit|editline/readline)\.h", ["app/cli/*"]),
     (r"(llama[\w-]*|ggml[\w-]*|gguf)\.h", ["engine/*"]),
+    (r"mtmd\w*\.h", ["engine/backends/llama_media.*", "engine/backends/llama_log.cpp"]),
+    (r"stb/", ["engine/picture_file.cpp"]),
+    (r"miniaudio/", ["engine/sound_file.cpp"]),
     # llama-common's headers have plain names
     (r"(arg|chat|chat-auto-parser|common|sampling|speculative|log|json-schema-to-grammar)\.h", ["engine/*"]),
     (r"(gtest|gmock)/", ["*_test.cpp", "*_testing.h", "*/testing/*"]),

@@ -96,7 +96,9 @@ Json timings_object(const Ended& ended) {
           {"prompt_per_second", per_second(computed, ended.prefill_ms)},
           {"predicted_n", ended.completion_tokens},
           {"predicted_ms", ended.decode_ms},
-          {"predicted_per_second", per_second(ended.completion_tokens, ended.decode_ms)}};
+          {"predicted_per_second", per_second(ended.completion_tokens, ended.decode_ms)},
+          {"draft_n", ended.drafted_tokens},
+          {"draft_n_accepted", ended.accepted_tokens}};
 }
 
 std::string answer_id(Work::Kind kind, std::string_view receipt_id) {

@@ -88,7 +88,7 @@ constexpr auto kChatMore = std::to_array<RequestField>({
     {"web_search_options", K::Nothing, "", 0, 0, "", "", "Not yet: nothing is looked up anywhere."},
     {"reasoning_budget", K::Integer, "reasoning_budget", 0, kTokensMax, "", "", "The most tokens that the model may think before it answers; then its thoughts are ended, and the answer comes. 0: none."},
     {"reasoning_budget_tokens", K::Integer, "", 0, kTokensMax, "", "", "The same, as llama-server calls it."},
-    {"reasoning_effort", K::Word, "reasoning_effort", 0, 0, "", "none|minimal|low|medium|high", "How long to think: none is a reasoning_budget of 0, minimal of 128, low of 512, medium of 2048, and high has none; models that know the word are told it too."},
+    {"reasoning_effort", K::Word, "reasoning_effort", 0, 0, "", "none|minimal|low|medium|high|auto", "How long to think: none is a reasoning_budget of 0, minimal of 128, low of 512, medium of 2048, and high has none; models that know the word are told it too. auto: as much of models.reasoning_seconds as the question looks worth, by its length, figures, code and parts, at the speed of this machine."},
     {"reasoning", K::Object, "", 0, 0, "", "", kIgnored},
     {"verbosity", K::String, "", 0, 0, "", "", kIgnored},
     {"prediction", K::Object, "", 0, 0, "", "", kIgnored},
@@ -234,9 +234,21 @@ OrderedJson field_schema(const RequestField& field) {
                  {"maxItems", kPartsMax},
                  {"items",
                   {{"type", "object"},
-                   {"required", {"type", "text"}},
+                   {"required", {"type"}},
                    {"properties",
-                    {{"type", {{"const", "text"}}}, {"text", {{"type", "string"}}}}}}}}}}}}}}};
+                    {{"type", {{"enum", {"text", "image_url", "input_audio"}}}},
+                     {"text", {{"type", "string"}}},
+                     {"image_url",
+                      {{"type", "object"},
+                       {"required", {"url"}},
+                       {"properties", {{"url", {{"type", "string"}}}}}}},
+                     {"input_audio",
+                      {{"type", "object"},
+                       {"required", {"data"}},
+                       {"properties",
+                        {{"data", {{"type", "string"}}},
+                         {"format",
+                          {{"type", "string"}, {"enum", {"wav", "mp3", "flac"}}}}}}}}}}}}}}}}}}}};
       break;
     case K::Prompt:
     case K::Inputs: {

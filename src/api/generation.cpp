@@ -108,6 +108,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
     total_.prompt_tokens_reused += ended.prompt_tokens_reused;
     total_.completion_tokens += ended.completion_tokens;
     total_.reasoning_tokens += ended.reasoning_tokens;
+    total_.drafted_tokens += ended.drafted_tokens;
+    total_.accepted_tokens += ended.accepted_tokens;
     const SteadyTime now = std::chrono::steady_clock::now();
     decode_.add(now, ended.decode_ms);
     prefill_.add(ms_before(now, ended.decode_ms), ended.prefill_ms);

@@ -6,6 +6,7 @@
 #include <limits>
 #include <utility>
 
+#include "api/media.h"
 #include "api/structured.h"
 #include "base/text.h"
 
@@ -213,15 +214,18 @@ Result<Json> biases(const RequestField& field, std::string_view path, const Json
 }
 
 // A message's content as one text: parts are joined by line ends, as chat templates expect them.
-Result<Json> content_text(const std::string& path, Json& content) {
+// With pictures or sounds it is an array of {type: "text", text} and of what media_part() gives.
+Result<Json> content_of(const std::string& path, Json& content) {
   if (content.is_null()) return Json("");
   if (content.is_string()) return std::move(content);
   if (!content.is_array())
-    return wrong(path, shown(content), "a string, an array of text parts, or null");
+    return wrong(path, shown(content), "a string, an array of parts, or null");
   if (content.size() > kPartsMax)
     return wrong(path, shown(content),
                  cat("a string or an array of at most ", kPartsMax, " parts"));
   std::string text;
+  Json parts = Json::array();
+  bool media = false;
   for (size_t i = 0; i < content.size(); i++) {
     Json& part = content[i];
     const std::string at = cat(path, "[", i, "]");
@@ -235,13 +239,18 @@ Result<Json> content_text(const std::string& path, Json& content) {
                      found == part.end() ? std::string(kMissing) : shown(*found), "a string");
       if (!text.empty()) text += '\n';
       text += found->get_ref<const std::string&>();
-    } else if (type == "image_url" || type == "input_audio" || type == "file" ||
-               type == "video_url") {
-      return not_yet(at, cat("of type '", type, "'"), "send text parts only");
+      parts.push_back({{"type", "text"}, {"text", std::move(*found)}});
+    } else if (type == "image_url" || type == "input_audio") {
+      media = true;
+      TRY_AS(Json read, media_part(at, type, part));
+      parts.push_back(std::move(read));
+    } else if (type == "file" || type == "video_url") {
+      return not_yet(at, cat("of type '", type, "'"), "send texts, pictures and sounds");
     } else {
-      return wrong(cat(at, ".type"), shown(part["type"]), "'text'");
+      return wrong(cat(at, ".type"), shown(part["type"]), "'text', 'image_url' or 'input_audio'");
     }
   }
+  if (media) return parts;
   return Json(std::move(text));
 }
 
@@ -285,10 +294,10 @@ Result<Json> message(const std::string& path, Json& message) {
   out["role"] = *role == "developer" ? Json("system") : *role;
   const auto content = message.find("content");
   if (content == message.end() && *role != "assistant")
-    return wrong(cat(path, ".content"), kMissing, "a string, an array of text parts, or null");
+    return wrong(cat(path, ".content"), kMissing, "a string, an array of parts, or null");
   Json none;
   TRY_AS(out["content"],
-         content_text(cat(path, ".content"), content == message.end() ? none : *content));
+         content_of(cat(path, ".content"), content == message.end() ? none : *content));
   for (const char* name : {"name", "tool_call_id", "reasoning_content", "refusal"}) {
     const auto found = message.find(name);
     if (found == message.end() || found->is_null()) continue;
@@ -314,6 +323,7 @@ Result<Json> messages(const RequestField& field, std::string_view path, Json& va
     TRY_AS(Json one, message(cat(path, "[", i, "]"), value[i]));
     out.push_back(std::move(one));
   }
+  TRY(check_media(out));
   return out;
 }
 
@@ -622,6 +632,11 @@ Result<Work> generation_work(Table table, Json& given, std::string_view body,
                    "leave one of the two out");
   work.body = wire_body(table, given);
   work.body.update(structured);
+  const auto messages = work.body.find("messages");
+  if (!work.conversation.empty() && messages != work.body.end() && has_media(*messages))
+    return not_yet("messages",
+                   "given with pictures or sounds beside 'lares.conversation', which keeps texts",
+                   "leave one of the two out");
   return work;
 }
 

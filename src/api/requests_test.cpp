@@ -5,6 +5,7 @@
 #include <set>
 #include <tuple>
 
+#include "api/media.h"
 #include "base/text.h"
 
 namespace lares::api {
@@ -525,13 +526,85 @@ TEST(Messages, EveryFaultNamesItsPlace) {
       "reading the request: 'messages' is missing; it must be an array of 1 to 10000 messages");
 }
 
-TEST(Messages, PicturesAndSoundAreRefusedByName) {
+TEST(Messages, FilesAndVideosAreRefusedByName) {
   const Error e =
       chat_error(R"({"messages":[{"role":"user","content":[{"type":"text","text":"what is this?"},)"
-                 R"({"type":"image_url","image_url":{"url":"data:,x"}}]}]})");
+                 R"({"type":"video_url","video_url":{"url":"data:,x"}}]}]})");
   EXPECT_EQ(e.code, Code::Unsupported);
   EXPECT_EQ(e.param, "messages[0].content[1]");
-  EXPECT_NE(e.message.find("image_url"), std::string::npos);
+  EXPECT_NE(e.message.find("video_url"), std::string::npos);
+}
+
+std::string chat_with(std::string_view part, std::string_view role = "user") {
+  return cat(R"({"messages":[{"role":")", role, R"(","content":[)", part, "]}]}");
+}
+
+TEST(Media, BecomePartsWithTheirDataAndTheirPlace) {
+  const auto read = read_chat(
+      R"({"messages":[{"role":"system","content":"s"},{"role":"user","content":[)"
+      R"({"type":"text","text":"a"},)"
+      R"({"type":"image_url","image_url":{"url":"data:image/png;base64,Zm9v","detail":"low"}},)"
+      R"({"type":"input_audio","input_audio":{"data":"YmFy","format":"wav"}},)"
+      R"({"type":"image_url","image_url":"DATA:;BASE64,Zg=="}]}]})",
+      kApp);
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(
+      read->works[0].body["messages"][1]["content"],
+      Json::array(
+          {{{"type", "text"}, {"text", "a"}},
+           {{"type", "image"}, {"data", "Zm9v"}, {"param", "messages[1].content[1].image_url.url"}},
+           {{"type", "audio"},
+            {"data", "YmFy"},
+            {"param", "messages[1].content[2].input_audio.data"}},
+           {{"type", "image"},
+            {"data", "Zg=="},
+            {"param", "messages[1].content[3].image_url.url"}}}));
+}
+
+TEST(Media, AreRefusedWithTheirPlaceWhereTheyCannotBeUsed) {
+  struct Bad {
+    std::string body, param, words;
+  };
+  const std::string url = "messages[0].content[0].image_url.url";
+  const auto image = [](std::string_view given) {
+    return chat_with(cat(R"({"type":"image_url","image_url":{"url":")", given, "\"}}"));
+  };
+  const std::string good = R"({"type":"image_url","image_url":{"url":"data:;base64,Zg=="}})";
+  std::string many = good;
+  for (size_t i = 0; i < kMediaMax; i++) many += "," + good;
+  const std::string large(kMediaBytesMax.n / 3 * 4 + 400, 'A');
+  const Bad table[] = {
+      {image("https://example.org/cat.png"), url, "nothing is fetched"},
+      {image("HTTP://127.0.0.1/"), url, "nothing is fetched"},
+      {image("file:///etc/passwd"), url, "no data: URL"},
+      {image("data:image/png,raw"), url, "no data: URL"},
+      {image("data:image/png;base64,"), url, "no base64"},
+      {image("data:image/png;base64,Zm9*"), url, "no base64"},
+      {image("data:image/png;base64,Zg=Zg=="), url, "no base64"},
+      {image(cat("data:image/png;base64,", large)), url, "at most 6.0 MiB"},
+      {chat_with(R"({"type":"image_url"})"), url, "missing"},
+      {chat_with(R"({"type":"image_url","image_url":{"url":7}})"), url, "no string"},
+      {chat_with(R"({"type":"input_audio","input_audio":{"data":"Zg==","format":"ogg"}})"),
+       "messages[0].content[0].input_audio.format", "'wav', 'mp3' or 'flac'"},
+      {chat_with(R"({"type":"input_audio","input_audio":{"data":"*"}})"),
+       "messages[0].content[0].input_audio.data", "no base64"},
+      {chat_with(good, "assistant"), "messages[0].content", "role 'user'"},
+      {chat_with(many), "messages", "17 pictures and sounds, at most 16"},
+  };
+  for (const auto& [body, param, words] : table) {
+    const Error e = chat_error(body);
+    EXPECT_EQ(e.code, Code::Invalid) << e.message;
+    EXPECT_EQ(e.param, param) << e.message;
+    EXPECT_NE(e.message.find(words), std::string::npos) << e.message;
+  }
+}
+
+TEST(Media, AreNotKeptInConversations) {
+  std::string body = chat_with(R"({"type":"image_url","image_url":{"url":"data:;base64,Zg=="}})");
+  body.insert(1, R"("lares":{"conversation":"new"},)");
+  const Error e = chat_error(body);
+  EXPECT_EQ(e.param, "messages") << e.message;
+  EXPECT_NE(e.message.find("keeps texts"), std::string::npos) << e.message;
 }
 
 // --- completions and embeddings -----------------------------------------------------------------

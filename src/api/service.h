@@ -72,6 +72,8 @@ struct Ended {  // once, last: all choices done, or the error that ended the wor
   std::string message;   // the id under which the answer is kept, when Work named a conversation
   std::string not_kept;  // why it could not be; then the answer is good all the same
   Tokens reasoning_tokens = 0;  // of completion_tokens
+  Tokens drafted_tokens = 0;    // computed ahead, and how many of them came
+  Tokens accepted_tokens = 0;
 };
 using Event = std::variant<Started, Delta, ChoiceDone, Embedded, Ended>;
 

@@ -126,7 +126,8 @@ Json openai_model() {
        {"object", always("model")},
        {"created", whole("Unix seconds")},
        {"owned_by", always("lares")},
-       {"capabilities", list_of(one_of({"completion", "embedding", "rerank"}))},
+       {"capabilities", list_of(one_of({"completion", "embedding", "rerank", "multimodal"}))},
+       {"inputs", list_of(one_of({"text", "image", "audio"}))},
        {"status", object({{"value", text()}})},
        {"meta", object({{"size", whole("bytes")},
                         {"n_ctx_train", or_null(whole("tokens"))},
@@ -148,6 +149,12 @@ Json our_model() {
         whole("in memory, conversations included; an estimate until it was loaded once")},
        {"file", text("where it lies; for the owner only")},
        {"ours", yes_or_no("lies in Lares' own folder, and goes with the model")},
+       {"inputs", list_of(one_of({"text", "image", "audio"}))},
+       {"projector",
+        or_null(object({{"file", text("where it lies; for the owner only")},
+                        {"size_bytes", whole("of the file")},
+                        {"kind", or_null(text("as it calls itself; null: not read yet"))}},
+                       {"file"}))},
        {"info",
         typed("object",
               "what the file says of itself: architecture, context_train, quantization, ...")},
@@ -192,6 +199,8 @@ Json plan() {
                  {"in_memory", yes_or_no()},
                  {"room_now", yes_or_no("when those that would leave have left")},
                  {"would_evict", list_of(text("a model that would leave"))},
+                 {"draft", or_null(text("the model that would draft for it"))},
+                 {"draft_bytes", whole("of what it needs, for that one")},
                  {"predicted", or_null(object(predicted))},
                  {"measured", or_null(measured())}});
 }
@@ -249,6 +258,8 @@ Json receipt() {
        {"prompt_tokens", whole()},
        {"prompt_tokens_reused", whole()},
        {"completion_tokens", whole()},
+       {"drafted_tokens", whole("computed ahead because they were likely to come")},
+       {"accepted_tokens", whole("of these, those that came")},
        {"bytes_left_device", whole()},
        {"prefill_tokens_per_s", number()},
        {"decode_tokens_per_s", number()}});
@@ -361,6 +372,8 @@ Json in_memory() {
                  {"device_ms", whole("how long its worker has computed")},
                  {"device_wait_ms", whole("how long it waited while others computed")},
                  {"variant", text("the CPU code it runs")},
+                 {"draft", or_null(text("the model that drafts for it, whose memory is counted"))},
+                 {"draft_refused", or_null(text("why that one does not draft"))},
                  {"load_ms", number()},
                  {"up_s", number()}});
 }
@@ -372,7 +385,9 @@ Json timings() {
                  {"prompt_per_second", number()},
                  {"predicted_n", whole("tokens of the answer")},
                  {"predicted_ms", number()},
-                 {"predicted_per_second", number()}});
+                 {"predicted_per_second", number()},
+                 {"draft_n", whole("tokens computed ahead because they were likely to come")},
+                 {"draft_n_accepted", whole("of these, those that came")}});
 }
 
 Json usage() {

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 
+#include "api/media.h"
+#include "app/answer_so_far.h"
 #include "app/tool_fragments.h"
 #include "base/text.h"
 #include "host/conduct.h"
@@ -15,7 +18,8 @@ namespace lares::app {
 struct Core::Doing {
   api::Work work;  // its body has moved to the payloads
   std::shared_ptr<api::Sink> sink;
-  std::vector<std::string> payloads;  // of wire frames: one for each part, or one for all
+  std::vector<std::string> payloads;  // of wire frames: one for each part, or one for all; kept
+                                      // until it ends, for a worker that may have to begin again
   size_t inputs = 0;                  // of an embedding or a ranking
   wire::Type type = wire::Type::Generate;
   SteadyTime arrived;
@@ -24,10 +28,15 @@ struct Core::Doing {
   route::Receipt receipt;
   ModelId model;
   std::vector<std::string> adapters;  // that it names
+  bool media = false;                 // it has a picture or sound
   size_t ahead = 0;                   // requests that were before it in the queue
   unsigned handed = 0;
   unsigned ended = 0;
-  bool started = false;  // the sink knows
+  unsigned deaths = 0;            // of workers that computed it
+  std::deque<unsigned> again;     // the choices that were lost with one
+  std::vector<AnswerSoFar> said;  // of each choice
+  bool thinking_stopped = false;  // the person has read enough of the thoughts
+  bool started = false;           // the sink knows
   bool waited_for_load = false;
   Loop::TimerId deadline = 0;
   Lane lane = Lane::Interactive;
@@ -39,6 +48,9 @@ struct Core::Doing {
   std::set<std::string> tools;       // that were offered
   std::vector<ToolFragments> calls;  // of each choice
   uint64_t reasoning_tokens = 0;
+  // computed ahead, and how many of them came; of both, what a draft model said
+  uint64_t drafted_tokens = 0, accepted_tokens = 0;
+  uint64_t model_drafted_tokens = 0, model_accepted_tokens = 0;
   double prefill_ms = 0;  // of the first answer; the others share its prompt
   double cpu_ms = 0;      // of all answers
   Together decode;
@@ -116,6 +128,12 @@ std::vector<std::string> payloads_of(api::Work& work, uint32_t owner) {
   return payloads;
 }
 
+// Of a worker whose end may have nothing to do with what it computed, unlike one that spoke
+// nonsense.
+bool is_death(const Error& error) {
+  return error.code == Code::WorkerDied || error.code == Code::Timeout;
+}
+
 Bytes size_of(const std::vector<std::string>& payloads) {
   Bytes size;
   for (const std::string& payload : payloads) size += Bytes{payload.size()};
@@ -157,6 +175,8 @@ api::WorkId Core::submit(api::Work work, std::shared_ptr<api::Sink> sink) {
       doing->inputs = inputs_of(work);
     }
     doing->adapters = adapters_of(work);
+    if (const auto messages = work.body.find("messages"); messages != work.body.end())
+      doing->media = api::has_media(*messages);
     if (const auto tools = work.body.find("tools"); tools != work.body.end()) {
       for (const Json& tool : *tools) doing->tools.insert(tool.value("name", ""));
     }
@@ -170,6 +190,7 @@ api::WorkId Core::submit(api::Work work, std::shared_ptr<api::Sink> sink) {
   work.body = nullptr;
   doing->written.resize(work.choices);
   doing->calls.resize(work.choices);
+  doing->said.resize(work.choices);
   doing->work = std::move(work);
 
   // a shared_ptr because a refused task is destroyed, and the work in it must still end
@@ -278,6 +299,16 @@ void Core::accept(api::WorkId id, std::unique_ptr<Doing> owned) {
                                   ? cat("model: '", model.id, "' is the default")
                                   : cat("model: '", model.id, "' was asked for"));
 
+  if (doing.media && !model.projector) {
+    return finish(
+        id, Error{Code::Invalid,
+                  cat("model '", model.id,
+                      "' takes text only, and the request has a picture or sound; choose a model "
+                      "whose 'inputs' in /v1/models have it, or add this one's projector: lares "
+                      "models add ",
+                      model.file.filename().string(), " --projector FILE"),
+                  "messages"});
+  }
   if (auto adapters = inventory::adapters_named(models_, model, doing.adapters); !adapters)
     return finish(id, std::move(adapters).error());
   for (const std::string& name : doing.adapters)
@@ -302,6 +333,18 @@ void Core::accept(api::WorkId id, std::unique_ptr<Doing> owned) {
   pump();
 }
 
+// What the draft model did, where one was named.
+void Core::explain_draft(Doing& doing) const {
+  const Residents::Seen seen = residents_.seen(doing.model);
+  if (seen.draft.empty()) return;
+  doing.receipt.why.push_back(
+      !seen.draft_refused.empty() ? cat("draft: none; ", seen.draft_refused)
+      : doing.model_drafted_tokens == 0
+          ? cat("draft: '", seen.draft, "' said nothing ahead, since it would not have paid")
+          : cat("draft: '", seen.draft, "' said ", doing.model_drafted_tokens,
+                " tokens ahead, of which ", doing.model_accepted_tokens, " came"));
+}
+
 void Core::complete_receipt(Doing& doing, const Ended& result) const {
   route::Receipt& receipt = doing.receipt;
   receipt.total_ms = ms_between(doing.arrived, now());
@@ -309,6 +352,8 @@ void Core::complete_receipt(Doing& doing, const Ended& result) const {
   receipt.prompt_tokens = doing.prompt_tokens;
   receipt.prompt_tokens_reused = doing.reused_tokens;
   receipt.completion_tokens = doing.completion_tokens();
+  receipt.drafted_tokens = doing.drafted_tokens;
+  receipt.accepted_tokens = doing.accepted_tokens;
   const Tokens computed = doing.prompt_tokens - std::min(doing.reused_tokens, doing.prompt_tokens);
   if (doing.prefill_ms > 0) receipt.prefill_tokens_per_s = computed * 1000.0 / doing.prefill_ms;
   // several answers at once say nothing of how fast one is
@@ -317,6 +362,7 @@ void Core::complete_receipt(Doing& doing, const Ended& result) const {
   if (doing.type == wire::Type::Generate && doing.started && doing.prompt_tokens > 0)
     receipt.why.push_back(cat("reuse: ", doing.reused_tokens, " of ", doing.prompt_tokens,
                               " prompt tokens were in memory"));
+  if (doing.type == wire::Type::Generate && doing.started) explain_draft(doing);
   if (!result) {
     receipt.outcome = row(result.error().code).name;
     receipt.error = result.error().message;
@@ -357,6 +403,8 @@ void Core::finish(api::WorkId id, Ended result) {
   api::Ended end{
       std::move(result),          receipt,           doing->prompt_tokens, doing->reused_tokens,
       doing->completion_tokens(), doing->prefill_ms, doing->decode.ms()};
+  end.drafted_tokens = static_cast<Tokens>(std::min<uint64_t>(doing->drafted_tokens, UINT32_MAX));
+  end.accepted_tokens = static_cast<Tokens>(std::min<uint64_t>(doing->accepted_tokens, UINT32_MAX));
   end.reasoning_tokens =
       static_cast<Tokens>(std::min<uint64_t>(doing->reasoning_tokens, end.completion_tokens));
   doing->sink->on(std::move(end));
@@ -469,12 +517,20 @@ void Core::hand_out(const ModelId& model) {
   if (must_renew(model)) return;
   const size_t places = options_.residents.shape.sequences;
   const auto lane_of = [&](api::WorkId id) { return doing_.at(id)->lane; };
+  // One that may be what its workers died of is not to take others down that had the same luck.
+  const auto may = [&](api::WorkId id) {
+    return !suspected(id) || std::none_of(parts_.begin(), parts_.end(), [&](const auto& entry) {
+      const Part& part = entry.second;
+      return part.model == model && part.work != id && suspected(part.work);
+    });
+  };
   // Somebody waits who is more urgent than one that computes: its worker gives him that one's
   // place.
   const auto urgent_waits = [&] {
     auto most_urgent = Lane::Background;
-    for (const sched::JobId id : queue_.waiting_for(model))
-      most_urgent = std::min(most_urgent, lane_of(id));
+    for (const sched::JobId id : queue_.waiting_for(model)) {
+      if (may(id)) most_urgent = std::min(most_urgent, lane_of(id));
+    }
     const auto as_urgent = std::count_if(parts_.begin(), parts_.end(), [&](const auto& entry) {
       const Part& part = entry.second;
       return part.model == model && (part.work == 0 || part.lane <= most_urgent);
@@ -483,7 +539,7 @@ void Core::hand_out(const ModelId& model) {
   };
   size_t open = computing(model);
   while (open < places || urgent_waits()) {
-    const auto id = queue_.take(model);
+    const auto id = queue_.take(model, may);
     if (!id) return;
     if (hand_part(model, *id)) open++;
   }
@@ -492,8 +548,9 @@ void Core::hand_out(const ModelId& model) {
 // False: the work ended instead.
 bool Core::hand_part(const ModelId& model, api::WorkId id) {
   Doing& doing = *doing_.at(id);
-  const unsigned choice = doing.handed;
-  if (choice == 0) {
+  const bool again = !doing.again.empty();
+  const unsigned choice = again ? doing.again.front() : doing.handed;
+  if (choice == 0 && !again) {
     const Residents::Seen seen = residents_.seen(model);
     const int64_t before = ms_between(doing.arrived, now());
     if (doing.waited_for_load) {
@@ -512,29 +569,49 @@ bool Core::hand_part(const ModelId& model, api::WorkId id) {
                            : cat("queue: waited ", doing.receipt.queue_ms, " ms behind ",
                                  doing.ahead, doing.ahead == 1 ? " request" : " requests"));
   }
-  wire::Frame frame{static_cast<uint8_t>(doing.type), next_wire_id_++, {}};
-  const bool last = choice + 1 == doing.work.choices;
-  if (doing.payloads.size() > 1) {
-    frame.payload = std::move(doing.payloads[choice]);
-  } else if (last) {
-    frame.payload = std::move(doing.payloads.front());
-  } else {
-    frame.payload = doing.payloads.front();
+  wire::Frame frame = frame_of(doing, choice);
+  if (frame.payload.size() > wire::kPayloadMax) {
+    finish(id,
+           Error{Code::WorkerDied, cat("model '", model, "': its worker died, and the prompt with ",
+                                       doing.said[choice].tokens(),
+                                       " tokens of the answer is too long to pass on; ask again")});
+    return false;
   }
-  const uint64_t wire_id = frame.id;
+  const uint64_t wire_id = frame.id = next_wire_id_++;
   const double usual_ms = usual_ms_[model];
   queue_.charge(doing.receipt.principal, doing.lane, usual_ms);
   parts_.emplace(wire_id, Part{id, choice, model, doing.lane, doing.receipt.principal, usual_ms,
                                residents_.pin(model), now()});
   tell_lane(model);  // before it can ask for its turn
-  if (auto sent = residents_.send(model, std::move(frame)); !sent) {
+  auto sent = residents_.send(model, std::move(frame));
+  // one that died a moment ago is about to be told of, and then this goes on with the next
+  if (!sent && sent.error().code != Code::WorkerDied) {
     parts_.erase(wire_id);
     tell_lane(model);
     finish(id, std::move(sent).error());
     return false;
   }
-  doing.handed++;
+  if (again)
+    doing.again.pop_front();
+  else
+    doing.handed++;
+  if (doing.thinking_stopped)
+    (void)residents_.send(model, wire::to_frame(wire::Type::StopThinking, wire_id));
   return true;
+}
+
+// What asks for an answer, from its beginning or from where another worker left it.
+wire::Frame Core::frame_of(const Doing& doing, unsigned choice) {
+  const std::string& payload = doing.payloads[doing.payloads.size() > 1 ? choice : 0];
+  const AnswerSoFar& said = doing.said[choice];
+  if (!said.begun()) return {static_cast<uint8_t>(doing.type), 0, payload};
+  return wire::to_frame(said.resume(payload, doing.lane, number_of(doing.work.who)), 0);
+}
+
+// Its next worker is the last that it may have.
+bool Core::suspected(api::WorkId id) const {
+  const auto found = doing_.find(id);
+  return found != doing_.end() && found->second->deaths == kResumesMax;
 }
 
 // The best lane of what a model's worker computes decides how soon its turn comes.
@@ -566,22 +643,59 @@ void Core::loaded(const ModelId& model) {
 }
 
 void Core::lost(const ModelId& model, const Error& error, Residents::Lost lost) {
-  std::set<api::WorkId> works;
+  std::map<api::WorkId, std::vector<unsigned>> works;
   for (auto it = parts_.begin(); it != parts_.end();) {
     if (it->second.model != model) {
       ++it;
       continue;
     }
-    if (it->second.work != 0) works.insert(it->second.work);
+    if (it->second.work != 0) works[it->second.work].push_back(it->second.choice);
     if (it->second.limit) loop_.cancel(it->second.limit);
     it = parts_.erase(it);
   }
-  for (const api::WorkId id : works) {
+  for (const auto& [id, choices] : works) {
+    if (goes_on(id, choices, error)) continue;
     Doing& doing = *doing_.at(id);
     doing.ended = doing.handed;  // nothing is left to cancel
-    finish(id, error);
+    finish(id, doing.deaths > kResumesMax ? too_often(doing, error) : error);
   }
-  if (lost == Residents::Lost::WhileLoading) fail_waiting(model, error);
+  if (lost == Residents::Lost::WhileReady) return;
+  for (const sched::JobId id : queue_.waiting_for(model)) {
+    Doing& doing = *doing_.at(id);
+    // one that waits to go on can wait for another
+    if (doing.deaths > 0 && is_death(error) && ++doing.deaths <= kResumesMax) continue;
+    finish(id, doing.deaths > kResumesMax ? too_often(doing, error) : error);
+  }
+}
+
+// The worker that computed these parts of it is gone. Puts them back into the queue, so that the
+// next worker goes on with them; false when that cannot be.
+bool Core::goes_on(api::WorkId id, const std::vector<unsigned>& choices, const Error& error) {
+  Doing& doing = *doing_.at(id);
+  if (!is_death(error)) return false;
+  size_t tokens = 0;
+  for (const unsigned choice : choices) {
+    if (!doing.said[choice].lost()) return false;
+    tokens += doing.said[choice].tokens();
+  }
+  if (++doing.deaths > kResumesMax) return false;
+  doing.receipt.why.push_back(
+      tokens == 0 ? "worker: it died, and the next one computes this anew"
+                  : cat("worker: it died, and the answer goes on with the next one after ", tokens,
+                        tokens == 1 ? " token" : " tokens"));
+  doing.again.insert(doing.again.end(), choices.begin(), choices.end());
+  queue_.give_back({id, doing.model, doing.lane, static_cast<unsigned>(choices.size()),
+                    size_of(doing.payloads), doing.receipt.principal});
+  schedule_pump();
+  return true;
+}
+
+Error Core::too_often(const Doing& doing, const Error& error) const {
+  return {error.code,
+          cat("model '", doing.model, "': ", doing.deaths,
+              " of its workers died one after another while they computed this request, which is "
+              "not tried again; change it, or choose another model; the last one: ",
+              error.message)};
 }
 
 void Core::frame(const ModelId& model, wire::Frame frame) {
@@ -614,21 +728,26 @@ void Core::frame(const ModelId& model, wire::Frame frame) {
     case wire::Type::Started: {
       auto started = wire::from_frame<wire::Started>(frame);
       if (!started) return broken(started.error());
+      doing.said.at(choice).started(*started);
       report_started(doing, started->prompt_tokens);
       return;
     }
     case wire::Type::Delta: {
       auto delta = wire::from_frame<wire::Delta>(frame);
       if (!delta) return broken(delta.error());
-      if (auto checked = doing.calls.at(choice).check(delta->tool_calls, doing.tools); !checked)
-        return broken(checked.error());
-      return on_delta(doing, choice, *std::move(delta));
+      auto told = doing.said.at(choice).heard(*std::move(delta));
+      if (!told) return broken(told.error());
+      if (auto passed = pass_on(doing, choice, *std::move(told)); !passed)
+        return broken(passed.error());
+      return;
     }
     case wire::Type::Done: {
       auto done = wire::from_frame<wire::Done>(frame);
       if (!done) return broken(done.error());
       if (auto can_be = host::credible(*done, now() - handed); !can_be)
         return broken(can_be.error());
+      if (auto passed = pass_on(doing, choice, doing.said.at(choice).done()); !passed)
+        return broken(passed.error());
       return on_done(id, doing, choice, *std::move(done));
     }
     case wire::Type::Failed: {
@@ -645,6 +764,7 @@ void Core::frame(const ModelId& model, wire::Frame frame) {
     case wire::Type::Generate:
     case wire::Type::Embed:
     case wire::Type::Rank:
+    case wire::Type::Resume:
     case wire::Type::Cancel:
     case wire::Type::StopThinking:
     case wire::Type::Beat:
@@ -665,6 +785,15 @@ void Core::report_started(Doing& doing, Tokens prompt_tokens) {
   doing.started = true;
   doing.prompt_tokens = prompt_tokens;
   doing.sink->on(api::Started{doing.receipt.id, doing.model, prompt_tokens});
+}
+
+// Corrupt for a call that was not offered.
+Result<> Core::pass_on(Doing& doing, unsigned choice, std::vector<wire::Delta> deltas) {
+  for (wire::Delta& delta : deltas) {
+    TRY(doing.calls.at(choice).check(delta.tool_calls, doing.tools));
+    on_delta(doing, choice, std::move(delta));
+  }
+  return Unit{};
 }
 
 void Core::on_delta(Doing& doing, unsigned choice, wire::Delta delta) {
@@ -709,6 +838,10 @@ void Core::on_done(api::WorkId id, Doing& doing, unsigned choice, wire::Done don
   const std::string reason = done.reason == "length" ? "length" : called ? "tool_calls" : "stop";
   const Tokens reasoning = std::min(done.reasoning_tokens, done.completion_tokens);
   doing.reasoning_tokens += reasoning;
+  doing.drafted_tokens += done.drafted_tokens;
+  doing.accepted_tokens += std::min(done.accepted_tokens, done.drafted_tokens);
+  doing.model_drafted_tokens += done.model_drafted_tokens;
+  doing.model_accepted_tokens += std::min(done.model_accepted_tokens, done.model_drafted_tokens);
   if (choice == 0) doing.receipt.outcome = done.reason == "repeats" ? "repeats" : reason;
   doing.sink->on(
       api::ChoiceDone{choice, reason, utf8_repaired(done.stop), done.completion_tokens, reasoning});
@@ -723,6 +856,7 @@ void Core::stop_thinking(const Json& arguments, const api::Reply& reply) {
   const std::string who = arguments.value("who", "");
   for (const auto& [work, doing] : doing_) {
     if (doing->receipt.id != receipt || doing->receipt.principal != who) continue;
+    doing->thinking_stopped = true;  // for a worker that has to begin again
     for (const auto& [wire_id, part] : parts_) {
       if (part.work != work) continue;
       if (auto sent =
@@ -791,6 +925,7 @@ Json with_what_was_measured(const inventory::Models& models, const ModelId& id, 
 void Core::look_inside() {
   if (stopping_) return;
   for (const inventory::Model& model : models_.all()) {
+    if (model.projector && model.projector->info.empty() && look_inside_projector(model)) return;
     // one that was looked at by an earlier version told less
     const auto& engine = residents_.engine();
     const bool reads = engine && *engine && (**engine).hands_model;
@@ -821,6 +956,32 @@ void Core::look_inside() {
         });
     return;
   }
+}
+
+// True: a worker reads it, and look_inside() goes on behind it.
+bool Core::look_inside_projector(const inventory::Model& model) {
+  const std::string key = cat(model.id, " ", model.projector->file.string());
+  if (looked_inside_.contains(key)) return false;
+  looked_inside_.insert(key);
+  auto file = inventory::Models::open_projector(model);
+  if (!file) return false;
+  inspect_projector(model.projector->file, *std::move(file),
+                    [this, key, id = model.id](const Result<inventory::Projector>& read) {
+                      if (!read && read.error().code == Code::Busy) {
+                        looked_inside_.erase(key);
+                        loop_.after(kLookAfter, [this] { look_inside(); });
+                        return;
+                      }
+                      if (!read) {
+                        log_.warn("a model's projector cannot be used",
+                                  {{"model", id}, {"why", read.error().message}});
+                      } else if (auto kept = models_.set_projector_info(id, read->info); !kept) {
+                        log_.warn("what a projector says of itself could not be kept",
+                                  {{"model", id}, {"why", kept.error().message}});
+                      }
+                      look_inside();
+                    });
+  return true;
 }
 
 void Core::shut_down(std::function<void()> done) {

@@ -4,6 +4,7 @@
 // happens.
 //
 //   submit() ──> waiting ──part handed to a worker──> computing ──all parts done──> ended
+//                   ^──────its worker died, again──────────'
 //                   '──cancel, deadline, no room, lost worker, worker's error──────────^
 //
 // It is not: a judge of fields (api), of rights (the door), or of what stays in memory (sched).
@@ -59,6 +60,8 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
   static constexpr milliseconds kRoomWaitMax{120'000};  // then its requests end with NoRoom
   static constexpr milliseconds kCancelMax{
       10'000};  // a worker that ignores Cancel for so long is ended
+  // A request whose worker died is computed by the next, as often; the answer goes on where it was.
+  static constexpr unsigned kResumesMax = 2;
   static constexpr milliseconds kLookAfter{3'000};  // when nobody is in a hurry any more
   static constexpr int64_t kDeadlineMaxMs = int64_t{24} * 3'600'000;
   static constexpr size_t kAskedReceiptsMax = 1'000;
@@ -130,6 +133,7 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
   Result<const inventory::Model*> default_model(inventory::Use use) const;
   void finish(api::WorkId id, Ended result);
   void complete_receipt(Doing& doing, const Ended& result) const;
+  void explain_draft(Doing& doing) const;
   void report_started(Doing& doing, Tokens prompt_tokens);
 
   void schedule_pump();
@@ -140,6 +144,10 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
   void tell_lane(const ModelId& model);
   void settle(const Part& part, const wire::Done& done);
   bool hand_part(const ModelId& model, api::WorkId id);
+  wire::Frame frame_of(const Doing& doing, unsigned choice);
+  bool suspected(api::WorkId id) const;
+  bool goes_on(api::WorkId id, const std::vector<unsigned>& choices, const Error& error);
+  Error too_often(const Doing& doing, const Error& error) const;
   void watch_blocked(const inventory::Model& model);
   void fail_waiting(const ModelId& model, const Error& error);
 
@@ -155,10 +163,16 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
                           Json info) override;
   bool has_model(const std::string& id) const override;
 
+  Result<> pass_on(Doing& doing, unsigned choice, std::vector<wire::Delta> deltas);
   void on_delta(Doing& doing, unsigned choice, wire::Delta delta);
   void on_done(api::WorkId id, Doing& doing, unsigned choice, wire::Done done);
   void preload();
   void look_inside();
+  bool look_inside_projector(const inventory::Model& model);
+  void inspect_projector(const std::filesystem::path& file, Fd opened,
+                         std::function<void(Result<inventory::Projector>)> done);
+  void add_files(const std::filesystem::path& file, const std::string& id,
+                 std::filesystem::path projector, const api::Reply& reply);
 
   // app/questions.cpp
   using Answer = void (Core::*)(const Json& arguments, const api::Reply& reply);

@@ -28,6 +28,21 @@ struct CoreTest : ::testing::Test {
     house.worker(model)->answer(wire::Delta{text, nullptr, 1}, id);
     house.settle();
   }
+  // A piece of an answer, with the ids that stand behind it.
+  static wire::Delta piece(const std::string& text, std::vector<Tokens> ids) {
+    wire::Delta delta{text, nullptr, static_cast<Tokens>(ids.size())};
+    delta.ids = std::move(ids);
+    return delta;
+  }
+  void die(const std::string& model, Error error = {Code::WorkerDied, "signal 9"}) {
+    house.worker(model)->die(std::move(error));
+    house.settle();
+  }
+  wire::Resume resumed(const std::string& model, size_t which = 0) {
+    const auto frames = House::frames(*house.worker(model), Type::Resume);
+    EXPECT_GT(frames.size(), which);
+    return *wire::from_frame<wire::Resume>(frames.at(which));
+  }
   void complete(const std::string& model, uint64_t id, const std::string& text = "yes") {
     say(model, id, text);
     wire::Done done;
@@ -270,9 +285,11 @@ TEST_F(CoreTest, AWorkerThatIgnoresCancellingIsEnded) {
   house.core->cancel(house.last_work);
   auto other = house.chat("alpha");
   house.advance(Core::kCancelMax);
-  ASSERT_TRUE(other->ended);
-  EXPECT_EQ(other->ended->result.error().code, Code::WorkerDied);
-  EXPECT_NE(other->error().find("did not stop an answer"), std::string::npos);
+  EXPECT_FALSE(other->ended) << "it can do nothing for that";
+  house.load("alpha");
+  EXPECT_EQ(asked("alpha").size(), 1u);
+  complete("alpha", asked("alpha").back());
+  EXPECT_TRUE(other->ended && other->ended->result);
 }
 
 TEST_F(CoreTest, ADeadlineEndsTheWorkWhereverItIs) {
@@ -291,25 +308,198 @@ TEST_F(CoreTest, ADeadlineEndsTheWorkWhereverItIs) {
   EXPECT_EQ(asked("alpha", Type::Cancel).size(), 1u);
 }
 
-TEST_F(CoreTest, ADyingWorkerCostsTheRequestsInItATypedErrorAndNothingElse) {
+TEST_F(CoreTest, AnAnswerGoesOnWithTheNextWorkerWhereItWas) {
   load("alpha");
   load("beta");
-  auto in_it = house.chat("alpha");
+  auto heard = house.chat("alpha");
   auto elsewhere = house.chat("beta");
-  house.worker("alpha")->die(
-      {Code::WorkerDied,
-       "model 'alpha': its worker was ended by signal 9; last lines: " + std::string(5000, 'x')});
-  house.settle();
-  ASSERT_TRUE(in_it->ended);
-  EXPECT_EQ(in_it->ended->result.error().code, Code::WorkerDied);
-  EXPECT_LE(in_it->error().size(), kWorkerErrorMax);
-  EXPECT_FALSE(elsewhere->ended);
-  EXPECT_FALSE(house.worker("alpha"));
+  const uint64_t id = asked("alpha").back();
+  const auto frame = House::frames(*house.worker("alpha"), Type::Generate).back();
+  house.worker("alpha")->answer(wire::Started{10, 4, 77}, id);
+  house.worker("alpha")->answer(piece("once", {5, 6}), id);
+  house.worker("alpha")->answer(piece(" upon", {7}), id);
+  wire::Delta held = piece(" a", {8});
+  held.last = true;
+  house.worker("alpha")->answer(held, id);
+  die("alpha");
+  EXPECT_FALSE(heard->ended || elsewhere->ended);
+  EXPECT_EQ(heard->texts, std::vector<std::string>{"once upon"}) << "the end waits for its Done";
 
-  auto next = house.chat("alpha");  // is started anew
+  house.load("alpha");
+  EXPECT_TRUE(asked("alpha").empty());
+  const wire::Resume resume = resumed("alpha");
+  EXPECT_EQ(resume.generate, frame.payload);
+  EXPECT_EQ(resume.chance, 77u);
+  EXPECT_EQ(resume.ids, std::string("\x05\0\0\0\x06\0\0\x80\x07\0\0\x80", 12));
+  const uint64_t again = asked("alpha", Type::Resume)[0];
+  house.worker("alpha")->answer(wire::Started{10, 0, 77}, again);
+  house.worker("alpha")->answer(piece(" a", {8}), again);
+  held = piece(" time", {9});
+  held.last = true;
+  house.worker("alpha")->answer(held, again);
+  wire::Done done;
+  done.reason = "stop";
+  done.prompt_tokens = 10;
+  done.completion_tokens = 5;
+  house.worker("alpha")->answer(done, again);
+  house.settle();
+  ASSERT_TRUE(heard->ended && heard->ended->result) << heard->error();
+  EXPECT_EQ(heard->texts, std::vector<std::string>{"once upon a time"});
+  EXPECT_EQ(heard->starts, 1);
+  EXPECT_EQ(heard->ended->completion_tokens, 5u);
+  const auto& why = heard->ended->receipt.why;
+  EXPECT_NE(std::find(why.begin(), why.end(),
+                      "worker: it died, and the answer goes on with the next one after 3 tokens"),
+            why.end());
+  EXPECT_FALSE(elsewhere->ended);
+}
+
+TEST_F(CoreTest, WhatHadSaidNothingYetIsAskedAnew) {
+  load("alpha");
+  auto heard = house.chat("alpha");
+  const auto frame = House::frames(*house.worker("alpha"), Type::Generate).back();
+  house.worker("alpha")->answer(wire::Started{10, 4, 77}, frame.id);
+  die("alpha", {Code::Timeout, "it stood still"});
+  auto vectors = std::make_shared<Heard>();
+  api::Work work;
+  work.kind = api::Work::Kind::Embedding;
+  work.model = "vectors";
+  work.body = {{"inputs", {"a"}}};
+  house.core->submit(std::move(work), vectors);
+  house.load("alpha");
+  EXPECT_EQ(House::frames(*house.worker("alpha"), Type::Generate).back().payload, frame.payload);
+  complete("alpha", asked("alpha").back());
+  ASSERT_TRUE(heard->ended && heard->ended->result);
+  EXPECT_EQ(heard->starts, 1);
+
+  house.load("vectors");
+  ASSERT_EQ(asked("vectors", Type::Embed).size(), 1u);
+  die("vectors");
+  house.load("vectors");
+  wire::Done done;
+  done.reason = "embedded";
+  done.vectors = std::string(16, 'v');
+  done.input_tokens = {1};
+  house.worker("vectors")->answer(done, asked("vectors", Type::Embed).at(0));
+  house.settle();
+  EXPECT_TRUE(vectors->ended && vectors->ended->result);
+}
+
+TEST_F(CoreTest, OfSeveralAnswersThoseThatAreNotDoneGoOn) {
+  load("alpha");
+  api::Work work;
+  work.choices = 3;
+  work.body = {{"messages", Json::array()}, {"seed", 7}};
+  auto heard = house.chat("alpha", work);
+  std::vector<uint64_t> ids = asked("alpha");
+  ids.erase(ids.begin());  // of load()
+  for (const uint64_t id : ids) house.worker("alpha")->answer(wire::Started{10, 4, 70}, id);
+  house.worker("alpha")->answer(piece("two", {2}), ids[1]);
+  complete("alpha", ids[0], "one");
+  die("alpha");
+  house.load("alpha");
+  ASSERT_EQ(asked("alpha").size(), 1u);
+  ASSERT_EQ(asked("alpha", Type::Resume).size(), 1u);
+  const auto third =
+      wire::from_frame<wire::Generate>(House::frames(*house.worker("alpha"), Type::Generate)[0]);
+  EXPECT_EQ(third->body["seed"], 9);
+  house.worker("alpha")->answer(piece("!", {3}), asked("alpha", Type::Resume)[0]);
+  wire::Done done;
+  done.reason = "stop";
+  done.completion_tokens = 2;
+  house.worker("alpha")->answer(done, asked("alpha", Type::Resume)[0]);
+  complete("alpha", asked("alpha")[0], "three");
+  ASSERT_TRUE(heard->ended && heard->ended->result);
+  EXPECT_EQ(heard->texts, (std::vector<std::string>{"one", "two!", "three"}));
+  EXPECT_EQ(heard->choices_done, 3);
+  EXPECT_EQ(heard->ended->completion_tokens, 3u + 2u + 3u);
+}
+
+TEST_F(CoreTest, ARequestThatItsWorkersDieOfIsGivenUpAndSaysSo) {
+  load("alpha");
+  auto heard = house.chat("alpha");
+  for (unsigned i = 0; i <= Core::kResumesMax; i++) {
+    ASSERT_FALSE(heard->ended);
+    if (i > 0) house.load("alpha");
+    die("alpha", {Code::WorkerDied, "signal 11; its last lines: " + std::string(5000, 'x')});
+    house.advance(Residents::kBackoff);
+  }
+  ASSERT_TRUE(heard->ended);
+  EXPECT_EQ(heard->ended->result.error().code, Code::WorkerDied);
+  EXPECT_TRUE(heard->error().starts_with(
+      "model 'alpha': 3 of its workers died one after another while they computed this request, "
+      "which is not tried again; change it, or choose another model; the last one: signal 11"))
+      << heard->error();
+  EXPECT_LE(heard->error().size(), kWorkerErrorMax + 200);
+  auto next = house.chat("alpha");  // one bad request makes no bad model
   house.load("alpha");
   complete("alpha", asked("alpha").back());
   EXPECT_TRUE(next->ended && next->ended->result);
+}
+
+TEST_F(CoreTest, WhoHadTheSameBadLuckGoesOnWithoutTheOneThatItCameFrom) {
+  load("alpha");
+  auto bad = house.chat("alpha");
+  auto good = house.chat("alpha");
+  for (unsigned i = 0; i < Core::kResumesMax; i++) {
+    if (i > 0) house.load("alpha");
+    die("alpha");
+    house.advance(Residents::kBackoff);
+  }
+  house.load("alpha");
+  EXPECT_EQ(asked("alpha").size(), 1u) << "each alone";
+  auto fresh = house.chat("alpha");
+  EXPECT_EQ(asked("alpha").size(), 2u) << "others are not kept waiting";
+  die("alpha");
+  EXPECT_TRUE(bad->ended);
+  EXPECT_FALSE(good->ended || fresh->ended);
+  house.advance(Residents::kBackoff);
+  house.load("alpha");
+  ASSERT_EQ(asked("alpha").size(), 2u);
+  for (const uint64_t id : asked("alpha")) complete("alpha", id);
+  EXPECT_TRUE(good->ended && good->ended->result);
+  EXPECT_TRUE(fresh->ended && fresh->ended->result);
+}
+
+TEST_F(CoreTest, WhatWaitsToGoOnEndsLikeAnyOther) {
+  load("alpha");
+  auto cancelled = house.chat("alpha");
+  const api::WorkId work = house.last_work;
+  api::Work in_time;
+  in_time.deadline_ms = 500;
+  auto late = house.chat("alpha", in_time);
+  say("alpha", asked("alpha").back(), "");
+  die("alpha");
+  house.core->cancel(work);
+  house.settle();
+  EXPECT_EQ(cancelled->ended->result.error().code, Code::Cancelled);
+  house.advance(milliseconds(500));
+  EXPECT_EQ(late->ended->result.error().code, Code::Timeout);
+  EXPECT_EQ(house.core->waiting(), 0u);
+  EXPECT_FALSE(cancelled->twice || late->twice);
+}
+
+TEST_F(CoreTest, AWorkerThatDiesWhileItLoadsCostsThoseThatWaitToGoOnOneOfTheirTries) {
+  load("alpha");
+  auto heard = house.chat("alpha");
+  die("alpha");
+  auto fresh = house.chat("alpha");
+  die("alpha");
+  EXPECT_TRUE(fresh->ended);
+  EXPECT_FALSE(heard->ended);
+  house.advance(Residents::kBackoff);
+  die("alpha");
+  ASSERT_TRUE(heard->ended);
+  EXPECT_NE(heard->error().find("3 of its workers died"), std::string::npos) << heard->error();
+}
+
+TEST_F(CoreTest, AnAnswerOfWhoseTokensNothingIsKnownEndsWithItsWorker) {
+  load("alpha");
+  auto heard = house.chat("alpha");
+  say("alpha", asked("alpha").back(), "once");
+  die("alpha");
+  ASSERT_TRUE(heard->ended);
+  EXPECT_EQ(heard->error(), "signal 9");
 }
 
 TEST_F(CoreTest, WhoWaitsBehindADeadWorkerIsServedByTheNext) {
@@ -318,11 +508,10 @@ TEST_F(CoreTest, WhoWaitsBehindADeadWorkerIsServedByTheNext) {
   for (int i = 0; i < 9; i++) all.push_back(house.chat("alpha"));
   house.worker("alpha")->die({Code::WorkerDied, "gone"});
   house.settle();
-  EXPECT_TRUE(all[7]->ended);
-  EXPECT_FALSE(all[8]->ended);
   house.load("alpha");
-  complete("alpha", asked("alpha").back());
-  EXPECT_TRUE(all[8]->ended && all[8]->ended->result);
+  EXPECT_EQ(asked("alpha").size(), 8u) << "who was in it goes first";
+  for (size_t i = 0; i < 9; i++) complete("alpha", asked("alpha").at(i));
+  for (const auto& one : all) EXPECT_TRUE(one->ended && one->ended->result);
 }
 
 TEST_F(CoreTest, AModelWhoseWorkerKeepsDyingIsQuarantinedForAWhile) {
@@ -599,6 +788,29 @@ TEST_F(AdapterHouse, AnAdapterIsNoModel) {
             "'alpha' is no adapter but a model; name it as 'model'");
 }
 
+api::Work with_picture() {
+  return {.body = {{"messages",
+                    Json::array(
+                        {{{"role", "user"},
+                          {"content", Json::array({{{"type", "image"}, {"data", "Zg=="}}})}}})}}};
+}
+
+TEST_F(CoreTest, PicturesAreForModelsWithAProjector) {
+  House both{{{"alpha", MiB(300)}, {"beta", MiB(200)}}, MiB(900)};
+  ASSERT_TRUE(write_file(both.folder.path() / "mmproj-beta.gguf", "GGUF????"));
+  ASSERT_TRUE(both.ask("models.list"));  // looks at the folder again
+  auto blind = both.chat("alpha", with_picture());
+  ASSERT_TRUE(blind->ended);
+  EXPECT_EQ(blind->ended->result.error().code, Code::Invalid);
+  EXPECT_EQ(blind->ended->result.error().param, "messages");
+  EXPECT_NE(blind->error().find("model 'alpha' takes text only"), std::string::npos)
+      << blind->error();
+  auto seeing = both.chat("beta", with_picture());
+  both.load("beta");
+  EXPECT_FALSE(seeing->ended) << seeing->error();
+  EXPECT_EQ(House::frames(*both.worker("beta"), Type::Generate).size(), 1U);
+}
+
 TEST_F(CoreTest, WithoutAnEmbedderItSaysHowToGetTheDefaultOne) {
   House chats{{{"alpha", MiB(300)}}, MiB(600)};
   api::Work work;
@@ -777,6 +989,18 @@ TEST_F(CoreTest, ThoughtsAreStoppedByWhoseAnswerItIs) {
   EXPECT_TRUE(stop(heard->id, "app:mine"));
   EXPECT_EQ(asked("alpha", Type::StopThinking).size(), 2u);
   EXPECT_EQ(asked("alpha", Type::StopThinking)[0], asked("alpha").back());
+}
+
+TEST_F(CoreTest, ThoughtsThatWereStoppedStayStoppedInTheNextWorker) {
+  load("alpha");
+  auto heard = house.chat("alpha");
+  house.worker("alpha")->answer(wire::Started{10, 4, 77}, asked("alpha").back());
+  house.worker("alpha")->answer(piece("a", {1}), asked("alpha").back());
+  house.settle();
+  die("alpha");
+  EXPECT_TRUE(house.ask("answers.stop_thinking", {{"id", heard->id}, {"who", ""}}));
+  house.load("alpha");
+  EXPECT_EQ(asked("alpha", Type::StopThinking), asked("alpha", Type::Resume));
 }
 
 TEST_F(CoreTest, AnAnswerThatWasCutShortCountsWhatItHadWritten) {

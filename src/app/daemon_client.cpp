@@ -276,6 +276,13 @@ std::string DaemonClient::doing() {
   return "waiting for the answer";
 }
 
+void DaemonClient::stop_thinking(const std::string& answer) {
+  auto client = connect({.connect = kAsideMax, .idle = kSilentMax});
+  if (!client) return;
+  (void)static_cast<bool>(
+      client->request("POST", cat("/lares/v1/answers/", path_escaped(answer), "/stop_thinking")));
+}
+
 Result<> DaemonClient::start() {
   const std::string doing = "starting laresd";
   if (auto made = make(home_); !made) return unwritable(std::move(made).error()).within(doing);

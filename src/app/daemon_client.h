@@ -1,7 +1,7 @@
 // The daemon as a command sees it: one question, one answer, over the Unix socket of this home. The
 // real one starts laresd when nobody answers there.
 //
-// Thread: one, the command's, but for doing() and interrupt().
+// Thread: one, the command's, but for doing(), stop_thinking() and interrupt().
 #pragma once
 
 #include <atomic>
@@ -40,6 +40,9 @@ class Daemon {
   virtual bool running() = 0;
   // What request() waits for now, in words: "loading smollm2-135m-instruct". Any thread.
   virtual std::string doing() = 0;
+  // The answer with this id, which is being streamed, is to go on without more thoughts; where that
+  // cannot be said, they go on. Any thread.
+  virtual void stop_thinking(const std::string& answer) = 0;
   // What laresd finds on this machine without serving, as GET /lares/v1/doctor answers it: for when
   // no daemon starts. Takes seconds.
   virtual Result<Json> self_test() = 0;
@@ -75,6 +78,7 @@ class DaemonClient final : public Daemon {
                          const OnBytes& on_bytes = {}) override;
   bool running() override;
   std::string doing() override;
+  void stop_thinking(const std::string& answer) override;
   Result<Json> self_test() override;
   void interrupt() override;
   void rearm() override { interrupted_ = false; }

@@ -211,7 +211,9 @@ EngineChoice fake_engine(const Programs& programs, const Arguments& arguments) {
                       "fake",
                       /*hands_model=*/false,
                       /*ranker_arguments=*/{"--pooling=rank"},
-                      /*adapter_arguments=*/{"--adapter"}};
+                      /*adapter_arguments=*/{"--adapter"},
+                      /*projector_arguments=*/{"--sees"},
+                      /*projector_file_arguments=*/{"--projector-file"}};
   choice.arguments.insert(choice.arguments.end(), arguments.fake_options.begin(),
                           arguments.fake_options.end());
   return choice;
@@ -390,6 +392,8 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
                 {settings.compute_agent_share / 100.0, settings.compute_background_share / 100.0});
   options.residents.leases = &leases;
   TRY_AS(options.residents.thinking_max, parse_thinking_max(settings.models_reasoning_budget));
+  TRY_AS(options.residents.drafts, parse_draft_models(settings.models_draft));
+  options.residents.thinking_max.seconds = settings.models_reasoning_seconds;
   options.models_default = settings.models_default;
   options.models_preload = settings.models_preload;
 

@@ -100,6 +100,7 @@ Json Core::plan_of(const inventory::Model& model, const inventory::Speeds* copie
   const auto measured = inventory::measured(model, shape);
   const inventory::Estimate parts = measured ? *measured : estimate.value_or(inventory::Estimate{});
   const Bytes needs = copies ? inventory::needs(model, shape, copies) : residents_.needs(model);
+  const Residents::Draft draft = copies ? Residents::Draft{} : residents_.draft_for(model);
   const bool present = residents_.seen(model.id).state != Residents::State::Absent;
   Json would_evict = Json::array();
   bool room_now = true;
@@ -135,6 +136,8 @@ Json Core::plan_of(const inventory::Model& model, const inventory::Speeds* copie
           {"in_memory", present},
           {"room_now", room_now},
           {"would_evict", std::move(would_evict)},
+          {"draft", draft.model ? Json(draft.name) : Json()},
+          {"draft_bytes", draft.bytes.n},
           {"predicted", std::move(predicted)},
           {"measured", std::move(seen)}};
 }

@@ -146,6 +146,7 @@ void Pulls::on_frame(Pull& pull, const wire::Frame& frame) {
     case wire::Type::Generate:
     case wire::Type::Embed:
     case wire::Type::Rank:
+    case wire::Type::Resume:
     case wire::Type::Cancel:
     case wire::Type::StopThinking:
     case wire::Type::Started:

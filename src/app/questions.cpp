@@ -90,6 +90,18 @@ void Core::in_background(std::function<Result<Json>()> work, const api::Reply& r
     reply(Error{Code::Busy, "too many such questions wait already; retry in a few seconds"});
 }
 
+namespace {
+
+Json shown_projector(const inventory::Model& model) {
+  if (!model.projector) return nullptr;
+  const Json about = model.projector->info.value("projector", Json::object());
+  return {{"file", model.projector->file.string()},
+          {"size_bytes", model.projector->size.n},
+          {"kind", about.is_object() ? about.value("kind", Json()) : Json()}};
+}
+
+}  // namespace
+
 Json Core::shown(const inventory::Model& model) const {
   const Residents::Seen seen = residents_.seen(model.id);
   const auto standard = default_model(model.use);
@@ -105,6 +117,8 @@ Json Core::shown(const inventory::Model& model) const {
       {"needs_bytes", residents_.needs(model).n},
       {"file", model.file.string()},
       {"ours", model.ours},
+      {"inputs", inventory::inputs_of(model)},
+      {"projector", shown_projector(model)},
       {"info", std::move(info)},
       {"template", template_of(model.info)},
       {"sampling", inventory::recommended_sampling(model.id)},
@@ -139,25 +153,72 @@ void Core::models_add(const Json& arguments, const api::Reply& reply) {
   const std::string id = text_in(arguments, "name");
   if (!file.is_absolute())
     return reply(Error{Code::Invalid, "file must be a path that begins with '/'", "file"});
-  // The open may block (a network's disk), so it is not done here.
-  const bool taken = slow_.post([this, file, id, reply] {
-    inventory::Model candidate;
-    candidate.id = file.filename().string();
-    candidate.file = file;
-    auto opened = std::make_shared<Result<Fd>>(inventory::Models::open_file(candidate));
+  const std::filesystem::path projector = text_in(arguments, "projector");
+  if (!projector.empty() && !projector.is_absolute())
+    return reply(
+        Error{Code::Invalid, "projector must be a path that begins with '/'", "projector"});
+  add_files(file, id, projector, reply);
+}
+
+// Both are looked into in workers that are thrown away. Opening may block (a network's disk), so it
+// is not done on the loop.
+void Core::add_files(const std::filesystem::path& file, const std::string& id,
+                     std::filesystem::path projector, const api::Reply& reply) {
+  struct Opened {
+    std::filesystem::path projector;  // given, or found beside the file
+    std::optional<Result<Fd>> model, second;
+  };
+  const bool taken = slow_.post([this, file, id, projector = std::move(projector), reply] {
+    const auto open = [](const std::filesystem::path& path) {
+      inventory::Model candidate;
+      candidate.id = path.filename().string();
+      candidate.file = path;
+      return inventory::Models::open_file(candidate);
+    };
+    auto opened = std::make_shared<Opened>();
+    opened->projector = projector;
+    if (projector.empty() && !inventory::is_projector_name(file.filename().string()))
+      opened->projector = inventory::projector_beside(file).value_or("");
+    opened->model = open(file);
+    if (!opened->projector.empty()) opened->second = open(opened->projector);
     loop_.post_end([this, file, id, reply, opened] {
-      if (!*opened) return reply(opened->error());
-      residents_.inspect(*std::move(*opened), file.filename().string(), inventory::Use::Chat,
-                         [this, file, id, reply](Result<Json> info) {
+      if (!*opened->model) return reply(opened->model->error());
+      if (opened->second && !*opened->second) return reply(opened->second->error());
+      const auto add = [this, file, id, reply](Json info,
+                                               std::optional<inventory::Projector> more) {
+        const auto added = models_.add(file, id, std::move(info), std::move(more));
+        if (!added) return reply(added.error());
+        log_.info("model added", {{"model", (*added)->id}});
+        reply(shown(**added));
+      };
+      residents_.inspect(**std::move(opened->model), file.filename().string(), inventory::Use::Chat,
+                         [this, opened, reply, add](Result<Json> info) {
                            if (!info) return reply(std::move(info).error());
-                           const auto added = models_.add(file, id, *std::move(info));
-                           if (!added) return reply(added.error());
-                           log_.info("model added", {{"model", (*added)->id}});
-                           reply(shown(**added));
+                           if (!opened->second || info->value("type", "") == "projector")
+                             return add(*std::move(info), std::nullopt);
+                           inspect_projector(
+                               opened->projector, **std::move(opened->second),
+                               [add, reply, info = *info](Result<inventory::Projector> read) {
+                                 if (!read) return reply(std::move(read).error());
+                                 add(info, *std::move(read));
+                               });
                          });
     });
   });
   if (!taken) reply(Error{Code::Busy, "too many files are being read; retry in a few seconds"});
+}
+
+void Core::inspect_projector(const std::filesystem::path& file, Fd opened,
+                             std::function<void(Result<inventory::Projector>)> done) {
+  std::error_code failed;
+  const Bytes size{std::filesystem::file_size(file, failed)};
+  residents_.inspect(std::move(opened), file.filename().string(), std::nullopt,
+                     [file, size, done = std::move(done)](Result<Json> info) {
+                       if (!info) return done(std::move(info).error());
+                       if (auto good = inventory::check_projector(file, *info); !good)
+                         return done(std::move(good).error());
+                       done(inventory::Projector{file, size, *std::move(info)});
+                     });
 }
 
 void Core::models_rm(const Json& arguments, const api::Reply& reply) {
@@ -261,20 +322,23 @@ void Core::ps(const Json&, const api::Reply& reply) {
     const Residents::Seen seen = residents_.seen(id);
     const auto lane = best_lane(id);
     const std::vector<sched::JobId> waiting = queue_.waiting_for(id);
-    all.push_back({{"model", id},
-                   {"state", name(seen.state)},
-                   {"pid", seen.pid},
-                   {"memory_bytes", seen.reserved.n},
-                   {"requests", computing(id)},
-                   {"lane", lane ? Json(name(*lane)) : Json()},
-                   {"tokens_per_s", metrics_.tokens_per_s(id, now())},
-                   {"waiting", waiting.size()},
-                   {"waiting_ms", longest_wait_ms(waiting)},
-                   {"device_ms", seen.lease.held.count()},
-                   {"device_wait_ms", seen.lease.waited.count()},
-                   {"variant", seen.hello.variant},
-                   {"load_ms", seen.load_ms},
-                   {"up_s", ms_between(seen.begun, now()) / 1000}});
+    all.push_back(
+        {{"model", id},
+         {"state", name(seen.state)},
+         {"pid", seen.pid},
+         {"memory_bytes", seen.reserved.n},
+         {"requests", computing(id)},
+         {"lane", lane ? Json(name(*lane)) : Json()},
+         {"tokens_per_s", metrics_.tokens_per_s(id, now())},
+         {"waiting", waiting.size()},
+         {"waiting_ms", longest_wait_ms(waiting)},
+         {"device_ms", seen.lease.held.count()},
+         {"device_wait_ms", seen.lease.waited.count()},
+         {"variant", seen.hello.variant},
+         {"draft", seen.draft.empty() ? Json() : Json(seen.draft)},
+         {"draft_refused", seen.draft_refused.empty() ? Json() : Json(seen.draft_refused)},
+         {"load_ms", seen.load_ms},
+         {"up_s", ms_between(seen.begun, now()) / 1000}});
   }
   reply(std::move(all));
 }

@@ -27,6 +27,7 @@ struct Residents::Resident {
   std::vector<std::string> offered;
   std::set<std::string> adapted;
   std::map<std::string, Error> not_opened;
+  Bytes draft_size;  // of the file of seen.draft, once it was handed over; 0: none was
 };
 
 struct Residents::Inspection {
@@ -39,11 +40,12 @@ struct Residents::Inspection {
 namespace {
 
 // What the engine wants to be told of a model's use.
-void add_arguments(const EngineChoice& engine, inventory::Use use,
+void add_arguments(const EngineChoice& engine, std::optional<inventory::Use> use,
                    std::vector<std::string>& arguments) {
   using inventory::Use;
   if (use == Use::Chat || use == Use::Completion) return;
-  const auto& more = use == Use::Rerank    ? engine.ranker_arguments
+  const auto& more = !use                  ? engine.projector_file_arguments
+                     : use == Use::Rerank  ? engine.ranker_arguments
                      : use == Use::Adapter ? engine.adapter_arguments
                                            : engine.embedder_arguments;
   arguments.insert(arguments.end(), more.begin(), more.end());
@@ -118,7 +120,7 @@ void Residents::set_engine(Result<EngineChoice> engine) {
 }
 
 Bytes Residents::needs(const inventory::Model& model) const {
-  return inventory::needs(model, options_.shape);
+  return inventory::needs(model, options_.shape) + draft_for(model).bytes;
 }
 
 std::string Residents::quarantine_of(const Resident& resident) const {
@@ -185,7 +187,18 @@ Result<> Residents::start(const inventory::Model& model, Resident& resident, Byt
   add_arguments(engine, model.use, spec.arguments);
   spec.arguments.push_back(cat("--name=", model.id));
   if (engine.hands_model) spec.model = *std::move(file);
+  if (model.projector && model.use == inventory::Use::Chat) {
+    auto projector = inventory::Models::open_projector(model);
+    if (!projector) return std::move(projector).error().within(doing);
+    if (engine.hands_model) {
+      spec.projector = *std::move(projector);
+      spec.arguments.emplace_back("--projector");
+    }
+    spec.arguments.insert(spec.arguments.end(), engine.projector_arguments.begin(),
+                          engine.projector_arguments.end());
+  }
   offer_adapters(model, resident, engine.hands_model, spec);
+  offer_draft(model, resident, engine.hands_model, spec);
 
   TRY(hand_lease(resident, spec));
 
@@ -202,7 +215,7 @@ Result<> Residents::start(const inventory::Model& model, Resident& resident, Byt
   if (resident.lease) options_.leases->set_pid(*resident.lease, resident.worker->pid());
   resident.load_pin.emplace(*residency_.pin(model.id));
   resident.state = State::Starting;
-  resident.file_size = model.size;
+  resident.file_size = model.size + (model.projector ? model.projector->size : Bytes{});
   resident.seen.begun = now();
   resident.load_limit = loop_.after(kLoadMax, [this, id = model.id] {
     at(id).load_limit = 0;
@@ -253,6 +266,32 @@ void Residents::offer_adapters(const inventory::Model& model, Resident& resident
     if (hand) spec.adapters.push_back(*std::move(file));
   }
   if (!spec.adapters.empty()) spec.arguments.push_back(cat("--adapters=", spec.adapters.size()));
+}
+
+// The model answers without it where it cannot draft.
+void Residents::offer_draft(const inventory::Model& model, Resident& resident, bool hand,
+                            host::WorkerSpec& spec) {
+  const Draft draft = draft_for(model);
+  resident.seen.draft = draft.name;
+  resident.draft_size = {};
+  if (!draft.refused.empty()) draft_refused(model.id, resident, draft.refused);
+  if (!draft.model) return;
+  auto file = inventory::Models::open_file(*draft.model);
+  if (!file) {
+    const std::string doing = cat("drafting for '", model.id, "' with '", draft.name, "'");
+    return draft_refused(model.id, resident, std::move(file).error().within(doing).message);
+  }
+  resident.draft_size = draft.model->size;
+  if (!hand) return;
+  spec.draft = *std::move(file);
+  spec.arguments.emplace_back("--draft");
+}
+
+void Residents::draft_refused(const ModelId& model, Resident& resident, std::string why) {
+  resident.draft_size = {};
+  resident.seen.draft_refused = std::move(why);
+  log_.warn("a model answers without its draft model",
+            {{"model", model}, {"why", resident.seen.draft_refused}});
 }
 
 Result<Residents::Adapting> Residents::adapt(const ModelId& model,
@@ -318,14 +357,16 @@ void Residents::on_hello(const ModelId& model, Resident& resident, wire::Hello h
   for (const inventory::Model& known : models_.all()) {
     if (known.id == model) pools = inventory::pools(known.use);
   }
-  const wire::Load load{model,
-                        options_.shape.context,
-                        options_.shape.sequences,
-                        options_.threads,
-                        options_.shape.batch,
-                        pools,
-                        resident.offered,
-                        options_.thinking_max.of(model)};
+  wire::Load load{model,
+                  options_.shape.context,
+                  options_.shape.sequences,
+                  options_.threads,
+                  options_.shape.batch,
+                  pools,
+                  resident.offered,
+                  options_.thinking_max.of(model),
+                  options_.thinking_max.seconds};
+  if (resident.draft_size.n > 0) load.draft = resident.seen.draft;
   if (auto sent = resident.worker->send(wire::to_frame(load)); !sent)
     end(model, std::move(sent).error());
 }
@@ -334,7 +375,16 @@ void Residents::on_loaded(const ModelId& model, Resident& resident, wire::Loaded
   if (resident.state != State::Loading)
     return end(model, {Code::Corrupt, "the worker loaded a model that it was not asked for"});
   const Bytes measured{std::min<uint64_t>(loaded.memory_bytes, GiB(1u << 20).n)};
-  const Bytes bytes = std::max(measured, resident.file_size) + inventory::kProcess;
+  Bytes bytes = std::max(measured, resident.file_size) + inventory::kProcess;
+  if (!loaded.draft_refused.empty())
+    draft_refused(model, resident,
+                  from_worker({Code::Invalid, std::move(loaded.draft_refused)}).message);
+  if (resident.draft_size.n > 0) {
+    Bytes& its = drafts_measured_[resident.seen.draft];
+    its =
+        std::max(Bytes{std::min(loaded.draft_memory_bytes, GiB(1u << 20).n)}, resident.draft_size);
+    bytes += its;
+  }
   // what a dry run said when the file was looked into stays known
   for (const inventory::Model& known : models_.all()) {
     if (known.id == model && loaded.info.is_object() && known.info.contains("dry_run"))
@@ -519,7 +569,7 @@ void Residents::bury(std::unique_ptr<host::Worker> worker) {
   if (buried_.size() == 1) loop_.post_end([this] { buried_.clear(); });
 }
 
-void Residents::inspect(Fd file, const std::string& name, inventory::Use use,
+void Residents::inspect(Fd file, const std::string& name, std::optional<inventory::Use> use,
                         std::function<void(Result<Json>)> done) {
   const std::string doing = cat("reading '", name, "'");
   if (all_stopped_) return done(Error{Code::Offline, "the daemon is stopping"});

@@ -26,6 +26,7 @@
 #include <string>
 #include <vector>
 
+#include "app/draft_models.h"
 #include "app/leases.h"
 #include "app/thinking_max.h"
 #include "base/log.h"
@@ -48,6 +49,9 @@ struct EngineChoice {
   bool hands_model = true;                           // the fake engine reads no file
   std::vector<std::string> ranker_arguments = {};    // besides, for a model that ranks
   std::vector<std::string> adapter_arguments = {};   // besides, to look into an adapter
+  // Besides, for a model with a projector, and to look into one.
+  std::vector<std::string> projector_arguments = {};
+  std::vector<std::string> projector_file_arguments = {};
 };
 
 class Residents {
@@ -55,7 +59,8 @@ class Residents {
   enum class State { Absent, Starting, Loading, Ready, Stopping };
   enum class Lost { WhileLoading, WhileReady };
 
-  static constexpr size_t kDeathsMax = 3;
+  // One request may take its worker down thrice (Core::kResumesMax): of two such.
+  static constexpr size_t kDeathsMax = 6;
   static constexpr milliseconds kDeathsWithin{60'000};
   static constexpr milliseconds kQuarantine{600'000};
   static constexpr milliseconds kBackoff{500};      // before the start after a second death
@@ -86,6 +91,7 @@ class Residents {
     std::string fetcher = "";  // as how_to_mend() takes it
     Leases* leases = nullptr;  // gives out the device; nullptr: everyone computes when they like
     ThinkingMax thinking_max = {};
+    DraftModels drafts = {};
   };
 
   // All references must outlive it.
@@ -134,8 +140,8 @@ class Residents {
   void stop_all(std::function<void()> done);
 
   // Asks a file what it is, in a worker that is thrown away. `done` gets wire::Loaded::info.
-  // `use` is a guess.
-  void inspect(Fd file, const std::string& name, inventory::Use use,
+  // `use` is a guess; nullopt: a projector.
+  void inspect(Fd file, const std::string& name, std::optional<inventory::Use> use,
                std::function<void(Result<Json>)> done);
 
   struct Seen {  // for `lares ps`, receipts and doctor
@@ -149,12 +155,24 @@ class Residents {
     SteadyTime ready;
     std::vector<ModelId> evicted_for_it;
     Leases::Seen lease;
-    std::string quarantine;  // why its worker is not started for a while; "" when it would be
+    std::string draft;          // the model that drafts for it, or should; "": none
+    std::string draft_refused;  // why it does not
+    std::string quarantine;     // why its worker is not started for a while; "" when it would be
   };
   Seen seen(const ModelId& model) const;
   std::vector<ModelId> present() const;  // not Absent, by name
   const sched::Residency& residency() const { return residency_; }
+  // With what drafts for it.
   Bytes needs(const inventory::Model& model) const;
+
+  struct Draft {
+    const inventory::Model* model = nullptr;  // that drafts; nullptr: none
+    Bytes bytes;                              // what it needs beside the other
+    std::string name;                         // as it was named; "": none was
+    std::string refused;                      // why there is none though one was named
+  };
+  // As the setting has it, before the worker has looked at it.
+  Draft draft_for(const inventory::Model& model) const;
 
  private:
   struct Resident;
@@ -164,6 +182,9 @@ class Residents {
   Result<> start(const inventory::Model& model, Resident& resident, Bytes bytes);
   void offer_adapters(const inventory::Model& model, Resident& resident, bool hand,
                       host::WorkerSpec& spec);
+  void offer_draft(const inventory::Model& model, Resident& resident, bool hand,
+                   host::WorkerSpec& spec);
+  void draft_refused(const ModelId& model, Resident& resident, std::string why);
   Result<> quarantine_over(const inventory::Model& model, Resident& resident);
   std::string quarantine_of(const Resident& resident) const;
   void on_event(const ModelId& model, host::WorkerEvent event);
@@ -189,6 +210,7 @@ class Residents {
   sched::Residency residency_;
   std::optional<Result<EngineChoice>> engine_;
   std::map<ModelId, Resident> residents_;
+  std::map<ModelId, Bytes> drafts_measured_;  // what each took that has drafted
   std::map<uint64_t, Inspection> inspections_;
   uint64_t next_inspection_ = 1;
   std::vector<std::unique_ptr<host::Worker>> buried_;  // destroyed outside their own call

@@ -40,8 +40,15 @@ constexpr Setting kSettings[] = {
      &Settings::models_batch, 32, 4096},
     {"models.reasoning_budget", "tokens", "none",
      "the most tokens that models think before they answer, where a request does not say: \"512\", "
-     "or by model, with blanks between them: \"512 qwen3-4b=2048 tiny=0\"",
+     "or by model, with blanks between them: \"512 qwen3-4b=2048 tiny=0\"; auto: by the question",
      &Settings::models_reasoning_budget},
+    {"models.draft", "", "none",
+     "a small model with the same vocabulary that says answers ahead, used while that makes them "
+     "faster: for all models, or by model, with blanks between them: \"small large=tiny other=\"",
+     &Settings::models_draft},
+    {"models.reasoning_seconds", "s", "30",
+     "how long you wait for thoughts at most, where their number goes by the question",
+     &Settings::models_reasoning_seconds, 0, 3'600},
     {"models.hosts", "", "none",
      "hosts that models may be pulled from besides the registries' own and those that you name, "
      "with blanks between them: \"mirror.lan:8443 *.example.org\"",

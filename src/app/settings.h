@@ -27,6 +27,8 @@ struct Settings {
   uint32_t models_threads = 0;
   uint32_t models_batch = 512;
   std::string models_reasoning_budget;
+  std::string models_draft;
+  uint32_t models_reasoning_seconds = 30;
   std::string models_hosts;
   std::string models_hub_url;
   std::string models_registry_url;

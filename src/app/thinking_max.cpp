@@ -13,16 +13,20 @@ Result<ThinkingMax> parse_thinking_max(std::string_view text) {
     const size_t sign = word.rfind('=');
     const std::string_view number =
         std::string_view(word).substr(sign == std::string::npos ? 0 : sign + 1);
-    uint32_t tokens = 0;
+    int64_t tokens = 0;
+    const bool automatic = number == "auto";
     const auto [end, problem] =
         std::from_chars(number.data(), number.data() + number.size(), tokens);
-    if (problem != std::errc() || end != number.data() + number.size() || tokens > INT32_MAX ||
-        sign == 0) {
+    const bool counts = problem == std::errc() && end == number.data() + number.size() &&
+                        tokens >= 0 && tokens <= INT32_MAX;
+    if (!(automatic || counts) || sign == 0) {
       return Error{
           Code::Invalid,
           cat("models.reasoning_budget has '", utf8_repaired(word.substr(0, 64)),
-              "'; it takes a number of tokens, or MODEL=TOKENS, with blanks between them")};
+              "'; it takes a number of tokens, or auto, or MODEL= before one of these, with blanks "
+              "between them")};
     }
+    if (automatic) tokens = wire::kThinkByQuestion;
     if (sign == std::string::npos) {
       out.all = tokens;
     } else {

@@ -2,6 +2,8 @@
 //
 //   lares-worker --engine=llama --variant=FILE --name=NAME     answers on the control descriptor
 //     --adapters=N       so many files were handed over, too (wire/message.h)
+//     --projector        and a projector
+//     --draft            and that of a draft model
 //   lares-worker --engine=fake [its options, engine/backends/fake.cpp] [--crime=...]
 //   lares-worker --probe=FILE        tries a CPU backend in this process; one line of JSON
 //   lares-worker --measure=FILE [--threads=N]   how fast it computes here; one line of JSON
@@ -107,6 +109,8 @@ int work(const Backend& backend, engine::Options options) {
         {Code::Invalid, cat("--adapters='", many, "' is no number from 0 to ", wire::kAdaptersMax)},
         kExitUsage);
   }
+  const int projector = options.erase("projector") > 0 ? wire::kProjectorFd : -1;
+  const bool draft = options.erase("draft") != 0;
   options.erase("name");  // for those who look at the list of processes
   auto variant = backend.prepare(options);
   if (!variant) return complain(variant.error(), row(variant.error().code).exit_status);
@@ -120,11 +124,13 @@ int work(const Backend& backend, engine::Options options) {
                     kExitUsage);
   }
   wire::LeasePage* const lease = engine::handed_lease_page();
-  auto entered = host::enter_sandbox(wire::kAdapterFd - 1 + static_cast<int>(adapters));
+  auto entered =
+      host::enter_sandbox(wire::kAdapterFd - 1 + static_cast<int>(adapters) + (draft ? 1 : 0));
   if (!entered) return complain(entered.error(), row(entered.error().code).exit_status);
   const wire::Hello hello{std::string(backend.name), *variant, entered->layers, entered->missing};
-  return engine::serve({backend, hello, wire::kModelFd, std::move(crime), lease, adapters},
-                       wire::kControlFd);
+  return engine::serve(
+      {backend, hello, wire::kModelFd, std::move(crime), lease, projector, adapters, draft},
+      wire::kControlFd);
 }
 
 }  // namespace

@@ -76,6 +76,11 @@ AnswerReader::News AnswerReader::add(std::string_view more) {
   return read();
 }
 
+void AnswerReader::again(std::string_view more, bool told_here) {
+  raw_ += more;
+  if (told_here) static_cast<void>(read());
+}
+
 AnswerReader::News AnswerReader::end() {
   News news;
   if (read_ < raw_.size()) news = read();

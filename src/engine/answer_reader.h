@@ -34,6 +34,9 @@ class AnswerReader {
 
   // `more` of what the model wrote; perhaps nothing is told of it yet.
   News add(std::string_view more);
+  // The same of what was told of before, by another reader: `told_here` where that told something
+  // after `more`.
+  void again(std::string_view more, bool told_here);
   // The answer has ended: the rest of what it says.
   News end();
 

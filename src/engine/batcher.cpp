@@ -9,6 +9,7 @@
 
 #include "base/text.h"
 #include "engine/batcher_request.h"
+#include "engine/thinking_budget.h"
 
 namespace lares::engine {
 namespace {
@@ -44,14 +45,14 @@ size_t text_bytes(const Json& json) {
 }  // namespace
 
 Batcher::Batcher(Model& model, Pulse& pulse, const Clock& clock, Lease& lease, Out out, Seeds seeds,
-                 std::optional<Tokens> thinking_max, CpuMs cpu_ms)
+                 ThinkingMax thinking, CpuMs cpu_ms)
     : model_(model),
       pulse_(pulse),
       clock_(clock),
       lease_(lease),
       out_(std::move(out)),
       seeds_(std::move(seeds)),
-      thinking_max_(thinking_max),
+      thinking_(thinking),
       cpu_ms_(std::move(cpu_ms)),
       embeddings_(model, pulse, clock, shares_),
       slots_(model.facts().sequences, model.facts().cells),
@@ -94,7 +95,9 @@ Result<std::vector<Token>> Batcher::prompt_tokens(Request& request) {
     tokens = *given;
   } else {
     std::string prompt;
+    std::vector<Media> media;
     if (options.chat) {
+      TRY_AS(media, media_of(options.messages));
       const Pulse::Quiet quiet(pulse_,
                                template_max(options.messages.size(), text_bytes(options.messages)) +
                                    structure_max(options.structure));
@@ -104,7 +107,8 @@ Result<std::vector<Token>> Batcher::prompt_tokens(Request& request) {
       stops.insert(stops.end(), rendered.stops.begin(), rendered.stops.end());
       options.messages = nullptr;
       options.sampling.constraint = std::move(rendered.constraint);
-      if (rendered.format) request.reader.emplace(std::move(rendered.format), clock_, seeds_());
+      if (rendered.format)
+        request.reader.emplace(std::move(rendered.format), clock_, request.chance);
     } else {
       prompt = std::get<std::string>(options.prompt);
     }
@@ -113,8 +117,12 @@ Result<std::vector<Token>> Batcher::prompt_tokens(Request& request) {
     }
     // what is too long at a glance is not worth tokenising
     if (facts.piece_max > 0) TRY(check_length(prompt.size() / facts.piece_max, false, param));
-    const Pulse::Quiet quiet(pulse_, tokenise_max(prompt.size()));
-    TRY_AS(tokens, model_.tokenize(prompt, Special::Parsed));
+    if (!media.empty()) {
+      TRY_AS(tokens, media_tokens(request, prompt, media));
+    } else {
+      const Pulse::Quiet quiet(pulse_, tokenise_max(prompt.size()));
+      TRY_AS(tokens, model_.tokenize(prompt, Special::Parsed));
+    }
   }
   if (tokens.empty()) {
     return Error{Code::Invalid,
@@ -155,7 +163,8 @@ Result<std::vector<Token>> Batcher::gap_tokens(const Gap& gap, std::optional<Tok
   return model_.tokenize_gap(gap, room);
 }
 
-void Batcher::generate(uint64_t id, const wire::Generate& message) {
+void Batcher::generate(uint64_t id, const wire::Generate& message,
+                       const std::optional<Begun>& begun) {
   assert(!has(id));
   arrived(message.lane);
   const double cpu_from = cpu_ms_();
@@ -168,7 +177,8 @@ void Batcher::generate(uint64_t id, const wire::Generate& message) {
                    "model"});
   }
   if (waiting_.size() >= kWaitingMax) return refuse(too_busy());
-  auto options = read_options(message, facts.vocabulary, seeds_(), facts.adapters);
+  const uint32_t chance = begun && begun->chance != 0 ? begun->chance : std::max(1U, seeds_());
+  auto options = read_options(message, facts.vocabulary, chance, facts.adapters);
   if (!options) return refuse(std::move(options).error());
   if (auto there = load_adapters(options->adapters); !there)
     return refuse(std::move(there).error());
@@ -185,8 +195,14 @@ void Batcher::generate(uint64_t id, const wire::Generate& message) {
              " tokens, but this model's context is ", grouped(facts.context), "; ask for less"),
          "reasoning_budget"});
   }
-  if (!structure.thinking_max && structure.effort.empty()) structure.thinking_max = thinking_max_;
-  auto request = std::make_unique<Request>(id, message, *std::move(options));
+  choose_thinking(*options, begun ? begun->thinking_max : wire::kThinkFreely);
+  auto request = std::make_unique<Request>(id, message, *std::move(options), chance);
+  if (begun) {
+    auto replay = Replay::from(begun->ids, facts.vocabulary);
+    if (!replay) return refuse(std::move(replay).error());
+    request->replay = *std::move(replay);
+    request->resumes = true;
+  }
   if (const Must& must = request->options.structure.must; !must.empty() && !request->options.chat) {
     const Pulse::Quiet quiet(pulse_, structure_max(request->options.structure));
     auto constraint = model_.constrain(must);
@@ -198,12 +214,31 @@ void Batcher::generate(uint64_t id, const wire::Generate& message) {
   request->tokens = *std::move(tokens);
   request->prompt = request->tokens.size();
   request->adapters = sets_.number_of(request->options.adapters);
+  // what others were like is nothing that the same seed may hang on
+  if (!request->options.seeded) request->speculation.begin(draft_odds_);
   auto sampler = model_.sampler(request->options.sampling, request->tokens);
   if (!sampler) return refuse(std::move(sampler).error());
   request->sampler = *std::move(sampler);
   request->cpu_ms = cpu_ms_() - cpu_from;
   shares_.enter(request->lane, request->owner);
   waiting_.push_back(std::move(request));
+}
+
+// How long a chat may think of which the request does not say that. `chosen_before`: by the worker
+// that had begun with it.
+void Batcher::choose_thinking(GenerateOptions& options, int64_t chosen_before) const {
+  Structure& structure = options.structure;
+  if (!options.chat) return;
+  if (!structure.thinking_max && structure.effort.empty() && !structure.automatic) {
+    structure.automatic = thinking_.tokens == wire::kThinkByQuestion;
+    if (thinking_.tokens >= 0) structure.thinking_max = static_cast<Tokens>(thinking_.tokens);
+  }
+  if (!structure.automatic) return;
+  const double step_ms = cost_.known() ? cost_.ms(computing_.size() + 1) : 0;
+  structure.thinking_max =
+      chosen_before >= 0 ? static_cast<Tokens>(chosen_before)
+                         : thinking_budget(features_of_last(options.messages), thinking_.seconds,
+                                           step_ms > 0 ? 1000 / step_ms : kSpeedUnknown);
 }
 
 bool Batcher::refuse_pooled(uint64_t id, Lane lane) {
@@ -235,7 +270,11 @@ bool Batcher::has(uint64_t id) const {
 void Batcher::stop_thinking(uint64_t id) {
   for (Requests* list : {&waiting_, &computing_}) {
     for (const auto& request : *list) {
-      if (request->id == id) request->sampler->stop_thinking();
+      if (request->id != id) continue;
+      if (request->replay.over())
+        request->sampler->stop_thinking();
+      else
+        request->stop_thoughts = true;  // what was thought before is what was thought
     }
   }
 }
@@ -324,31 +363,28 @@ bool Batcher::step() {
     }
   }
 
-  if (!lease_.enter(lease_step(parts, rows))) return true;
+  if (parts.front().request->next_piece()) {
+    const bool computed = media_step(parts.front());
+    if (computed) embed_step();
+    return true;
+  }
+  if (!lease_.enter(lease_step(parts, rows, cost_))) return true;
   const SteadyTime from = clock_.now();
   const double cpu_from = cpu_ms_();
-  const Decoded done = compute(parts, rows);
+  Drafting drafting;
+  const Decoded done = compute(parts, drafting);
   const double cpu_ms = cpu_ms_() - cpu_from;
-  charge(parts, rows, cpu_ms);
+  charge(parts, cpu_ms, drafting);
   switch (done) {
     case Decoded::Ok: {
       const double took = std::chrono::duration<double, std::milli>(clock_.now() - from).count();
-      cost_.learn(rows, took);
+      cost_.learn(rows_.size(), took - drafting.ms);
       if (took > 0) cpu_per_ms_ += 0.1 * (cpu_ms / took - cpu_per_ms_);
       advance(parts);
       break;
     }
     case Decoded::Aborted: break;
-    case Decoded::NoCells:
-      // the engine's own count is stricter than ours (windows): give up what is idle, then the
-      // youngest
-      if (const auto idle = slots_.oldest_idle()) {
-        clear(*idle);
-      } else if (!preempt_youngest()) {
-        fail(*computing_.front(),
-             {Code::NoRoom, "the model's state has no room for this conversation"});
-      }
-      break;
+    case Decoded::NoCells: give_up_cells(); break;
     case Decoded::Broken: broken(parts); break;
   }
   lease_.step_over();
@@ -356,35 +392,51 @@ bool Batcher::step() {
   return true;
 }
 
-Decoded Batcher::compute(const std::vector<Part>& parts, size_t rows) {
+// The engine's own count is stricter than ours (windows): what is idle goes, then the youngest.
+void Batcher::give_up_cells() {
+  if (const auto idle = slots_.oldest_idle()) {
+    clear(*idle);
+  } else if (!preempt_youngest()) {
+    fail(*computing_.front(),
+         {Code::NoRoom, "the model's state has no room for this conversation"});
+  }
+}
+
+Decoded Batcher::compute(std::vector<Part>& parts, Drafting& drafting) {
+  Running step;
+  step.lane = Lane::Background;
+  step.whose.reserve(parts.size());
+  for (const Part& part : parts) {
+    const size_t rows = part.all() + part.catch_up;
+    step.whose.emplace_back(part.request->id, rows);
+    step.rows += rows;
+    step.lane = std::min(step.lane, part.request->lane);
+  }
+  step.until = expected_end(cost_, step.rows);
+  model_.adapt(parts.front().request->options.adapters);
+  running(std::move(step));
+  Decoded done = draft(parts, drafting);
   rows_.clear();
-  rows_.reserve(rows);
   for (const Part& part : parts) {
     const Request& request = *part.request;
+    const std::span<const Token> drafted = request.speculation.draft();
     const size_t said = request.tokens.size();
     for (size_t i = 0; i < part.all(); i++) {
       const size_t at = request.computed + i;
-      const Token token = at < said ? request.tokens[at] : request.draft[at - said];
-      rows_.push_back({token, static_cast<Position>(at), request.sequence, at + 1 >= said});
+      const Token token = at < said ? request.tokens[at] : drafted[at - said];
+      rows_.push_back({token, request.position(at), request.sequence, at + 1 >= said});
     }
   }
-  Running step{{}, rows, Lane::Background, expected_end(cost_, rows)};
-  step.whose.reserve(parts.size());
-  for (const Part& part : parts) {
-    step.whose.emplace_back(part.request->id, part.all());
-    step.lane = std::min(step.lane, part.request->lane);
-  }
-  model_.adapt(parts.front().request->options.adapters);
-  running(std::move(step));
-  const Decoded done = model_.decode(rows_);
+  if (done == Decoded::Ok) done = model_.decode(rows_);
   running({});
   pulse_.beat();
   return done;
 }
 
 // What the next step is, for those who give out the device.
-Lease::Step Batcher::lease_step(const std::vector<Part>& parts, size_t rows) const {
-  Lease::Step step{Lane::Background, true, cost_.ms(rows)};
+Lease::Step Batcher::lease_step(const std::vector<Part>& parts, size_t rows,
+                                const StepCost& cost) const {
+  Lease::Step step{Lane::Background, true, cost.ms(rows) + drafting_ms(parts)};
   for (const Part& part : parts) {
     step.lane = std::min(step.lane, part.request->lane);
     step.decode = step.decode && !part.request->prefilling();
@@ -392,11 +444,19 @@ Lease::Step Batcher::lease_step(const std::vector<Part>& parts, size_t rows) con
   return step;
 }
 
-// What a step took is everyone's who was in it, whether or not something came of it.
-void Batcher::charge(const std::vector<Part>& parts, size_t rows, double cpu_ms) {
+// What a step took is everyone's who was in it, whether or not something came of it; what drafting
+// took, of those who were drafted.
+void Batcher::charge(const std::vector<Part>& parts, double cpu_ms, const Drafting& drafting) {
+  size_t rows = 0, drafted = 0;
+  for (const Part& part : parts) {
+    rows += part.all();
+    drafted += part.catch_up;
+  }
   for (const Part& part : parts) {
     Request& request = *part.request;
-    const double own = cpu_ms * cost_.share(part.all(), rows, parts.size());
+    double own = (cpu_ms - drafting.cpu_ms) * cost_.share(part.all(), rows, parts.size());
+    if (drafted > 0)
+      own += drafting.cpu_ms * static_cast<double>(part.catch_up) / static_cast<double>(drafted);
     request.cpu_ms += own;
     shares_.charge(request.lane, request.owner, own);
   }
@@ -422,32 +482,6 @@ void Batcher::advance(const std::vector<Part>& parts) {
   }
 }
 
-// The tokens that a step has shown: one, and one more for each of its draft that was right. The
-// rows behind one that was wrong are taken back.
-void Batcher::say(const Part& part, int row) {
-  Request& request = *part.request;
-  const Sequence sequence = request.sequence;
-  const std::vector<Token> draft = std::exchange(request.draft, {});
-  size_t held = request.computed;
-  const size_t computed = held + part.drafts;
-  bool goes_on = false;
-  for (size_t place = 0;; place++) {
-    goes_on = choose(request, row + static_cast<int>(place));
-    if (!goes_on) break;
-    const Token token = request.tokens.back();
-    request.lookup.chosen(place, token);
-    if (place == part.drafts || token != draft[place]) break;
-    slots_.extend(sequence, token);
-    request.computed = ++held;
-  }
-  if (held == computed) return;
-  if (model_.cut(sequence, static_cast<Position>(held)) && window_whole(sequence, held)) return;
-  clear(sequence);
-  if (!goes_on) return;
-  request.computed = 0;
-  request.drafts = false;
-}
-
 // The next token of an answer. False: the request has ended.
 bool Batcher::choose(Request& request, int row) {
   if (request.generated() == 0) request.first_token = clock_.now();
@@ -457,17 +491,21 @@ bool Batcher::choose(Request& request, int row) {
     return false;
   }
   const double cpu_from = cpu_ms_();
-  auto chosen = request.sampler->choose(row, request.options.top);
+  const bool again = !request.replay.over();
+  auto chosen = again ? request.sampler->take(row, request.replay.next(), request.options.top)
+                      : request.sampler->choose(row, request.options.top);
   request.cpu_ms += cpu_ms_() - cpu_from;
   if (!chosen) {
     fail(request, std::move(chosen).error());
     return false;
   }
-  if (chosen->last || (model_.ends(chosen->token) && !request.options.sampling.ignore_eos)) {
+  const bool ends = model_.ends(chosen->token) && !request.options.sampling.ignore_eos;
+  if (!again && (chosen->last || ends)) {
     finish(request, "stop");
     return false;
   }
   request.tokens.push_back(chosen->token);
+  request.speculation.chosen(chosen->token);
   request.thought += chosen->thinking ? 1 : 0;
   std::string shown = request.text.add(model_.piece(chosen->token, request.special(chosen->token)));
   Request::Told told{request.text.bytes_in(), nullptr};
@@ -480,7 +518,10 @@ bool Batcher::choose(Request& request, int row) {
     told.logprobs["top_logprobs"] = std::move(top);
   }
   request.untold.push_back(std::move(told));
-  tell(request, std::move(shown));
+  if (again)
+    tell_nobody(request, shown);
+  else
+    tell(request, std::move(shown));
   if (request.text.stopped()) {
     finish(request, "stop");
     return false;
@@ -494,6 +535,15 @@ bool Batcher::choose(Request& request, int row) {
     return false;
   }
   return true;
+}
+
+// What another worker told already.
+void Batcher::tell_nobody(Request& request, const std::string& text) {
+  if (request.reader) request.reader->again(text, request.replay.told_here());
+  auto& untold = request.untold;
+  while (!untold.empty() && untold.front().until <= request.text.bytes_out()) untold.pop_front();
+  request.known = request.generated();
+  if (request.replay.over() && request.stop_thoughts) request.sampler->stop_thinking();
 }
 
 // Sends text that may be shown, with the tokens that stand behind it.
@@ -520,10 +570,15 @@ void Batcher::tell(Request& request, wire::Delta delta) {
   if (!has_logprobs) delta.logprobs = nullptr;
   const bool says = !delta.text.empty() || !delta.reasoning.empty() || !delta.tool_calls.is_null();
   if (!says && !has_logprobs) return;
+  const auto news = request.answer().subspan(request.known);
+  delta.ids.assign(news.begin(), news.end());
+  delta.last = request.ending;
+  request.known = request.generated();
   out_(request.id, std::move(delta));
 }
 
 void Batcher::finish(Request& request, std::string reason) {
+  request.ending = true;
   if (!request.text.stopped()) tell(request, request.text.rest());
   if (request.reader) {
     tell_news(request, request.reader->end());
@@ -543,6 +598,12 @@ void Batcher::finish(Request& request, std::string reason) {
   done.cpu_ms = request.cpu_ms;
   done.stop = request.text.stop();
   done.reasoning_tokens = static_cast<Tokens>(request.thought);
+  const auto& found = request.speculation.counts(Speculation::Source::Lookup);
+  const auto& by_model = request.speculation.counts(Speculation::Source::Model);
+  done.drafted_tokens = found.drafted + by_model.drafted;
+  done.accepted_tokens = found.right + by_model.right;
+  done.model_drafted_tokens = by_model.drafted;
+  done.model_accepted_tokens = by_model.right;
   const uint64_t id = request.id;
   drop(request);
   out_(id, std::move(done));
@@ -556,6 +617,7 @@ void Batcher::fail(Request& request, Error error) {
 
 // Forgets a request; what its sequence holds stays for others.
 void Batcher::drop(Request& request) {
+  end_drafting(request);
   if (request.sequence >= 0) slots_.release(request.sequence);
   shares_.leave(request.lane, request.owner);
   for (Requests* list : {&computing_, &waiting_}) {

@@ -10,6 +10,8 @@
 //   embed(), rank() ──> waiting ──embed_step()──> ended
 //   cancel()   from any state ──> ended
 //
+// Beside it may be a draft model (drafter.h), which computes inside the same steps.
+//
 // A conversation that ended rests in its cells, is copied out of them (parked.h) when there is
 // nothing to compute, and loses them when another begins.
 //
@@ -32,15 +34,18 @@
 #include "base/mutex.h"
 #include "engine/adapter_sets.h"
 #include "engine/answer_reader.h"
+#include "engine/drafter.h"
 #include "engine/embeddings.h"
 #include "engine/lease.h"
 #include "engine/model.h"
 #include "engine/options.h"
 #include "engine/parked.h"
 #include "engine/plan.h"
+#include "engine/replay.h"
 #include "engine/set_turns.h"
 #include "engine/shares.h"
 #include "engine/slots.h"
+#include "engine/speculation.h"
 #include "engine/step_cost.h"
 #include "engine/text_out.h"
 #include "wire/message.h"
@@ -61,6 +66,12 @@ inline constexpr size_t kAfreshMax = 128;
 inline constexpr size_t kAfreshPiece = 32;
 inline constexpr size_t kParkMin = 64;  // tokens; what is shorter rests in its cells
 
+// How long chats may think that say nothing of it.
+struct ThinkingMax {
+  int64_t tokens = wire::kThinkFreely;  // or kThinkByQuestion
+  double seconds = 30;                  // that a person waits for thoughts
+};
+
 class Batcher {
  public:
   using Event = std::variant<wire::Started, wire::Progress, wire::Delta, wire::Done, wire::Failed>;
@@ -69,13 +80,24 @@ class Batcher {
   using CpuMs = std::function<double()>;    // used until now, by all threads
 
   // `model`, `pulse`, `clock` and `lease` must outlive it; the clock may be asked by several
-  // threads. `thinking_max`: of requests that name none.
+  // threads. `thinking`: of requests that say nothing of it.
   Batcher(Model& model, Pulse& pulse, const Clock& clock, Lease& lease, Out out, Seeds seeds,
-          std::optional<Tokens> thinking_max = {}, CpuMs cpu_ms = process_cpu_ms);
+          ThinkingMax thinking = {}, CpuMs cpu_ms = process_cpu_ms);
   ~Batcher();
 
+  // Answers are drafted by `draft` where that pays. It was loaded to draft for this one
+  // (LoadOrder::drafts_for), and outlives the Batcher. Before the first step.
+  void draft_with(Model& draft);
+  // An answer that another worker had begun.
+  struct Begun {
+    uint32_t chance = 0;                        // wire::Started::chance
+    int64_t thinking_max = wire::kThinkFreely;  // its thinking_max
+    std::string ids;                            // as in wire::Resume
+  };
+
   // `id` is not in use. What is wrong with the request is told by Failed.
-  void generate(uint64_t id, const wire::Generate& message);
+  void generate(uint64_t id, const wire::Generate& message,
+                const std::optional<Begun>& begun = std::nullopt);
   void embed(uint64_t id, const wire::Embed& message);
   void rank(uint64_t id, const wire::Rank& message);
   void stop_thinking(uint64_t id);  // its answer begins; unknown, or not thinking: no effect
@@ -101,7 +123,8 @@ class Batcher {
   struct Part {
     Request* request;
     size_t rows;
-    size_t drafts = 0;  // rows behind them, which may be wrong
+    size_t drafts = 0;    // rows behind them, which may be wrong; until they are drafted, at most
+    size_t catch_up = 0;  // rows of the draft model before it drafts
     size_t all() const { return rows + drafts; }
   };
   enum class Placed { Yes, Later, NoRoom };
@@ -109,6 +132,10 @@ class Batcher {
 
   Result<std::vector<Token>> prompt_tokens(Request& request);
   Lane worst() const;
+  Result<std::vector<Media>> media_of(Json& messages);
+  Result<std::vector<Token>> media_tokens(Request& request, std::string_view prompt,
+                                          std::span<const Media> media);
+  void choose_thinking(GenerateOptions& options, int64_t chosen_before) const;
   Result<> load_adapters(const std::vector<Adapter>& adapters);
   Result<std::vector<Token>> gap_tokens(const Gap& gap, std::optional<Tokens> answer);
   Result<> check_length(size_t at_least, bool exact, std::string_view param) const;
@@ -118,7 +145,7 @@ class Batcher {
   bool make_way(const Request& request);
   Placed place(Request& request);
   void begin(Request& request, Slots::Place place, std::optional<Parked::Found> parked);
-  size_t unpark(Sequence to, const Parked::Found& parked);
+  size_t unpark(Sequence to, const Parked::Found& parked, Position end);
   void leave_cells(Sequence but);
   void leave_all_cells();
   bool park_one();
@@ -131,13 +158,26 @@ class Batcher {
   std::vector<Turn> turns_of_one_set(std::span<const Want> wants, const StepLimits& limits);
   double step_ms() const;
   void add_drafts(std::vector<Part>& parts);
-  std::vector<Token> draft_for(Request& request, size_t rows, size_t others, size_t room);
+  Speculation::Step speculation_step(const Request& request, size_t rows, size_t others,
+                                     size_t room, size_t draft_room);
+  double drafting_ms(size_t rows) const;
+  double drafting_ms(const std::vector<Part>& parts) const;
+  // Of the draft model, in one step.
+  struct Drafting {
+    double ms = 0;
+    double cpu_ms = 0;
+  };
+  Decoded draft(std::vector<Part>& parts, Drafting& drafting);
+  void end_drafting(Request& request);
+  bool media_step(const Part& part);
+  Decoded compute_media(const Part& part, size_t rows);
+  void give_up_cells();
   bool make_cells(size_t needed);
   void preempt(Request& request);
   Request* youngest_of_least_urgent() const;
   bool preempt_youngest();
   void clear(Sequence sequence);
-  Decoded compute(const std::vector<Part>& parts, size_t rows);
+  Decoded compute(std::vector<Part>& parts, Drafting& drafting);
   struct Running {
     std::vector<std::pair<uint64_t, size_t>> whose;  // and how many rows each
     size_t rows = 0;
@@ -149,11 +189,12 @@ class Batcher {
   void abort_locked() REQUIRES(mutex_);
   void advance(const std::vector<Part>& parts);
   void broken(const std::vector<Part>& parts);
-  Lease::Step lease_step(const std::vector<Part>& parts, size_t rows) const;
-  void charge(const std::vector<Part>& parts, size_t rows, double cpu_ms);
+  Lease::Step lease_step(const std::vector<Part>& parts, size_t rows, const StepCost& cost) const;
+  void charge(const std::vector<Part>& parts, double cpu_ms, const Drafting& drafting);
   void say(const Part& part, int row);
   bool choose(Request& request, int row);
   void tell(Request& request, std::string text);
+  void tell_nobody(Request& request, const std::string& text);
   void tell_news(Request& request, AnswerReader::News news);
   void tell(Request& request, wire::Delta delta);
   void finish(Request& request, std::string reason);
@@ -168,22 +209,28 @@ class Batcher {
   Lease& lease_;
   const Out out_;
   const Seeds seeds_;
-  const std::optional<Tokens> thinking_max_;
+  const ThinkingMax thinking_;
   const CpuMs cpu_ms_;
   Shares shares_;
   Embeddings embeddings_;
   Slots slots_;
   Parked parked_;
   AdapterSets sets_;
+  MediaNumbers media_numbers_;
   SetTurns set_turns_;
   std::vector<uint64_t> park_tried_;  // of each sequence: Slot::used when that was done
   Requests waiting_;                  // in the order of arrival
   Requests computing_;                // in the order of admission
   StepCost cost_;
   StepCost embed_cost_;
+  StepCost encode_cost_;   // of media, by their rows
   double cpu_per_ms_ = 1;  // of the steps until now
   uint64_t turns_ = 0;
   std::vector<Row> rows_;  // of the step, kept for its memory
+
+  std::unique_ptr<Drafter> drafter_;  // nullptr: there is none
+  double draft_share_ = 1;            // its size, of the model's
+  Odds draft_odds_;                   // of the answers until now
 
   Mutex mutex_;
   Running running_ GUARDED_BY(mutex_);                                   // no rows: none runs

@@ -5,9 +5,14 @@
 
 #include "base/text.h"
 #include "engine/batcher_request.h"
-#include "wire/draft_rows.h"
 
 namespace lares::engine {
+namespace {
+
+constexpr uint64_t kMediaSet = uint64_t{1}
+                               << 63;  // with a request's id; sets of adapters count from 0
+
+}  // namespace
 
 void Batcher::clear(Sequence sequence) {
   model_.cut(sequence, 0);
@@ -43,8 +48,7 @@ bool Batcher::must_wait_for_prefix(const Request& request, size_t keep) const {
   if (!model_.facts().cuts) return false;
   return std::any_of(computing_.begin(), computing_.end(), [&](const auto& other) {
     if (!other->prefilling() || !may_build_on(request, other->sequence)) return false;
-    const size_t common =
-        std::min(common_prefix(other->tokens, request.tokens), request.tokens.size() - 1);
+    const size_t common = kept_prefix(other->tokens, request.tokens);
     return common > other->computed && common > keep + kWorthWaiting;
   });
 }
@@ -53,12 +57,14 @@ bool Batcher::must_wait_for_prefix(const Request& request, size_t keep) const {
 Batcher::Placed Batcher::place(Request& request) {
   const Facts& facts = model_.facts();
   const auto usable = [&](Sequence sequence, size_t keep) {
-    return may_build_on(request, sequence) && window_whole(sequence, keep);
+    const auto end = static_cast<size_t>(request.position(keep));
+    return may_build_on(request, sequence) && window_whole(sequence, end);
   };
   auto place = slots_.place(request.tokens, usable, facts.cuts);
   if (!place) return Placed::NoRoom;
   std::optional<Parked::Found> parked;
-  if (may_build_on(request, -1))
+  // what is parked is looked for by the numbers of tokens, of which a window may be no count
+  if (may_build_on(request, -1) && (facts.window == 0 || !request.shifted()))
     parked = parked_.find(request.tokens, facts.window, facts.cuts, request.adapters);
   if (parked && parked->keep <= place->keep) parked.reset();
   if (must_wait_for_prefix(request, parked ? parked->keep : place->keep)) return Placed::Later;
@@ -88,9 +94,9 @@ Batcher::Placed Batcher::place(Request& request) {
   return Placed::Yes;
 }
 
-// Fills an empty sequence with what can be built upon of a parked conversation; how many tokens
-// that is.
-size_t Batcher::unpark(Sequence to, const Parked::Found& parked) {
+// Fills an empty sequence with what can be built upon of a parked conversation, up to the position
+// `end`; how many tokens that is.
+size_t Batcher::unpark(Sequence to, const Parked::Found& parked, Position end) {
   const auto& tokens = parked.conversation->tokens;
   if (!make_cells(tokens.size())) return 0;
   if (!model_.restore(to, parked.conversation->state.bytes())) {
@@ -99,7 +105,7 @@ size_t Batcher::unpark(Sequence to, const Parked::Found& parked) {
   }
   for (const Token token : tokens) slots_.extend(to, token);
   if (parked.keep == tokens.size()) return parked.keep;
-  if (model_.cut(to, static_cast<Position>(parked.keep))) {
+  if (model_.cut(to, end)) {
     slots_.cut(to, parked.keep);
     return parked.keep;
   }
@@ -130,6 +136,7 @@ void Batcher::leave_all_cells() {
     all = all && slot.tokens.empty();
   }
   if (all) model_.forget();
+  if (drafter_) drafter_->forget();
 }
 
 // Copies one conversation that rests out of the cells, in which it stays until they are needed.
@@ -169,15 +176,15 @@ void Batcher::begin(Request& request, Slots::Place place, std::optional<Parked::
   if (parked) {
     clear(place.to);
     leave_cells(place.to);
-    place.keep = unpark(place.to, *parked);
+    place.keep = unpark(place.to, *parked, request.position(parked->keep));
   } else if (place.to != place.from) {
     clear(place.to);
     if (place.from >= 0 && place.keep > 0) {
-      model_.share(place.from, place.to, static_cast<Position>(place.keep));
+      model_.share(place.from, place.to, request.position(place.keep));
       slots_.share(place.from, place.to, place.keep);
     }
   } else if (place.keep < slots_[place.to].tokens.size()) {
-    if (model_.cut(place.to, static_cast<Position>(place.keep))) {
+    if (model_.cut(place.to, request.position(place.keep))) {
       slots_.cut(place.to, place.keep);
     } else {
       clear(place.to);
@@ -192,9 +199,12 @@ void Batcher::begin(Request& request, Slots::Place place, std::optional<Parked::
     request.started = true;
     request.reused = place.keep;
     request.began = clock_.now();
-    out_(request.id,
-         wire::Started{static_cast<Tokens>(request.prompt), static_cast<Tokens>(request.reused)});
-    if (request.options.echo) {
+    const Structure& structure = request.options.structure;
+    out_(request.id, wire::Started{static_cast<Tokens>(request.prompt),
+                                   static_cast<Tokens>(request.reused), request.chance,
+                                   structure.automatic ? int64_t{*structure.thinking_max}
+                                                       : wire::kThinkFreely});
+    if (request.options.echo && !request.resumes) {
       std::string text;
       if (const auto* given = std::get_if<std::string>(&request.options.prompt)) {
         text = *given;
@@ -273,8 +283,10 @@ std::vector<Batcher::Part> Batcher::plan() {
   for (const auto& request : computing_) {
     if (request->lane > worst) continue;
     whose.push_back(request.get());
-    wants.push_back({request->lane, request->owner, request->pending(), request->prefilling(),
-                     request->served, request->adapters});
+    // rows of media make a step of their own
+    const uint64_t set = request->next_piece() ? kMediaSet | request->id : request->adapters;
+    wants.push_back({request->lane, request->owner, request->run(), request->prefilling(),
+                     request->served, set});
   }
   StepLimits limits{model_.facts().batch, step_ms(), cpu_per_ms_};
   if (computing_.size() == 1 && computing_[0]->afresh()) limits.chunk = kAfreshPiece;
@@ -307,46 +319,6 @@ std::vector<Turn> Batcher::turns_of_one_set(std::span<const Want> wants, const S
   return turns;
 }
 
-// Answers that are likely to go on as something did before have that computed too.
-void Batcher::add_drafts(std::vector<Part>& parts) {
-  const Facts& facts = model_.facts();
-  if (!facts.cuts) return;
-  size_t rows = 0, answers = 0;
-  for (const Part& part : parts) {
-    rows += part.rows;
-    answers += part.request->prefilling() ? 0 : 1;
-  }
-  size_t room = std::min<size_t>(wire::draft_rows(facts.vocabulary), facts.batch - rows);
-  for (Part& part : parts) {
-    Request& request = *part.request;
-    if (request.prefilling() || !request.drafts) continue;
-    const size_t cells = slots_.cells_free() - std::min(slots_.cells_free(), rows);
-    request.draft = draft_for(request, rows, answers - 1, std::min(room, cells));
-    part.drafts = request.draft.size();
-    room -= part.drafts;
-    rows += part.drafts;
-  }
-}
-
-std::vector<Token> Batcher::draft_for(Request& request, size_t rows, size_t others, size_t room) {
-  size_t most = std::min(room, model_.facts().context - request.tokens.size());
-  if (const auto max = request.options.max_tokens)
-    most = std::min(most, *max - std::min<size_t>(*max, request.generated() + 1));
-  if (request.options.seeded) {
-    // what else may be asked is how fast this machine happens to be, which changes from run to run,
-    // and with the rows of a step the last bits of its sums
-    constexpr double kRow = 0.3;  // of what a step costs
-    return request.lookup.draft(request.tokens, most, others,
-                                [&](size_t more) { return 1 + kRow * static_cast<double>(more); });
-  }
-  const bool shared = computing_.size() > 1 || lease_.pressed();
-  const double limit_ms = shared ? std::max(kStepSharedMs, 1.5 * cost_.ms(rows)) : kStepTogetherMs;
-  const size_t fits = cost_.rows_within(limit_ms);
-  most = std::min(most, fits - std::min(fits, rows));
-  return request.lookup.draft(request.tokens, most, others,
-                              [&](size_t more) { return cost_.ms(rows + more); });
-}
-
 bool Batcher::make_cells(size_t needed) {
   while (slots_.cells_free() < needed) {
     const auto idle = slots_.oldest_idle();
@@ -358,6 +330,7 @@ bool Batcher::make_cells(size_t needed) {
 
 // Takes a request's cells; it goes on from what could be parked of it when there is room.
 void Batcher::preempt(Request& request) {
+  end_drafting(request);
   if (slots_[request.sequence].tokens.size() >= kParkMin) park(request.sequence);
   clear(request.sequence);
   slots_.release(request.sequence);

@@ -11,19 +11,60 @@
 
 #include "engine/answer_reader.h"
 #include "engine/batcher.h"
-#include "engine/lookup.h"
 #include "engine/repetition.h"
+#include "engine/speculation.h"
 
 namespace lares::engine {
 
 struct Batcher::Request {
-  Request(uint64_t number, const wire::Generate& message, GenerateOptions asked)
-      : id(number), lane(message.lane), owner(message.owner), options(std::move(asked)), text({}) {}
+  Request(uint64_t number, const wire::Generate& message, GenerateOptions asked, uint32_t random)
+      : id(number),
+        lane(message.lane),
+        owner(message.owner),
+        options(std::move(asked)),
+        chance(random),
+        text({}) {}
+
+  // A piece of media in its prompt, and where its rows begin there.
+  struct Piece {
+    size_t begin;
+    std::shared_ptr<MediaPiece> media;
+    size_t end() const { return begin + media->rows; }
+  };
 
   size_t pending() const { return tokens.size() - computed; }
   // Its prompt (or what it lost to preemption) is not computed yet.
   bool prefilling() const { return pending() > 1 || generated() == 0; }
   size_t generated() const { return tokens.size() - prompt; }
+  // What comes next is rows of this; nullptr: tokens, or there is nothing.
+  const Piece* next_piece() const {
+    for (const Piece& piece : media) {
+      if (computed >= piece.begin && computed < piece.end()) return &piece;
+    }
+    return nullptr;
+  }
+  // How much of what is pending one step may compute: tokens up to a piece of media, or its rows.
+  size_t run() const {
+    for (const Piece& piece : media) {
+      if (computed < piece.begin) return piece.begin - computed;
+      if (computed < piece.end()) return piece.end() - computed;
+    }
+    return pending();
+  }
+  // The position of its token `at`, which continues no piece.
+  Position position(size_t at) const {
+    size_t spared = 0;
+    for (const Piece& piece : media) {
+      if (piece.end() <= at) spared += piece.media->rows - piece.media->positions;
+    }
+    return static_cast<Position>(at - spared);
+  }
+  // Positions and numbers of tokens are not the same.
+  bool shifted() const {
+    return std::any_of(media.begin(), media.end(), [](const Piece& piece) {
+      return piece.media->rows != piece.media->positions;
+    });
+  }
   std::span<const Token> answer() const { return std::span(tokens).subspan(prompt); }
   // Control tokens have no text, but for those of its format.
   Special special(Token token) const {
@@ -38,9 +79,14 @@ struct Batcher::Request {
   const Lane lane;
   const uint32_t owner;
   GenerateOptions options;
-  std::vector<Token> tokens;  // the prompt and the answer
-  size_t prompt = 0;          // how many of them are the prompt
-  size_t computed = 0;        // how many the sequence holds
+  const uint32_t chance;       // wire::Started::chance
+  bool resumes = false;        // another worker began with it: what went before `replay` was told
+  Replay replay;               // what that one chose
+  bool stop_thoughts = false;  // when that is over
+  std::vector<Token> tokens;   // the prompt and the answer
+  std::vector<Piece> media;    // in the order of the prompt
+  size_t prompt = 0;           // how many of them are the prompt
+  size_t computed = 0;         // how many the sequence holds
   size_t reused = 0;
   Sequence sequence = -1;
   uint64_t adapters = 0;  // the number of its set
@@ -50,15 +96,17 @@ struct Batcher::Request {
   std::optional<AnswerReader> reader;  // of a format; else all of the answer is text
   size_t thought = 0;                  // tokens before the answer
   Repetition repetition;
-  Lookup lookup;
-  std::vector<Token> draft;  // computed behind its tokens in this step
-  bool drafts = true;        // this model's state lets them be taken back
+  Speculation speculation;
+  bool drafts = true;                      // this model's state lets them be taken back
+  std::optional<Sequence> draft_sequence;  // of the draft model
   // Tokens whose text was not shown yet: how many bytes went in with each, and its logprobs.
   struct Told {
     size_t until;
     Json logprobs;
   };
   std::deque<Told> untold;
+  size_t known = 0;     // tokens whose ids were told
+  bool ending = false;  // what is told now was held back until the end
   double cpu_ms = 0;
   uint64_t served = 0;  // its last turn
   SteadyTime began;     // of computing

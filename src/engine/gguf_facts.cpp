@@ -192,4 +192,27 @@ Json adapter_of(const Head& head) {
             {"tensors", pairs}}}};
 }
 
+Json projector_of(const Head& head) {
+  if (head.text("general.architecture") != "clip") return nullptr;
+  uint64_t bytes = 0;
+  for (const Tensor& tensor : head.tensors) add(bytes, tensor.bytes);
+  std::string kind;
+  for (const char* key :
+       {"clip.projector_type", "clip.vision.projector_type", "clip.audio.projector_type"}) {
+    if (kind.empty()) kind = utf8_repaired(head.text(key).substr(0, 64));
+  }
+  const bool sees = head.count("clip.has_vision_encoder") != 0;
+  return {{"type", "projector"},
+          {"architecture", "clip"},
+          {"name", utf8_repaired(head.text("general.name").substr(0, 256))},
+          {"licence", utf8_repaired(head.text("general.license").substr(0, 256))},
+          {"size_bytes", bytes},
+          {"projector",
+           {{"kind", kind},
+            {"sees", sees},
+            {"hears", head.count("clip.has_audio_encoder") != 0},
+            {"embedding_length",
+             head.count(sees ? "clip.vision.projection_dim" : "clip.audio.projection_dim")}}}};
+}
+
 }  // namespace lares::engine::gguf

@@ -30,4 +30,8 @@ Json licence_of(const Head& head);
 // rank, alpha, tensors}}. Null: it is no adapter.
 Json adapter_of(const Head& head);
 
+// What a projector's file says of itself: {type, architecture, name, licence, size_bytes,
+// projector: {kind, sees, hears, embedding_length}}. Null: it is none.
+Json projector_of(const Head& head);
+
 }  // namespace lares::engine::gguf

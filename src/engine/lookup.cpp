@@ -22,8 +22,7 @@ void Lookup::read(std::span<const Token> said) {
   read_ = std::max(read_, said.size());
 }
 
-std::vector<Token> Lookup::draft(std::span<const Token> said, size_t most, size_t others,
-                                 const Cost& cost) {
+std::span<const Token> Lookup::look(std::span<const Token> said) {
   expected_.clear();
   read(said);
   if (said.size() <= kGram) return {};
@@ -35,21 +34,7 @@ std::vector<Token> Lookup::draft(std::span<const Token> said, size_t most, size_
     return {};
   const auto next = said.subspan(at, std::min(kDraftMax, said.size() - at));
   expected_.assign(next.begin(), next.end());
-
-  // as many as bring the most tokens for the time of the step
-  size_t best = 0;
-  double tokens = static_cast<double>(others) + 1;
-  double best_rate = cost(0) > 0 ? tokens / cost(0) : 0;
-  double right = 1;
-  for (size_t count = 1; count <= std::min(most, expected_.size()); count++) {
-    right *= likely_;
-    tokens += right;
-    const double ms = cost(count);
-    if (!(ms > 0) || tokens / ms <= best_rate) continue;
-    best = count;
-    best_rate = tokens / ms;
-  }
-  return {expected_.begin(), expected_.begin() + static_cast<ptrdiff_t>(best)};
+  return expected_;
 }
 
 void Lookup::chosen(size_t place, Token token) {

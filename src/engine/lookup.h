@@ -1,12 +1,11 @@
 // Lookup: drafts of what an answer says next, found in what was said before (prompt-lookup
 // decoding: Saxena 2023; n-gram drafts in llama.cpp). Much of an answer repeats its prompt: quoted
-// text, code with one change, names. A draft costs rows of a step, and is worth them only where its
-// tokens are often right; whether they are is measured for each answer, also while none are
-// computed. Pure; the Batcher's thread.
+// text, code with one change, names. Whether such a draft is right is measured for each answer,
+// also while none is computed; whether it is worth its rows is Speculation's to say. Pure; the
+// Batcher's thread.
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -19,16 +18,11 @@ inline constexpr size_t kDraftMax = 12;  // tokens
 
 class Lookup {
  public:
-  // What a step takes with so many rows beyond what it has anyway, by any unit.
-  using Cost = std::function<double(size_t more)>;
+  // What came last time after what `said` ends with, at most kDraftMax tokens; until the next call.
+  // `said` grows from call to call.
+  std::span<const Token> look(std::span<const Token> said);
 
-  // What came last time after what `said` ends with, at most `most` tokens and as many as are
-  // likely to pay in a step in which `others` tokens come out beside this answer's. `said` grows
-  // from call to call.
-  std::vector<Token> draft(std::span<const Token> said, size_t most, size_t others,
-                           const Cost& cost);
-
-  // The token that was chosen; `place` 0 is the one after `said` of the last draft().
+  // The token that was chosen; `place` 0 is the one after `said` of the last look().
   void chosen(size_t place, Token token);
 
   double likely() const { return likely_; }  // that a token of a draft is right

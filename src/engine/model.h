@@ -23,12 +23,12 @@
 #include "base/registry.h"
 #include "base/result.h"
 #include "base/units.h"
+#include "engine/media.h"
 #include "engine/structure.h"
 #include "wire/message.h"
 
 namespace lares::engine {
 
-using Token = int32_t;
 using Position = int32_t;
 using Sequence = int32_t;  // 0 .. Facts::sequences - 1
 
@@ -44,6 +44,12 @@ inline std::chrono::milliseconds template_max(size_t messages, size_t bytes) {
 // A structure is made into a grammar; before, its texts are held against what that may take.
 inline std::chrono::milliseconds structure_max(const Structure& structure) {
   return structure.empty() ? std::chrono::milliseconds(0) : std::chrono::milliseconds(4'000);
+}
+
+// Pictures and sounds are decoded and made as large as a projector wants them.
+inline std::chrono::milliseconds media_max(size_t bytes) {
+  return std::chrono::milliseconds(bytes == 0 ? 0 : 3'000) +
+         std::chrono::milliseconds(2) * (bytes / 1024);
 }
 
 // What the compute thread shows to the threads that do not compute, and what they may ask of it.
@@ -157,8 +163,17 @@ class Sampler {
   // Chooses from the logits of row `row` of the last decode() and remembers the choice. `top`: how
   // many candidates to report; nullopt: no logprobs. Corrupt when the logits are not numbers.
   virtual Result<Chosen> choose(int row, std::optional<unsigned> top) = 0;
+  // As choose(), but the choice is `token`, as it was when this answer was computed before:
+  // afterwards all that looks back on it, and chance, are where they were then.
+  virtual Result<Chosen> take(int row, Token token, std::optional<unsigned> top) = 0;
   // What the model thinks before its answer ends as soon as it can; no effect where it does not.
   virtual void stop_thinking() {}
+};
+
+// What a model by itself would say next.
+struct Likeliest {
+  Token token = -1;  // -1: its logits are not numbers
+  float margin = 0;  // of its logit, over that of the next best
 };
 
 // One token to compute.
@@ -178,7 +193,8 @@ enum class Decoded {
 
 enum class Special { AsText, Parsed };  // how control tokens in a text are read
 
-// A chat to be rendered. `messages`: OpenAI's shape; `kwargs`: for the template, null or an object.
+// A chat to be rendered. `messages`: OpenAI's shape, but that {"type": "media"} stands in a content
+// for each picture or sound; `kwargs`: for the template, null or an object.
 struct Chat {
   const Json& messages;
   const Json& kwargs;
@@ -191,6 +207,34 @@ struct Rendered {
   std::vector<std::string> stops;                     // beside the request's own
   std::shared_ptr<const AnswerFormat> format = {};    // nullptr: all of the answer is its text
   std::shared_ptr<const Constraint> constraint = {};  // nullptr: none
+};
+
+// A piece of a prompt that is no text: a projector makes rows of it. Owned by its request; the
+// model that made it must outlive it.
+class MediaPiece {
+ public:
+  virtual ~MediaPiece() = default;
+  std::string identity;  // the same for the same piece of the same file
+  size_t rows = 0;
+  size_t positions = 0;  // that they take in their sequence, at most `rows`
+  bool at_once = false;  // its rows see each other: one step must have them all
+  bool encoded = false;  // encode() was done, and forget_rows() was not
+};
+
+// A part of a prompt with media: text, or a piece.
+struct PromptPart {
+  std::vector<Token> tokens;
+  std::shared_ptr<MediaPiece> media = nullptr;
+};
+
+// Some rows of an encoded piece: as many as `tokens`, beginning with its row `from`.
+struct MediaRows {
+  MediaPiece& piece;
+  size_t from = 0;
+  std::span<const Token> tokens;  // media_token()s
+  Position begin = 0;             // of the piece's row 0
+  Sequence sequence = 0;
+  bool wants_logits = false;  // of the last one
 };
 
 // Low-rank changes of a model's weights that a request wants: which of Facts::adapters, how
@@ -226,6 +270,7 @@ struct Facts {
   bool pools = false;  // embed() gives vectors
   bool fills = false;  // tokenize_gap() works
   bool ranks = false;  // embed() gives scores of what tokenize_pair() made
+  Senses senses;       // beside text; where there are any, so is a chat template's marker
   bool cuts = true;    // the end of a sequence can be removed (not so in recurrent models)
   std::vector<std::string> adapters;  // the names of wire::Load
   size_t piece_max = 1;  // bytes of the longest token: a text of n bytes has at least n / piece_max
@@ -258,7 +303,18 @@ class Model {
   // empty.
   virtual Result<std::shared_ptr<const Constraint>> constrain(const Must& must) = 0;
 
-  // `prompt` is what penalties see as already said.
+  // What render_chat() gave of a chat with these media, in their order. Invalid when the template
+  // left one of them out, or a piece is larger than a step. Requires: Facts::senses has them.
+  virtual Result<std::vector<PromptPart>> tokenize_media(std::string_view prompt,
+                                                         std::span<const Media> media) = 0;
+  // Computes the rows of a piece. Never NoCells.
+  virtual Decoded encode(MediaPiece& piece) = 0;
+  virtual void forget_rows(MediaPiece& piece) = 0;
+  // As decode(), of rows of one piece. Aborted: nothing of the whole piece is kept. Requires:
+  // encoded, and all rows of it where it is `at_once`.
+  virtual Decoded decode_media(const MediaRows& rows) = 0;
+
+  // `prompt` is what penalties see as already said; media in it are no words.
   virtual Result<std::unique_ptr<Sampler>> sampler(const Sampling& sampling,
                                                    std::span<const Token> prompt) = 0;
 
@@ -270,6 +326,8 @@ class Model {
 
   // Computes all rows or none. At most Facts::batch.
   virtual Decoded decode(std::span<const Row> rows) = 0;
+  // Of row `row` of the last decode(), which wanted logits.
+  virtual Likeliest likeliest(int row) const = 0;
 
   // State. Removes positions >= `from`; false: this model cannot, and the whole sequence is to go
   // (from = 0, which always works).
@@ -300,7 +358,12 @@ using Options = std::map<std::string, std::string>;
 struct LoadOrder {
   wire::Load load;
   int file = -1;              // the model; stays open, owned by the caller
+  int projector = -1;         // the same; -1: there is none
   std::vector<int> adapters;  // the same, one for each of load.adapters; -1: there is no file
+  // The model that this one is to draft for, of the same backend: it shares its threads and keeps
+  // nothing of conversations that rest. Invalid: its vocabulary is another; Unsupported: it cannot
+  // draft.
+  const Model* drafts_for = nullptr;
   bool inspect_only = false;  // read what the file says of itself; facts().info alone is used
   std::function<void(double)> progress;
 };
@@ -313,9 +376,9 @@ struct Backend {
   Result<std::string> (*prepare)(Options& options);
   // After it. Errors say what was wrong with the file; the caller puts "loading 'name'" in front.
   Result<std::unique_ptr<Model>> (*load)(const LoadOrder& order, Pulse& pulse);
-  // What a file says of itself where it is an adapter, as wire::Loaded::info; null where it is
-  // none. Nullptr: this engine knows no adapters' files.
-  Result<Json> (*adapter)(int file) = nullptr;
+  // What a file says of itself where it is no model but an adapter or a projector, as
+  // wire::Loaded::info; else null. Nullptr: this engine knows no such files.
+  Result<Json> (*addition)(int file) = nullptr;
   // `--probe=FILE`: tries a CPU backend in this process, which may die of it; one line of JSON.
   Result<Json> (*probe)(const std::string& file) = nullptr;
   // `--measure=FILE [--threads=N]`: how fast it computes here with so many threads (0: as many as

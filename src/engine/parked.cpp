@@ -61,7 +61,7 @@ std::optional<Parked::Found> Parked::find(std::span<const Token> tokens, size_t 
   size_t most = 0;
   for (auto at = conversations_.begin(); at != conversations_.end(); ++at) {
     if (at->adapters != adapters) continue;
-    const size_t keep = std::min(common_prefix(at->tokens, tokens), tokens.size() - 1);
+    const size_t keep = kept_prefix(at->tokens, tokens);
     if (keep <= most || (!cuts && keep < at->tokens.size())) continue;
     const size_t first_needed = keep > window ? keep - window : 0;
     if (window > 0 && static_cast<size_t>(at->first) > first_needed) continue;

@@ -135,6 +135,7 @@ class Server {
     order.load = message;
     order.file = service_.model;
     order.inspect_only = inspect_only;
+    order.projector = service_.projector;
     for (size_t i = 0; i < message.adapters.size(); i++)
       order.adapters.push_back(i < service_.adapters ? wire::kAdapterFd + static_cast<int>(i) : -1);
     order.progress = [this](double fraction) {
@@ -145,10 +146,29 @@ class Server {
     return service_.backend.load(order, pulse_);
   }
 
+  // The model that drafts for another, in the same shape. Without it the other answers all the
+  // same.
+  Result<std::unique_ptr<Model>> load_draft(const wire::Load& message, const Model& drafts_for) {
+    LoadOrder order;
+    order.load = message;
+    order.load.name = message.draft;
+    order.load.adapters.clear();
+    order.file = service_.draft ? wire::kAdapterFd + static_cast<int>(service_.adapters) : -1;
+    order.drafts_for = &drafts_for;
+    order.progress = [this](double) { pulse_.beat(); };
+    const Pulse::Quiet quiet(pulse_, kLoadQuietMax);
+    auto draft = service_.backend.load(order, pulse_);
+    if (!draft) {
+      return std::move(draft).error().within(
+          cat("drafting for '", message.name, "' with '", message.draft, "'"));
+    }
+    return draft;
+  }
+
   // False: the file is no model, and there is nothing more to do here.
   bool inspect() {
-    if (service_.backend.adapter) {
-      auto about = service_.backend.adapter(service_.model);
+    if (service_.backend.addition) {
+      auto about = service_.backend.addition(service_.model);
       if (about && !about->is_null()) {
         line_.send(wire::to_frame(wire::Loaded{*std::move(about), 0, 0}));
         return true;
@@ -181,8 +201,19 @@ class Server {
       return 1;
     }
     const Facts& facts = (*model)->facts();
-    line_.send(wire::to_frame(
-        wire::Loaded{facts.info, ms_between(from, clock_.now()), facts.memory_bytes}));
+    wire::Loaded loaded{facts.info, 0, facts.memory_bytes};
+    std::unique_ptr<Model> draft;
+    if (!message->draft.empty()) {
+      auto made = load_draft(*message, **model);
+      if (made) {
+        draft = *std::move(made);
+        loaded.draft_memory_bytes = draft->facts().memory_bytes;
+      } else {
+        loaded.draft_refused = std::move(made).error().message;
+      }
+    }
+    loaded.load_ms = ms_between(from, clock_.now());
+    line_.send(wire::to_frame(loaded));
     service_.crime.at(Crime::Where::Loaded, 0, line_);
 
     std::random_device entropy;
@@ -190,9 +221,9 @@ class Server {
         **model, pulse_, clock_, lease_,
         [this](uint64_t id, Batcher::Event event) { tell(id, std::move(event)); },
         [&entropy] { return entropy(); },
-        message->reasoning_budget < 0 ? std::nullopt
-                                      : std::optional(static_cast<Tokens>(std::min<int64_t>(
-                                            message->reasoning_budget, INT32_MAX))));
+        {std::min<int64_t>(message->reasoning_budget, INT32_MAX),
+         static_cast<double>(message->reasoning_seconds)});
+    if (draft) batcher.draft_with(*draft);
     {
       const MutexLock lock(mutex_);
       batcher_ = &batcher;
@@ -210,7 +241,8 @@ class Server {
     const auto type = static_cast<Type>(frame.type);
     if (type == Type::Cancel) return batcher.cancel(frame.id);
     if (type == Type::StopThinking) return batcher.stop_thinking(frame.id);
-    if (type != Type::Generate && type != Type::Embed && type != Type::Rank) {
+    if (type != Type::Generate && type != Type::Embed && type != Type::Rank &&
+        type != Type::Resume) {
       end_process(cat("frame of type ", frame.type, " after the model was loaded"));
     }
     if (frame.id == 0 || batcher.has(frame.id)) {
@@ -222,6 +254,14 @@ class Server {
       auto message = wire::from_frame<wire::Generate>(frame);
       if (!message) end_process(message.error().message);
       batcher.generate(frame.id, *message);
+    } else if (type == Type::Resume) {
+      auto resume = wire::from_frame<wire::Resume>(frame);
+      if (!resume) end_process(resume.error().message);
+      auto message = wire::from_frame<wire::Generate>(
+          {static_cast<uint8_t>(Type::Generate), frame.id, std::move(resume->generate)});
+      if (!message) end_process(message.error().message);
+      batcher.generate(frame.id, *message,
+                       Batcher::Begun{resume->chance, resume->thinking_max, resume->ids});
     } else if (type == Type::Rank) {
       auto message = wire::from_frame<wire::Rank>(frame);
       if (!message) end_process(message.error().message);

@@ -27,7 +27,9 @@ struct Service {
   int model = wire::kModelFd;
   Crime crime;
   wire::LeasePage* lease = nullptr;  // where leases are given out
-  size_t adapters = 0;               // files that were handed over behind wire::kAdapterFd
+  int projector = -1;                // wire::kProjectorFd, where that was handed over
+  size_t adapters = 0;               // files that were handed over from wire::kAdapterFd on
+  bool draft = false;                // and that of a draft model behind them
 };
 
 // Never returns but with the exit status of a worker that could not load its model.

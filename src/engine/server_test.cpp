@@ -67,6 +67,42 @@ TEST(Server, SaysHelloLoadsAnswersAndStops) {
   EXPECT_EQ(worker.end(), 0);
 }
 
+TEST(Server, LoadsADraftModelBesideIt) {
+  Served worker;
+  worker.next_of(Type::Hello);
+  wire::Load load{.name = "large"};
+  load.draft = "small";
+  worker.send(wire::to_frame(load));
+  const auto loaded = wire::from_frame<wire::Loaded>(*worker.next_of(Type::Loaded));
+  EXPECT_GT(loaded->draft_memory_bytes, 0U);
+  EXPECT_EQ(loaded->draft_refused, "");
+  worker.complete(1, "count: 150", {{"temperature", 0}, {"seed", 1}});
+  std::optional<wire::Done> done;
+  while (auto frame = worker.next()) {
+    if (frame->type != static_cast<uint8_t>(Type::Done)) continue;
+    done = *wire::from_frame<wire::Done>(*frame);
+    break;
+  }
+  ASSERT_TRUE(done);
+  EXPECT_GT(done->model_accepted_tokens, 50U);
+  EXPECT_GE(done->accepted_tokens, done->model_accepted_tokens);
+}
+
+TEST(Server, AnswersWithoutADraftModelOfAnotherVocabulary) {
+  Served worker;
+  worker.next_of(Type::Hello);
+  wire::Load load{.name = "large"};
+  load.draft = "other-small";
+  worker.send(wire::to_frame(load));
+  const auto loaded = wire::from_frame<wire::Loaded>(*worker.next_of(Type::Loaded));
+  EXPECT_EQ(loaded->draft_memory_bytes, 0U);
+  EXPECT_TRUE(loaded->draft_refused.starts_with(
+      "drafting for 'large' with 'other-small': its vocabulary is another"))
+      << loaded->draft_refused;
+  worker.complete(1, "count: 10", {{"temperature", 0}, {"seed", 1}});
+  EXPECT_EQ(worker.answer(), "1 2 3 4 5 6 7 8 9 10");
+}
+
 TEST(Server, TellsProgressOfLoading) {
   Served worker(Options{{"load-ms", "20"}});
   worker.next_of(Type::Hello);

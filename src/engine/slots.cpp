@@ -13,6 +13,13 @@ size_t common_prefix(std::span<const Token> a, std::span<const Token> b) {
   return n;
 }
 
+size_t kept_prefix(std::span<const Token> held, std::span<const Token> tokens) {
+  if (tokens.empty()) return 0;
+  size_t keep = std::min(common_prefix(held, tokens), tokens.size() - 1);
+  while (keep > 0 && continues_media(tokens[keep])) keep--;
+  return keep;
+}
+
 Slots::Slots(uint32_t count, size_t cells) : slots_(count), refs_(cells), free_(cells) {
   std::iota(free_.begin(), free_.end(), 0U);
 }
@@ -37,7 +44,7 @@ std::optional<Slots::Place> Slots::place(std::span<const Token> tokens, const Us
   for (size_t s = 0; s < slots_.size(); s++) {
     const Slot& slot = slots_[s];
     const auto sequence = static_cast<Sequence>(s);
-    const size_t keep = std::min(common_prefix(slot.tokens, tokens), tokens.size() - 1);
+    const size_t keep = kept_prefix(slot.tokens, tokens);
     if (keep <= best.keep) continue;
     // what cannot be cut can only be gone on with
     if (!cuts && (slot.busy || keep < slot.tokens.size())) continue;

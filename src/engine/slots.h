@@ -70,5 +70,8 @@ class Slots {
 
 // How many tokens both begin with.
 size_t common_prefix(std::span<const Token> a, std::span<const Token> b);
+// How many of `tokens`, all of which `held` begins with, can be built upon: one is always left to
+// compute, and no piece of media is cut in two.
+size_t kept_prefix(std::span<const Token> held, std::span<const Token> tokens);
 
 }  // namespace lares::engine

@@ -74,11 +74,16 @@ constexpr std::array<std::pair<std::string_view, std::optional<Tokens>>, 5> kEff
     {{"none", 0}, {"minimal", 128}, {"low", 512}, {"medium", 2048}, {"high", std::nullopt}}};
 
 Result<> read_thinking(const Json& body, Structure& out) {
-  if (const Json* effort = find(body, "reasoning_effort")) {
+  const Json* effort = find(body, "reasoning_effort");
+  if (effort && *effort == "auto") {
+    out.automatic = true;
+  } else if (effort) {
     const auto row = std::find_if(kEfforts.begin(), kEfforts.end(),
                                   [&](const auto& each) { return *effort == each.first; });
     if (row == kEfforts.end())
-      return wrong("reasoning_effort", "is none of 'none', 'minimal', 'low', 'medium' and 'high'");
+      return wrong("reasoning_effort",
+                   "is none of 'none', 'minimal', 'low', 'medium', 'high' "
+                   "and 'auto'");
     out.thinking_max = row->second;
     out.effort = row->first == "none" ? "" : row->first == "minimal" ? "low" : row->first;
   }
@@ -87,6 +92,7 @@ Result<> read_thinking(const Json& body, Structure& out) {
       return wrong("reasoning_budget", "is not a whole number of tokens from 0 on");
     out.thinking_max = budget->get<Tokens>();
     out.exact = true;
+    out.automatic = false;
   }
   return Unit{};
 }

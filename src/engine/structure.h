@@ -44,8 +44,9 @@ struct Structure {
   Must must;
   // Tokens of thinking before the answer; 0: none, nullopt: as long as the model likes.
   std::optional<Tokens> thinking_max;
-  bool exact = false;  // the request named that number, so one that cannot be is an error
-  std::string effort;  // for templates that have a word for it: "low", "medium", "high"; ""
+  bool exact = false;      // the request named that number, so one that cannot be is an error
+  bool automatic = false;  // thinking_max is to be chosen by the question (thinking_budget.h)
+  std::string effort;      // for templates that have a word for it: "low", "medium", "high"; ""
   // Asks for nothing that a plain chat has not; how long it thinks is another matter.
   bool empty() const { return tools.empty() && must.empty(); }
 };

@@ -1,6 +1,7 @@
 // Answers that are taken apart, with the fake engine: its format is a real one's in small.
 #include <gtest/gtest.h>
 
+#include "base/text.h"
 #include "engine/testing/talk.h"
 
 namespace lares::engine {
@@ -118,7 +119,7 @@ TEST(StructuredAnswers, TheWorkersOwnBudgetIsForThoseThatNameNone) {
       [&](uint64_t, const Batcher::Event& event) {
         if (const auto* delta = std::get_if<wire::Delta>(&event)) thought += delta->reasoning;
       },
-      [] { return 1U; }, Tokens{3});
+      [] { return 1U; }, {3});
   const Json messages =
       Json::array({{{"role", "user"}, {"content", "repeat: <think>abcdefghijk</think>x"}}});
   batcher.generate(1, {"chat", {{"messages", messages}}});
@@ -130,6 +131,42 @@ TEST(StructuredAnswers, TheWorkersOwnBudgetIsForThoseThatNameNone) {
   while (batcher.step()) {
   }
   EXPECT_EQ(thought, "abcdefghijk");
+}
+
+TEST(StructuredAnswers, HowLongItThinksMayBeLeftToTheQuestion) {
+  const std::string thought(200, 'x');
+  const auto thinks = [&](const std::string& question, Json more, ThinkingMax max) {
+    Pulse pulse;
+    FakeClock clock;
+    auto model = testing::fake_model({}, {}, pulse);
+    size_t thought_of = 0;
+    std::optional<wire::Started> started;
+    Lease lease;
+    Batcher batcher(
+        *model, pulse, clock, lease,
+        [&](uint64_t, const Batcher::Event& event) {
+          if (const auto* begun = std::get_if<wire::Started>(&event)) started = *begun;
+          if (const auto* delta = std::get_if<wire::Delta>(&event))
+            thought_of += delta->reasoning.size();
+        },
+        [] { return 1U; }, max);
+    more["messages"] = Json::array(
+        {{{"role", "user"}, {"content", cat("repeat: <think>", thought, "</think>", question)}}});
+    batcher.generate(1, {"chat", std::move(more)});
+    while (batcher.step()) {
+    }
+    return std::pair(thought_of, started->thinking_max);
+  };
+  const Json automatic = {{"reasoning_effort", "auto"}};
+  constexpr ThinkingMax kByQuestion{wire::kThinkByQuestion, 10};
+  const auto [simple, chosen] = thinks("hi", automatic, {});
+  EXPECT_EQ(chosen, 60) << "a fifth of 30 s at 10 tokens/s";
+  EXPECT_LT(simple, 62U);
+  EXPECT_EQ(thinks("hi", Json::object(), kByQuestion).second, 32) << "the least";
+  EXPECT_EQ(thinks("hi", Json::object(), {}).second, wire::kThinkFreely);
+  EXPECT_EQ(thinks("hi", {{"reasoning_budget", 5}}, kByQuestion).second, wire::kThinkFreely);
+  EXPECT_EQ(thinks("hi", {{"reasoning_effort", "high"}}, kByQuestion).first, thought.size());
+  EXPECT_GT(thinks("12 + 34 * 56 = ? and why?", automatic, {}).second, chosen);
 }
 
 TEST(StructuredAnswers, BadShapesAreRefusedByTheirField) {

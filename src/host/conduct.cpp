@@ -8,14 +8,19 @@ namespace lares::host {
 namespace {
 
 bool opens(wire::Type type) {
-  return type == wire::Type::Generate || type == wire::Type::Embed || type == wire::Type::Rank ||
-         type == wire::Type::Resolve || type == wire::Type::Hash;
+  return type == wire::Type::Generate || type == wire::Type::Resume || type == wire::Type::Embed ||
+         type == wire::Type::Rank || type == wire::Type::Resolve || type == wire::Type::Hash;
 }
 
 }  // namespace
 
-uint64_t deltas_allowed(const wire::Frame& generate) {
-  const auto message = wire::from_frame<wire::Generate>(generate);
+uint64_t deltas_allowed(const wire::Frame& frame) {
+  if (frame.type == static_cast<uint8_t>(wire::Type::Resume)) {
+    const auto resume = wire::from_frame<wire::Resume>(frame);
+    if (!resume) return UINT64_MAX;
+    return deltas_allowed({static_cast<uint8_t>(wire::Type::Generate), frame.id, resume->generate});
+  }
+  const auto message = wire::from_frame<wire::Generate>(frame);
   if (!message || !message->body.is_object()) return UINT64_MAX;
   const Json& body = message->body;
   const auto most = body.find("max_tokens");
@@ -145,6 +150,7 @@ Result<Conduct::Meaning> Conduct::hears(const wire::Frame& frame, SteadyTime now
     case wire::Type::Generate:
     case wire::Type::Embed:
     case wire::Type::Rank:
+    case wire::Type::Resume:
     case wire::Type::Cancel:
     case wire::Type::StopThinking:
     case wire::Type::Shutdown:

@@ -36,7 +36,7 @@ inline constexpr size_t kWordsMax = 2'000;
 
 // How many Deltas a request may bring: by its max_tokens, unless it asks for the prompt too. Reads
 // the payload, which is ours.
-uint64_t deltas_allowed(const wire::Frame& generate);
+uint64_t deltas_allowed(const wire::Frame& generate_or_resume);
 // No answer is longer than the context that this Load gives.
 uint64_t deltas_allowed_by(const wire::Frame& load);
 

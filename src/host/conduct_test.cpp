@@ -104,7 +104,7 @@ TEST_F(ConductTest, LoadedAnswersALoad) {
 TEST_F(ConductTest, WhatOnlyTheDaemonSaysNoWorkerSays) {
   say_hello();
   for (const Type type : {Type::Load, Type::Inspect, Type::Generate, Type::Embed, Type::Rank,
-                          Type::Cancel, Type::Shutdown})
+                          Type::Resume, Type::Cancel, Type::Shutdown})
     EXPECT_NE(wrong(wire::to_frame(type, 0)).find("which no worker sends"), std::string::npos);
   EXPECT_EQ(wrong({8, 0, ""}), "sent type 8, which no worker sends");
   EXPECT_EQ(wrong({200, 0, ""}), "sent type 200, which no worker sends");

@@ -232,7 +232,8 @@ class Reader {
       shared_.out.pop_front();
     }
     begin(frame);
-    if (frame.type == static_cast<uint8_t>(wire::Type::Generate)) {
+    if (frame.type == static_cast<uint8_t>(wire::Type::Generate) ||
+        frame.type == static_cast<uint8_t>(wire::Type::Resume)) {
       const uint64_t most = deltas_allowed(frame);
       const MutexLock lock(shared_.mutex);
       shared_.conduct.allow_deltas(frame.id, most);
@@ -251,7 +252,8 @@ class Reader {
 
   void begin(const wire::Frame& frame) {
     const auto type = static_cast<wire::Type>(frame.type);
-    if (type != wire::Type::Generate && type != wire::Type::Embed && type != wire::Type::Rank)
+    if (type != wire::Type::Generate && type != wire::Type::Embed && type != wire::Type::Rank &&
+        type != wire::Type::Resume)
       return;
     begun_[frame.id] = lines_so_far();
   }
@@ -616,7 +618,7 @@ class WorkerProcess final : public Worker {
 
 // The other ends of a worker's descriptors.
 struct ChildEnds {
-  Fd null, log, control, model, lease, bell;
+  Fd null, log, control, model, lease, bell, projector;
   std::vector<Fd> more, adapters;
 };
 
@@ -651,7 +653,9 @@ Result<std::unique_ptr<Worker>> Worker::spawn(WorkerSpec spec, Loop& loop, Log& 
   child.more = std::move(spec.more);
   child.lease = std::move(spec.lease);
   child.bell = std::move(spec.bell);
+  child.projector = std::move(spec.projector);
   child.adapters = std::move(spec.adapters);
+  if (spec.draft) child.adapters.push_back(std::move(spec.draft));
 
   ProcessSpec program{.program = std::move(spec.program),
                       .arguments = std::move(spec.arguments),
@@ -669,7 +673,8 @@ Result<std::unique_ptr<Worker>> Worker::spawn(WorkerSpec spec, Loop& loop, Log& 
     program.handed.emplace_back(child.lease.get(), wire::kLeaseFd);
     program.handed.emplace_back(child.bell.get(), wire::kBellFd);
   }
-  assert(child.adapters.empty() || child.more.empty());
+  assert((child.adapters.empty() && !child.projector) || child.more.empty());
+  if (child.projector) program.handed.emplace_back(child.projector.get(), wire::kProjectorFd);
   for (size_t i = 0; i < child.adapters.size(); i++)
     program.handed.emplace_back(child.adapters[i].get(), wire::kAdapterFd + static_cast<int>(i));
 

@@ -37,9 +37,12 @@ struct WorkerSpec {
   std::string name;                    // for logs and errors
   std::vector<Fd> more = {};           // handed over as the numbers above; only with a model
   // Handed over as wire::kLeaseFd and wire::kBellFd (wire/lease_page.h), both or none, and as
-  // wire::kAdapterFd and the numbers above; without `more`.
+  // wire::kAdapterFd and the numbers above, the draft model's behind the adapters'; without `more`.
+  // So the projector, as wire::kProjectorFd.
   Fd lease = {}, bell = {};
+  Fd projector = {};
   std::vector<Fd> adapters = {};
+  Fd draft = {};
 };
 
 // What a worker said or what became of it.
@@ -78,8 +81,8 @@ class Worker {
   virtual ~Worker() = default;  // kills; it is reaped behind the scenes, without a wait here
 
   // Queues a frame; never blocks. Busy when the worker does not read and kOutMax bytes wait.
-  // WorkerDied when it has ended or was told to. Generate, Embed and Rank open their id, Done
-  // and Failed close it; an id of 0 or one that is open is Invalid.
+  // WorkerDied when it has ended or was told to. Generate, Embed, Rank and Resume open their
+  // id, Done and Failed close it; an id of 0 or one that is open is Invalid.
   virtual Result<> send(wire::Frame frame) = 0;
   virtual void stop() = 0;  // Shutdown, then SIGKILL after the grace
   virtual void kill() = 0;  // SIGKILL now

@@ -126,8 +126,18 @@ TEST(Worker, WhatItIsNotHandedIsClosedBelowWhatItIsHandedToo) {
   adapted.adapters.push_back(file());
   adapted.adapters.push_back(file());
   Json with_adapters = expected;
-  with_adapters.update({{"4", "file"}, {"7", "file"}, {"8", "file"}});
+  with_adapters.update({{"4", "file"}, {"8", "file"}, {"9", "file"}});
   EXPECT_EQ(descriptors(file(), std::move(adapted)), with_adapters);
+  WorkerSpec drafted;
+  drafted.adapters.push_back(file());
+  drafted.draft = file();
+  EXPECT_EQ(descriptors(file(), std::move(drafted)), with_adapters) << "behind the adapters";
+  WorkerSpec seeing;
+  seeing.projector = file();
+  seeing.adapters.push_back(file());
+  Json with_projector = expected;
+  with_projector.update({{"4", "file"}, {"7", "file"}, {"8", "file"}});
+  EXPECT_EQ(descriptors(file(), std::move(seeing)), with_projector);
 }
 
 TEST(Worker, LivesInItsSandbox) {

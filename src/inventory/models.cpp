@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cassert>
 #include <cerrno>
 #include <chrono>
 
@@ -66,6 +67,21 @@ std::string free_id(std::string id) {
   return id == kDefaultName ? std::move(id) + "-model" : std::move(id);
 }
 
+// What an entry says of the model's projector; nullopt where that is gone.
+std::optional<Projector> projector_from(const Json& entry) {
+  if (!entry.is_object()) return std::nullopt;
+  Projector projector;
+  if (const auto file = entry.find("file"); file != entry.end() && file->is_string())
+    projector.file = file->get<std::string>();
+  if (const auto size = entry.find("size_bytes"); size != entry.end() && size->is_number_unsigned())
+    projector.size = Bytes{size->get<uint64_t>()};
+  if (const auto info = entry.find("info"); info != entry.end() && info->is_object())
+    projector.info = *info;
+  std::error_code ignored;
+  if (!projector.file.is_absolute() || !fs::exists(projector.file, ignored)) return std::nullopt;
+  return projector;
+}
+
 // One entry of the list; nullopt when it is not one of ours any more.
 std::optional<Model> model_from(const Json& entry) {
   if (!entry.is_object()) return std::nullopt;
@@ -89,6 +105,8 @@ std::optional<Model> model_from(const Json& entry) {
   if (const auto info = entry.find("info"); info != entry.end() && info->is_object())
     model.info = *info;
   if (!model.info.empty()) model.use = use_from(model.info);
+  if (const auto projector = entry.find("projector"); projector != entry.end())
+    model.projector = projector_from(*projector);
   if (!is_id(model.id) || !model.file.is_absolute()) return std::nullopt;
   model.id = free_id(std::move(model.id));
   return model;
@@ -311,6 +329,7 @@ Result<Models> Models::look(const fs::path& folder, Log& log) {
 
 void Models::look_again() {
   take_in_files();
+  take_in_projectors();
   for (Model& model : models_) {  // those that nobody added have only their file's time
     if (model.added_unix == 0) model.added_unix = modified_unix(model.file);
   }
@@ -329,6 +348,7 @@ void Models::take_in_files() {
     const bool taken =
         std::any_of(models_.begin(), models_.end(), [&](const Model& m) { return m.id == id; });
     if (listed || taken || id.empty()) continue;
+    if (is_projector_name(entry.path().filename().string())) continue;
     if (part_of(entry.path().filename().string())) {
       log_->warn("a part of a model in several files was left out", {{"model", id}});
       continue;
@@ -340,6 +360,23 @@ void Models::take_in_files() {
     model.use = use_by_name(id);
     model.ours = true;
     models_.push_back(std::move(model));
+  }
+}
+
+// The projectors that lie in the folder, for the models there that are called so.
+void Models::take_in_projectors() {
+  std::vector<std::string> names;
+  std::error_code failed;
+  for (const auto& entry : fs::directory_iterator(folder_, failed)) {
+    const std::string name = entry.path().filename().string();
+    if (is_projector_name(name) && entry.is_regular_file(failed)) names.push_back(name);
+  }
+  for (Model& model : models_) {
+    if (!model.ours || model.use != Use::Chat || model.projector) continue;
+    const std::string name = projector_named_for(model.id, names);
+    if (name.empty()) continue;
+    const fs::path file = folder_ / name;
+    model.projector = Projector{file, Bytes{fs::file_size(file, failed)}, Json::object()};
   }
 }
 
@@ -406,7 +443,8 @@ Result<> check_name(const std::string& id, std::string_view doing) {
   return Unit{};
 }
 
-Result<const Model*> Models::add(const fs::path& file, std::string id, Json info) {
+Result<const Model*> Models::add(const fs::path& file, std::string id, Json info,
+                                 std::optional<Projector> projector) {
   const std::string doing = cat("adding '", file.string(), "'");
   std::error_code failed;
   const fs::path whole = fs::canonical(file, failed);
@@ -417,6 +455,13 @@ Result<const Model*> Models::add(const fs::path& file, std::string id, Json info
   TRY(check_whole(doing, file));  // a link's name may tell more than its end's
   auto size = check_file(whole);
   if (!size) return std::move(size).error().within(doing);
+  if (info.is_object() && info.value("type", "") == "projector") {
+    return Error{Code::Invalid,
+                 cat(doing,
+                     ": this is a projector, which gives a model eyes or ears, and no model; "
+                     "add both with: lares models add MODEL --projector ",
+                     file.string())};
+  }
   const bool named = !id.empty();
   if (!named) id = id_from(file.filename().string());
   TRY(check_name(id, doing));
@@ -440,6 +485,7 @@ Result<const Model*> Models::add(const fs::path& file, std::string id, Json info
                          std::chrono::system_clock::now().time_since_epoch())
                          .count();
   model.ours = whole.parent_path() == folder_;
+  model.projector = std::move(projector);
   next.insert(std::lower_bound(next.begin(), next.end(), model,
                                [](const Model& a, const Model& b) { return a.id < b.id; }),
               std::move(model));
@@ -457,6 +503,16 @@ Result<> Models::set_info(const std::string& id, Json info) {
     return save(models_);
   }
   return Error{Code::NotFound, cat("no model '", id, "'")};
+}
+
+Result<> Models::set_projector_info(const std::string& id, Json info) {
+  for (Model& model : models_) {
+    if (model.id != id || !model.projector) continue;
+    if (model.projector->info == info) return Unit{};
+    model.projector->info = std::move(info);
+    return save(models_);
+  }
+  return Error{Code::NotFound, cat("no model '", id, "' with a projector")};
 }
 
 Result<> Models::remove(const std::string& id) {
@@ -492,6 +548,17 @@ Result<Fd> Models::open_file(const Model& model) {
   return fd;
 }
 
+Result<Fd> Models::open_projector(const Model& model) {
+  assert(model.projector);
+  const std::string doing = cat("the projector of '", model.id, "'");
+  auto size = check_file(model.projector->file);
+  if (!size) return std::move(size).error().within(doing);
+  Fd fd(::open(model.projector->file.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd)
+    return system_error(cat(doing, ": opening '", model.projector->file.string(), "'"), errno);
+  return fd;
+}
+
 Result<> Models::save(const std::vector<Model>& models) const {
   Json list = {{"format", kFormat}, {"models", Json::array()}};
   for (const Model& model : models) {
@@ -502,6 +569,11 @@ Result<> Models::save(const std::vector<Model>& models) const {
                               {"info", model.info},
                               {"added_unix", model.added_unix},
                               {"ours", model.ours}});
+    if (model.projector) {
+      list["models"].back()["projector"] = {{"file", model.projector->file.string()},
+                                            {"size_bytes", model.projector->size.n},
+                                            {"info", model.projector->info}};
+    }
   }
   return write_file(folder_ / kListFile,
                     list.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");

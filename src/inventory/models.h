@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "base/units.h"
+#include "inventory/projectors.h"
 
 namespace lares::inventory {
 
@@ -35,6 +36,7 @@ struct Model {
   Json info = Json::object();  // as the worker's Inspect told; empty until it was asked
   int64_t added_unix = 0;      // of a file that was put into the folder: when it was written
   bool ours = false;           // the file lies in our folder and goes with `rm`
+  std::optional<Projector> projector = {};  // what it sees or hears with
 };
 
 // What a file is by its first bytes: "GGUF", "a zip archive", "safetensors", "an HTML page",
@@ -66,7 +68,8 @@ std::optional<Part> part_of(std::string_view file_name);
 
 class Models {
  public:
-  // Reads the folder's models.json, and takes in *.gguf files that lie in the folder unlisted.
+  // Reads the folder's models.json, and takes in *.gguf files that lie in the folder unlisted:
+  // models, and the projectors that are named after them.
   // Unsupported, with what to do, when a newer version wrote it.
   static Result<Models> open(const std::filesystem::path& folder, Log& log);
   // The same without a change to the folder: Corrupt when the list cannot be read.
@@ -85,9 +88,12 @@ class Models {
 
   // Lists a file where it lies. The id is made from the file's name, or `id` when given. Invalid:
   // not a GGUF (says what it is), empty, a name already taken or kDefaultName. Unsupported: a part
-  // of a model in several files. `info`: from a worker's Inspect. An error leaves all as it was.
-  Result<const Model*> add(const std::filesystem::path& file, std::string id, Json info);
+  // of a model in several files, or a projector alone. `info`: from a worker's Inspect.
+  // `projector`: the model's, checked with check_projector(). An error leaves all as it was.
+  Result<const Model*> add(const std::filesystem::path& file, std::string id, Json info,
+                           std::optional<Projector> projector = {});
   Result<> set_info(const std::string& id, Json info);
+  Result<> set_projector_info(const std::string& id, Json info);
   // Forgets it; deletes the file only when it is ours. An error leaves all as it was. A full disk
   // is no reason to keep a file of ours: without the file its entry counts for nothing (see
   // open()).
@@ -96,11 +102,14 @@ class Models {
   // Opens the model's file for reading. NotFound / Corrupt / Invalid / Unsupported say what became
   // of it.
   static Result<Fd> open_file(const Model& model);
+  // The same of its projector. Requires: it has one.
+  static Result<Fd> open_projector(const Model& model);
 
  private:
   Models(std::filesystem::path folder, Log& log) : folder_(std::move(folder)), log_(&log) {}
   Result<> save(const std::vector<Model>& models) const;
   void take_in_files();
+  void take_in_projectors();
   std::filesystem::path folder_;
   Log* log_;
   std::vector<Model> models_;

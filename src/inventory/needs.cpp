@@ -74,6 +74,10 @@ uint64_t copied_by(const Json& work, const Speeds& speeds) {
 
 }  // namespace
 
+namespace {
+Bytes needs_alone(const Model& model, const Shape& shape, const Speeds* speeds);
+}
+
 std::optional<Estimate> estimate(const Model& model, const Shape& shape, const Speeds* speeds) {
   const Json& info = model.info;
   const auto work = info.find("work");
@@ -120,6 +124,16 @@ std::optional<Estimate> measured(const Model& model, const Shape& shape) {
 }
 
 Bytes needs(const Model& model, const Shape& shape, const Speeds* speeds) {
+  if (!model.projector) return needs_alone(model, shape, speeds);
+  // what was measured is of both
+  if (const Bytes measured = measured_for(model.info, shape); measured.n > 0)
+    return std::max(measured, model.size + model.projector->size) + kProcess;
+  return needs_alone(model, shape, speeds) + needs_of(*model.projector);
+}
+
+namespace {
+
+Bytes needs_alone(const Model& model, const Shape& shape, const Speeds* speeds) {
   if (model.use == Use::Adapter) return model.size;  // beside its model
   const Json& info = model.info;
   if (const Bytes measured = measured_for(info, shape); measured.n > 0)
@@ -137,6 +151,21 @@ Bytes needs(const Model& model, const Shape& shape, const Speeds* speeds) {
   const uint64_t compute = times(shape.batch, times(width, 64)) +
                            times(count_in(info, "vocabulary"), times(shape.sequences, 8));
   return model.size + Bytes{state} + Bytes{compute} + MiB(32) + kProcess;
+}
+
+}  // namespace
+
+Bytes needs_to_draft(const Model& model, const Shape& shape) {
+  const Bytes all = needs(model, shape);
+  auto parts = measured(model, shape);
+  Bytes parked;
+  if (parts) {
+    parked = Bytes{count_in(model.info["memory"], "parked_bytes")};
+  } else if ((parts = estimate(model, shape))) {
+    // half of the state, or all that is above what is kept at most
+    parked = std::min(Bytes{parts->state.n / 2}, kParkedMax);
+  }
+  return std::max(model.size, Bytes{all.n - std::min(all.n, parked.n + kProcess.n)});
 }
 
 Json with_measured(Json info, const Shape& shape, Bytes measured) {

@@ -30,6 +30,10 @@ inline constexpr Bytes kProcess = MiB(48);  // a worker's own code, stacks and b
 // nobody has loaded yet.
 Bytes needs(const Model& model, const Shape& shape, const Speeds* speeds = nullptr);
 
+// What it takes in another's worker when it drafts for that one: no process, and nothing of
+// conversations that rest.
+Bytes needs_to_draft(const Model& model, const Shape& shape);
+
 // The same in its parts, as far as they are known.
 struct Estimate {
   Bytes weights;  // the file, mapped, and what the engine packs anew

@@ -37,6 +37,18 @@ TEST(Needs, WhatWasMeasuredForTheSameOptionsIsBelieved) {
   EXPECT_NE(needs(small(info), {.context = 2048}), MiB(250) + kProcess);
 }
 
+TEST(Needs, ToDraftItNeedsNoProcessAndNothingOfWhatRests) {
+  const Shape shape{.context = 1024};
+  Json info = with_measured(Json::object(), shape, MiB(250));
+  EXPECT_EQ(needs_to_draft(small(info), shape), MiB(250));
+  info["memory"] = {{"weights_bytes", MiB(100).n},
+                    {"state_bytes", MiB(60).n},
+                    {"parked_bytes", MiB(60).n},
+                    {"compute_bytes", MiB(30).n}};
+  EXPECT_EQ(needs_to_draft(small(info), shape), MiB(190));
+  EXPECT_GE(needs_to_draft(small(Json::object()), shape), MiB(100));
+}
+
 TEST(Needs, AWorkerCannotClaimLessThanItsFile) {
   const Json info = with_measured(Json::object(), {}, MiB(1));
   EXPECT_EQ(needs(small(info), {}), MiB(100) + kProcess);

@@ -20,6 +20,8 @@ Json to_json(const Receipt& receipt) {
           {"prompt_tokens", receipt.prompt_tokens},
           {"prompt_tokens_reused", receipt.prompt_tokens_reused},
           {"completion_tokens", receipt.completion_tokens},
+          {"drafted_tokens", receipt.drafted_tokens},
+          {"accepted_tokens", receipt.accepted_tokens},
           {"bytes_left_device", receipt.bytes_left_device},
           {"prefill_tokens_per_s", receipt.prefill_tokens_per_s},
           {"decode_tokens_per_s", receipt.decode_tokens_per_s}};

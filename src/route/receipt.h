@@ -34,6 +34,8 @@ struct Receipt {
   uint64_t prompt_tokens = 0;
   uint64_t prompt_tokens_reused = 0;
   uint64_t completion_tokens = 0;
+  uint64_t drafted_tokens = 0;   // computed ahead because they were likely to come
+  uint64_t accepted_tokens = 0;  // of these, those that came
   uint64_t bytes_left_device = 0;
   double prefill_tokens_per_s = 0;
   double decode_tokens_per_s = 0;

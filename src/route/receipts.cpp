@@ -46,6 +46,8 @@ std::optional<Receipt> read_receipt(const Json& json) {
   number("prompt_tokens", receipt.prompt_tokens);
   number("prompt_tokens_reused", receipt.prompt_tokens_reused);
   number("completion_tokens", receipt.completion_tokens);
+  number("drafted_tokens", receipt.drafted_tokens);
+  number("accepted_tokens", receipt.accepted_tokens);
   number("bytes_left_device", receipt.bytes_left_device);
   number("prefill_tokens_per_s", receipt.prefill_tokens_per_s);
   number("decode_tokens_per_s", receipt.decode_tokens_per_s);

@@ -36,6 +36,20 @@ Result<> Queue::add(Job job) {
   return Unit{};
 }
 
+void Queue::give_back(Job job) {
+  assert(job.parts > 0);
+  const auto rest = std::find_if(waiting_.begin(), waiting_.end(),
+                                 [&](const Job& other) { return other.id == job.id; });
+  if (rest != waiting_.end()) {
+    rest->parts += job.parts;
+    return;
+  }
+  bytes_ += job.size;
+  const auto later = std::find_if(waiting_.begin(), waiting_.end(),
+                                  [&](const Job& other) { return other.id > job.id; });
+  waiting_.insert(later, std::move(job));
+}
+
 double Queue::served(const Job& job) const {
   const auto found = served_.find({job.owner, job.lane});
   return found == served_.end() ? 0 : found->second;
@@ -85,11 +99,11 @@ bool Queue::remove(JobId id) {
   return true;
 }
 
-std::optional<JobId> Queue::take(const ModelId& model) {
+std::optional<JobId> Queue::take(const ModelId& model, const May& may) {
   Job* oldest = nullptr;
   Job* best = nullptr;
   for (Job& job : waiting_) {
-    if (job.model != model) continue;
+    if (job.model != model || (may && !may(job.id))) continue;
     if (!oldest) oldest = &job;
     if (!best || job.lane < best->lane || (job.lane == best->lane && served(job) < served(*best)))
       best = &job;

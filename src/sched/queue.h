@@ -10,9 +10,11 @@
 // of better ones.
 //
 //   add() ──> waiting ──take() of the last part, or remove()──> gone
+//                ^───────────────── give_back() ──────────────────'
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -53,11 +55,18 @@ class Queue {
   // Busy, naming the limit that is reached. Requires: an id that is not waiting, at least one part.
   Result<> add(Job job);
 
+  // Parts that were taken are to be computed again. They wait before those that came later, and no
+  // limit turns them away: they were let in once. Requires: as add(), but for the id, of which the
+  // other parts may still wait.
+  void give_back(Job job);
+
   // Drops a job and its parts that were not taken. False: it is not waiting.
   bool remove(JobId id);
 
-  // The job whose next part is to be computed on `model`; nullopt when none waits.
-  std::optional<JobId> take(const ModelId& model);
+  // The job whose next part is to be computed on `model`, of those that `may` be; nullopt when none
+  // waits.
+  using May = std::function<bool(JobId)>;
+  std::optional<JobId> take(const ModelId& model, const May& may = {});
 
   // What an owner's parts took of the device, in milliseconds; less than 0 corrects an estimate.
   void charge(const std::string& owner, Lane lane, double ms);

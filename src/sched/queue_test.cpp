@@ -169,5 +169,28 @@ TEST(Queue, DemandOfTenToOneGetsEqualTime) {
   EXPECT_NEAR(time["modest"] / (time["modest"] + time["greedy"]), 0.5, 0.01);
 }
 
+TEST(Queue, WhatIsGivenBackWaitsWhereItWasAndIsNeverTurnedAway) {
+  Queue queue;
+  const auto job = [](JobId id, unsigned parts = 1) {
+    return Job{id, "m", Lane::Interactive, parts, MiB(100), ""};
+  };
+  ASSERT_TRUE(queue.add(job(1)));
+  EXPECT_EQ(queue.take("m"), 1u);
+  ASSERT_TRUE(queue.add(job(2, 2)));
+  EXPECT_EQ(queue.take("m"), 2u);
+  ASSERT_TRUE(queue.add({3, "m", Lane::Interactive, 1, {}, ""}));
+  queue.give_back(job(2));
+  queue.give_back(job(1));
+  EXPECT_EQ(queue.bytes(), MiB(200));
+  EXPECT_EQ(queue.waiting_for("m"), (std::vector<JobId>{1, 2, 3}));
+  EXPECT_EQ(queue.take("m", [](JobId id) { return id != 1; }), 2u);
+  EXPECT_EQ(queue.take("m"), 1u);
+  EXPECT_EQ(queue.take("m"), 2u);
+  EXPECT_FALSE(queue.take("m", [](JobId id) { return id != 3; }));
+  EXPECT_EQ(queue.take("m"), 3u);
+  EXPECT_FALSE(queue.take("m"));
+  EXPECT_EQ(queue.bytes(), Bytes{});
+}
+
 }  // namespace
 }  // namespace lares::sched

@@ -37,8 +37,8 @@ class Writer {
   // A field that most messages of its kind do not have: left out where it says nothing, so that it
   // costs nothing there.
   template <class T>
-  void more(const char* name, const T& value) {
-    if (value != T()) (*this)(name, value);
+  void more(const char* name, const T& value, const T& nothing = T()) {
+    if (value != nothing) (*this)(name, value);
   }
   void more(const char* name, const Json& value, Json::value_t shape) {
     if (!value.is_null()) (*this)(name, value, shape);
@@ -148,8 +148,11 @@ class Reader {
   }
 
   template <class T>
-  void more(const char* name, T& out) {
-    if (object_.contains(name)) (*this)(name, out);
+  void more(const char* name, T& out, const T& nothing = T()) {
+    if (object_.contains(name))
+      (*this)(name, out);
+    else
+      out = nothing;
   }
   void more(const char* name, Json& out, Json::value_t shape) {
     if (object_.contains(name)) (*this)(name, out, shape);

@@ -29,7 +29,8 @@ size_t number_size(char first) {
 
 std::optional<Lane> lane_of(const Frame& frame) {
   const auto type = static_cast<Type>(frame.type);
-  if (type != Type::Generate && type != Type::Embed && type != Type::Rank) return std::nullopt;
+  if (type != Type::Generate && type != Type::Embed && type != Type::Rank && type != Type::Resume)
+    return std::nullopt;
   // an object's names are written in their order, and these two are the last
   const std::string_view payload = frame.payload;
   for (size_t i = 0; i < kLaneNames.size(); i++) {

@@ -12,6 +12,7 @@ TEST(LaneOf, IsThatOfTheMessageWhateverTheOwnersNumberIs) {
     for (const uint32_t owner : {0U, 23U, 24U, 255U, 256U, 65'535U, 65'536U, UINT32_MAX}) {
       EXPECT_EQ(lane_of(to_frame(Generate{"chat", Json::object(), lane, owner}, 1)), lane) << owner;
       EXPECT_EQ(lane_of(to_frame(Embed{Json::array({"x"}), lane, owner}, 1)), lane) << owner;
+      EXPECT_EQ(lane_of(to_frame(Resume{"\xA0", 5, 6, "abcd", lane, owner}, 1)), lane) << owner;
       EXPECT_EQ(lane_of(to_frame(Rank{"q", Json::array({"x"}), lane, owner}, 1)), lane) << owner;
     }
   }

@@ -23,7 +23,7 @@ namespace lares::wire {
 // out turns, and then it may always compute.
 inline constexpr int kLeaseFd = 5;  // the file of memory
 inline constexpr int kBellFd = 6;   // an eventfd to write to
-static_assert(kLeaseFd == kModelFd + 1 && kAdapterFd == kBellFd + 1);
+static_assert(kLeaseFd == kModelFd + 1 && kProjectorFd == kBellFd + 1);
 
 struct LeasePage {
   enum State : uint32_t { Resting = 0, Waiting = 1, Holding = 2, Called = 3 };

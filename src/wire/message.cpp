@@ -27,6 +27,8 @@ struct Layout<Load> {
     field("embeddings", m.embeddings);
     field("adapters", m.adapters);
     field("reasoning_budget", m.reasoning_budget);
+    field("reasoning_seconds", m.reasoning_seconds);
+    field.more("draft", m.draft);
   }
 };
 
@@ -37,6 +39,8 @@ struct Layout<Loaded> {
     field("info", m.info, Json::value_t::object);
     field("load_ms", m.load_ms);
     field("memory_bytes", m.memory_bytes);
+    field.more("draft_memory_bytes", m.draft_memory_bytes);
+    field.more("draft_refused", m.draft_refused);
   }
 };
 
@@ -73,11 +77,31 @@ struct Layout<Rank> {
 };
 
 template <>
+struct Layout<Resume> {
+  static constexpr Type kType = Type::Resume;
+  static void fields(auto& field, auto& m) {
+    field.bytes("generate", m.generate);
+    field("chance", m.chance);
+    field("budget", m.thinking_max);  // its own name would stand behind the two of lane_of()
+    field.bytes("ids", m.ids);
+    field("lane", m.lane);
+    field("owner", m.owner);
+  }
+  static Result<> check(const Resume& m) {
+    if (m.ids.size() % sizeof(uint32_t) == 0) return Unit{};
+    return Error{Code::Corrupt, cat("reading a message: 'ids' has ", m.ids.size(),
+                                    " bytes, which are no numbers")};
+  }
+};
+
+template <>
 struct Layout<Started> {
   static constexpr Type kType = Type::Started;
   static void fields(auto& field, auto& m) {
     field("prompt_tokens", m.prompt_tokens);
     field("reused_tokens", m.reused_tokens);
+    field.more("chance", m.chance);
+    field.more("thinking_max", m.thinking_max, kThinkFreely);
   }
 };
 
@@ -90,6 +114,8 @@ struct Layout<Delta> {
     field("tokens", m.tokens);
     field.more("reasoning", m.reasoning);
     field.more("tool_calls", m.tool_calls, Json::value_t::array);
+    field.more("ids", m.ids);
+    field.more("last", m.last);
   }
 };
 
@@ -108,6 +134,10 @@ struct Layout<Done> {
     field.bytes("vectors", m.vectors);
     field("input_tokens", m.input_tokens);
     field.more("reasoning_tokens", m.reasoning_tokens);
+    field.more("drafted_tokens", m.drafted_tokens);
+    field.more("accepted_tokens", m.accepted_tokens);
+    field.more("model_drafted_tokens", m.model_drafted_tokens);
+    field.more("model_accepted_tokens", m.model_accepted_tokens);
   }
 };
 
@@ -145,6 +175,7 @@ Frame to_frame(const Loaded& m) { return write(m); }
 Frame to_frame(const Generate& m, uint64_t id) { return write(m, id); }
 Frame to_frame(const Embed& m, uint64_t id) { return write(m, id); }
 Frame to_frame(const Rank& m, uint64_t id) { return write(m, id); }
+Frame to_frame(const Resume& m, uint64_t id) { return write(m, id); }
 Frame to_frame(const Started& m, uint64_t id) { return write(m, id); }
 Frame to_frame(const Delta& m, uint64_t id) { return write(m, id); }
 Frame to_frame(const Done& m, uint64_t id) { return write(m, id); }
@@ -159,6 +190,7 @@ template Result<Loaded> from_frame(const Frame& frame);
 template Result<Generate> from_frame(const Frame& frame);
 template Result<Embed> from_frame(const Frame& frame);
 template Result<Rank> from_frame(const Frame& frame);
+template Result<Resume> from_frame(const Frame& frame);
 template Result<Started> from_frame(const Frame& frame);
 template Result<Delta> from_frame(const Frame& frame);
 template Result<Done> from_frame(const Frame& frame);

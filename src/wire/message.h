@@ -8,7 +8,7 @@
 //            <──────────────────────────────  Load     once; or Inspect
 //     Progress ──────────────────────────────>        0 or more while loading
 //     Loaded   ──────────────────────────────>        or Failed with id 0, and the worker ends
-//            <──────────────────────────────  Generate, Embed, Rank (id > 0)
+//            <──────────────────────────────  Generate, Embed, Rank, Resume (id > 0)
 //            <──────────────────────────────  Cancel, StopThinking (same id)
 //     Started, Delta*, Done | Failed ────────>        exactly one end for each id
 //     Beat     ──────────────────────────────>        every kBeatEvery, with a counter of progress
@@ -45,6 +45,7 @@ enum class Type : uint8_t {
   Shutdown = 15,
   Rank = 16,
   StopThinking = 17,
+  Resume = 18,
   // between laresd and lares-egress: wire/pull.h
   Resolve = 32,
   Found = 33,
@@ -61,7 +62,9 @@ inline constexpr std::chrono::milliseconds kBeatEvery{250};
 inline constexpr int kControlFd = 3;  // SOCK_STREAM socketpair to laresd
 inline constexpr int kModelFd = 4;    // the model file, read-only; absent for --engine=fake
 // 5 and 6: wire/lease_page.h
-inline constexpr int kAdapterFd = 7;  // the first file of Load::adapters; the others behind it
+inline constexpr int kProjectorFd = 7;  // absent for a model without
+inline constexpr int kAdapterFd = 8;    // the first file of Load::adapters; the others behind it
+// Behind those, the file of Load::draft.
 
 // worker -> laresd, once, after the sandbox is entered.
 struct Hello {
@@ -75,6 +78,9 @@ struct Hello {
 // The context that a worker takes by itself; the daemon reserves memory for it.
 inline constexpr Tokens kContextMax = 8192;
 
+inline constexpr int64_t kThinkFreely = -1;
+inline constexpr int64_t kThinkByQuestion = -2;
+
 // laresd -> worker. Load reads the model on kModelFd and keeps it.
 struct Load {
   std::string name;  // for messages only
@@ -87,36 +93,44 @@ struct Load {
   // Names of the adapters whose files lie at kAdapterFd and behind it, in this order. Each is read
   // when a request first names it.
   std::vector<std::string> adapters = {};
-  int64_t reasoning_budget = -1;  // of requests that name none; -1: as long as the model likes
+  // Of requests that name none; kThinkFreely: as long as the model likes; kThinkByQuestion: as
+  // reasoning_effort "auto".
+  int64_t reasoning_budget = kThinkFreely;
+  uint32_t reasoning_seconds = 30;  // that a person waits for thoughts, for "auto"
+  std::string draft = {};           // the name of the model that drafts for this one; "": none
 };
 inline constexpr size_t kAdaptersMax = 16;  // of one worker
 
 // worker -> laresd: what was loaded. `info` (also the answer to Inspect) has: architecture, name,
 // parameters, size_bytes, quantization, context_train, context, vocabulary, embedding_length,
 // layers, sliding_window, pooling ("none", "mean", "cls", "last", "rank"), has_template,
-// template_sha256, licence.
+// template_sha256, licence; once loaded also inputs (of "text", "image", "audio").
 struct Loaded {
   Json info;
   int64_t load_ms = 0;
   uint64_t memory_bytes = 0;  // weights mapped + state + compute buffers, as the engine counts them
+  uint64_t draft_memory_bytes = 0;  // the same of Load::draft, which is not in memory_bytes
+  std::string draft_refused = {};   // why Load::draft does not draft; "": it does, or there is none
 };
 
-// laresd -> worker. kind: "chat" (body.messages, OpenAI's shape) or "completion" (body.prompt:
-// string or array of token ids) or "infill" (body.input_prefix, input_suffix, prompt: strings;
-// input_extra: array of {filename, text}). Other fields of body, all optional, with OpenAI's names
-// and llama-server's for samplers: max_tokens, temperature, top_p, top_k, min_p, typical_p,
-// presence_penalty, frequency_penalty, repeat_penalty, repeat_last_n, xtc_probability,
-// xtc_threshold, dry_multiplier, dry_base, dry_allowed_length, dry_penalty_last_n,
-// dry_sequence_breakers (array), mirostat, mirostat_tau, mirostat_eta, top_n_sigma, dynatemp_range,
-// dynatemp_exponent, lora (array of {id, scale}, ids among Load::adapters), seed, stop (array),
-// logit_bias (object: token id -> number), logprobs (bool), top_logprobs (0..20), echo (bool,
-// completions), ignore_eos (bool), stop_repeating (bool), chat_template_kwargs (object). What the
-// answer must be (engine/structure.h): must (object: one of "schema", "grammar" and "regex", each a
-// text, or "choice", an array of texts; "strict" (bool) beside a schema; and "param", the field
-// that errors name). Of chats only: tools (array of {name, description, parameters}, the last as
-// JSON text, whose order of properties counts), tool_choice ("auto" or "required"),
-// parallel_tool_calls (bool), reasoning_budget (tokens of thinking before the answer),
-// reasoning_effort ("none", "minimal", "low", "medium", "high").
+// laresd -> worker. kind: "chat" (body.messages, OpenAI's shape, but that a picture or sound in a
+// content is {type: "image" or "audio", data: base64 of its file, param: where it stood in the
+// request}) or "completion" (body.prompt: string or array of token ids) or "infill"
+// (body.input_prefix, input_suffix, prompt: strings; input_extra: array of {filename, text}). Other
+// fields of body, all optional, with OpenAI's names and llama-server's for samplers: max_tokens,
+// temperature, top_p, top_k, min_p, typical_p, presence_penalty, frequency_penalty, repeat_penalty,
+// repeat_last_n, xtc_probability, xtc_threshold, dry_multiplier, dry_base, dry_allowed_length,
+// dry_penalty_last_n, dry_sequence_breakers (array), mirostat, mirostat_tau, mirostat_eta,
+// top_n_sigma, dynatemp_range, dynatemp_exponent, lora (array of {id, scale}, ids among
+// Load::adapters), seed, stop (array), logit_bias (object: token id -> number), logprobs (bool),
+// top_logprobs (0..20), echo (bool, completions), ignore_eos (bool), stop_repeating (bool),
+// chat_template_kwargs (object). What the answer must be (engine/structure.h): must (object: one of
+// "schema", "grammar" and "regex", each a text, or "choice", an array of texts; "strict" (bool)
+// beside a schema; and "param", the field that errors name). Of chats only: tools (array of {name,
+// description, parameters}, the last as JSON text, whose order of properties counts), tool_choice
+// ("auto" or "required"), parallel_tool_calls (bool), reasoning_budget (tokens of thinking before
+// the answer), reasoning_effort ("none", "minimal", "low", "medium", "high",
+// "auto").
 struct Generate {
   std::string kind;
   Json body;
@@ -140,10 +154,31 @@ struct Rank {
   uint32_t owner = 0;  // as in Generate
 };
 
+// laresd -> worker: a Generate that another worker had begun to answer when it died. The answer
+// goes on from the tokens that are given, which are computed again one by one, as they were the
+// first time; nothing that was said is said again.
+struct Resume {
+  std::string generate;                 // the payload of its Generate
+  uint32_t chance = 0;                  // Started::chance
+  int64_t thinking_max = kThinkFreely;  // Started::thinking_max
+  // The ids that its Deltas brought, as uint32 (little-endian), end to end; with kToldHere in the
+  // last of each Delta that said something.
+  std::string ids;
+  Lane lane = Lane::Interactive;
+  uint32_t owner = 0;  // as in Generate
+};
+inline constexpr uint32_t kToldHere = 1u << 31;
+
 // worker -> laresd: the prompt is understood and its computation begins.
 struct Started {
   Tokens prompt_tokens = 0;
   Tokens reused_tokens = 0;  // taken from a conversation's state instead of computed
+  // What was left to chance comes from this number: the seed where the request names none, and the
+  // ids of calls of tools.
+  uint32_t chance = 0;
+  // The tokens of thinking that were chosen for it where that was left to the worker, as the next
+  // one may be faster.
+  int64_t thinking_max = kThinkFreely;
 };
 
 // worker -> laresd: more of an answer. Texts are whole UTF-8; not all are empty unless logprobs
@@ -158,9 +193,14 @@ struct Delta {
   // one of the fragment before or one more; id and name stand in an index's first fragment and are
   // "" in the others; arguments is more of a JSON text.
   Json tool_calls = {};
+  // Of all tokens that were chosen since the Delta before, also of those whose text is still held
+  // back: with these another worker can go on (Resume).
+  std::vector<Tokens> ids = {};
+  bool last = false;  // what was held back until the answer ended: Done follows
 };
+inline constexpr size_t kLastDeltasMax = 4;  // of one answer
 
-// worker -> laresd: the end of one Generate, Embed or Rank.
+// worker -> laresd: the end of one Generate, Embed, Rank or Resume.
 struct Done {
   // "stop", "length", "repeats", or "tool_calls": it stopped, having called tools; "embedded" for
   // Embed, "ranked" for Rank
@@ -177,9 +217,15 @@ struct Done {
   std::string vectors;
   std::vector<Tokens> input_tokens;  // Embed and Rank: for each input, the query counted with each
   Tokens reasoning_tokens = 0;       // of completion_tokens
+  // Tokens that were computed ahead because they were likely to come, and how many of them came; of
+  // both, what the draft model said.
+  Tokens drafted_tokens = 0;
+  Tokens accepted_tokens = 0;
+  Tokens model_drafted_tokens = 0;
+  Tokens model_accepted_tokens = 0;
 };
 
-// worker -> laresd: the end of one Generate, Embed or Rank, or of loading (id 0), that went wrong.
+// worker -> laresd: the end of one of these, or of loading (id 0), that went wrong.
 struct Failed {
   Error error;
 };
@@ -202,6 +248,7 @@ Frame to_frame(const Loaded& message);
 Frame to_frame(const Generate& message, uint64_t id);
 Frame to_frame(const Embed& message, uint64_t id);
 Frame to_frame(const Rank& message, uint64_t id);
+Frame to_frame(const Resume& message, uint64_t id);
 Frame to_frame(const Started& message, uint64_t id);
 Frame to_frame(const Delta& message, uint64_t id);
 Frame to_frame(const Done& message, uint64_t id);

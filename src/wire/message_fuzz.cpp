@@ -31,6 +31,7 @@ FUZZ(messages) {
   through<wire::Generate>(frame);
   through<wire::Embed>(frame);
   through<wire::Rank>(frame);
+  through<wire::Resume>(frame);
   through<wire::Started>(frame);
   through<wire::Delta>(frame);
   through<wire::Done>(frame);

@@ -39,11 +39,11 @@ from house import House  # noqa: E402
 from shapes import Shapes  # noqa: E402
 
 ARGUMENTS = ["--engine=fake"]
-MODELS = ("fake-0", "fake-embedder", "fake-lora", "fake-reranker")
+MODELS = ("fake-0", "fake-embedder", "fake-lora", "fake-reranker", "fake-sees", "mmproj-fake-sees")
 SHOWN = ("Content-Type", "Allow", "Retry-After", "X-Lares-Place", "WWW-Authenticate")
 # Numbers that a clock, a machine or the order of the cases decides.
 VARYING = re.compile(r"^(created|pid|uptime_s|added_unix|.*_ms|.*_per_second|.*_per_s|cache_n|prompt_n|cached_tokens|"
-                     r"tokens_cached|prompt_tokens_reused|requests|memory_bytes|memory_budget_bytes|needs_bytes|up_s|resident)$")
+                     r"tokens_cached|prompt_tokens_reused|drafted_tokens|accepted_tokens|draft_n|draft_n_accepted|requests|memory_bytes|memory_budget_bytes|needs_bytes|up_s|resident)$")
 STATES = ("absent", "starting", "ready", "warm", "hot")  # of a model: other cases may have started it
 IDS = re.compile(r"\b((?:chatcmpl|cmpl|r|c|m)-|call_)[0-9a-f]{16}\b")
 HEADER = re.compile(r"^([A-Za-z][A-Za-z0-9-]*): (.*)$")

@@ -237,6 +237,32 @@ class SlowAnswers(Case):
         self.assertEqual(terminal.end(), 130)
         self.no_request_is_left()
 
+    def test_the_first_ctrl_c_ends_the_thinking_and_the_second_the_answer(self):
+        thinks = "repeat: <think>" + "hm " * 500 + "</think>"
+        terminal = Terminal(self.house, thinks + "four")
+        terminal.read_until(r"thinking … 1 s, Ctrl-C ends that")
+        terminal.type("\x03")
+        terminal.read_until(r"four")
+        self.assertEqual(terminal.end(), 0)
+        self.assertNotIn("hm", terminal.seen)
+        self.no_request_is_left()
+        terminal = Terminal(self.house, thinks + "count " * 200)
+        terminal.read_until(r"thinking … 1 s")
+        terminal.type("\x03")
+        terminal.read_until(r"count count")
+        terminal.type("\x03")
+        self.assertEqual(terminal.end(), 130)
+        self.no_request_is_left()
+
+    def test_thoughts_are_shown_where_they_are_asked_for_and_never_in_a_pipe(self):
+        question = "repeat: <think>hm, so</think>four"
+        status, out, err = self.house.lares(question)
+        self.assertEqual((status, out), (0, "four\n"))
+        self.assertNotIn("hm", err)
+        status, out, err = self.house.lares("--thoughts", question)
+        self.assertEqual((status, out), (0, "four\n"))
+        self.assertIn("hm, so\n\n", err)
+
     def test_a_reader_that_leaves_ends_it_quietly(self):
         process = self.house.start(self.question, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE)

@@ -42,7 +42,7 @@ class Case(unittest.TestCase):
 
 class Licences(Case):
     PLACES = {"root": "/clone", "build": "/clone/build/package", "llama": "/src/llama", "boost": "/src/boost", "engine": "/engine",
-              "sqlite": "/src/sqlite"}
+              "sqlite": "/src/sqlite", "media": "/media", "mtmd": "/src/mtmd"}
 
     def setUp(self):
         self.parts = licences.components()
@@ -60,11 +60,11 @@ class Licences(Case):
                            ("/clone/build/package/include/json/nlohmann/json.hpp", "nlohmann JSON"),
                            ("/usr/include/fmt/format.h", "fmt")):
             self.assertEqual(licences.compiled_by(path, self.parts, self.PLACES)["name"], name)
-        self.assertIsNone(licences.compiled_by("/src/llama/vendor/stb/stb_image.h", self.parts, self.PLACES))
+        self.assertIsNone(licences.compiled_by("/src/llama/vendor/cpp-httplib/httplib.h", self.parts, self.PLACES))
 
     def test_a_library_without_a_line_is_named_compiled_or_linked(self):
-        said = licences.unlisted({"/src/llama/vendor/stb/stb_image.h"}, {"libfoo.so.4", "libc.so.6"}, self.parts, self.PLACES)
-        self.assertIn("'/src/llama/vendor/stb/stb_image.h' is compiled in", said)
+        said = licences.unlisted({"/src/llama/vendor/cpp-httplib/httplib.h"}, {"libfoo.so.4", "libc.so.6"}, self.parts, self.PLACES)
+        self.assertIn("'/src/llama/vendor/cpp-httplib/httplib.h' is compiled in", said)
         self.assertIn("'libfoo.so.4' is linked", said)
         self.assertFalse([line for line in said if "libc.so" in line])
 

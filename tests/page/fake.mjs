@@ -25,6 +25,8 @@ export class Fake {
   tokensPerSecond = 200;
   readsMs = 0; // before the first word
   context = kContext;
+  thoughts = () => ""; // before the reply to a body
+  enough = false; // of thoughts: somebody asked for the answer
   reply = () => "Spring, summer, autumn and winter.";
   outcome = () => "stop"; // of the answer to a body
   modelState = "ready";
@@ -147,6 +149,7 @@ export class Fake {
     const route = `${request.method} ${url.pathname}`;
     await this.held.get(route);
     if (route === "POST /v1/chat/completions") return this.complete(body, request, response, refuse);
+    if (route === "POST /lares/v1/answers/chatcmpl-1/stop_thinking") return (this.enough = true), json({});
     if (route === "GET /lares/v1/session" || route === "POST /lares/v1/session") return json({ principal: "owner", right: "owner", credential: "k-page", version: "0.2.0", system: "You are Lares. Today is Thursday." });
     if (route === "DELETE /lares/v1/session") return (this.paired = false), json({});
     if (route === "GET /lares/v1/models") return json(this.models());
@@ -223,6 +226,12 @@ export class Fake {
     response.on("close", () => (gone = true));
     send({ choices: [{ index: 0, delta: { role: "assistant", content: "" }, logprobs: null, finish_reason: null }] });
     await new Promise((done) => setTimeout(done, this.readsMs));
+    this.enough = false;
+    for (const thought of this.thoughts(body).match(/\s*\S+|\s+$/g) ?? []) {
+      if (this.enough || gone) break;
+      send({ choices: [{ index: 0, delta: { reasoning_content: thought }, logprobs: null, finish_reason: null }] });
+      await new Promise((done) => setTimeout(done, 1000 / this.tokensPerSecond));
+    }
     let sent = "";
     const began = Date.now();
     for (let i = 0; i < pieces.length && !gone; i++) {

@@ -141,6 +141,22 @@ describe("chat", () => {
     assert.equal(await page.locator(".phase").count(), 0);
   });
 
+  visit("folds what is thought, and ends it when that is enough", async ({ page, fake }) => {
+    fake.thoughts = () => "hm, ".repeat(4_000);
+    fake.reply = () => "Four.";
+    fake.tokensPerSecond = 60;
+    await say(page, "What is two and two?");
+    const enough = page.locator(".coming button", { hasText: "Stop thinking" });
+    await enough.waitFor();
+    assert.equal(await page.locator(".coming .thinking").evaluate((one) => one.open), false);
+    await enough.click();
+    await answered(page);
+    assert.match(await text(page, ".answered .text"), /^Four\.$/);
+    assert.match(await text(page, ".answered .thinking summary"), /What it thought/);
+    assert.equal(await page.locator("button", { hasText: "Stop thinking" }).count(), 0);
+    assert.ok(fake.enough);
+  });
+
   visit("stops, and goes on from there", async ({ page, fake }) => {
     fake.reply = () => "word ".repeat(400);
     fake.tokensPerSecond = 60;

@@ -232,13 +232,13 @@ TEST_F(Adapters, AreNoModelAndSayWhatTheyAre) {
   EXPECT_EQ(loaded.error().code, Code::Invalid);
   EXPECT_NE(loaded.error().message.find("adapter for 'llama' models"), std::string::npos);
   const Fd opened(::open(file.path.c_str(), O_RDONLY | O_CLOEXEC));
-  const auto about = Registered<Backend>::find("llama")->adapter(opened.get());
+  const auto about = Registered<Backend>::find("llama")->addition(opened.get());
   ASSERT_TRUE(about) << about.error().message;
   EXPECT_EQ((*about)["type"], "adapter");
   EXPECT_EQ((*about)["architecture"], "llama");
   EXPECT_EQ((*about)["adapter"]["rank"], kRank);
   EXPECT_EQ((*about)["adapter"]["alpha"], 2.0 * kRank);
-  EXPECT_TRUE(Registered<Backend>::find("llama")->adapter(model_.get())->is_null());
+  EXPECT_TRUE(Registered<Backend>::find("llama")->addition(model_.get())->is_null());
 }
 
 }  // namespace

@@ -63,9 +63,11 @@ inline const Result<fs::path>& variant() {
 }
 
 inline Result<std::unique_ptr<Model>> load_file(const fs::path& file, const wire::Load& shape,
-                                                Pulse& pulse, bool inspect_only = false) {
+                                                Pulse& pulse, bool inspect_only = false,
+                                                const Model* drafts_for = nullptr) {
   if (!variant()) return variant().error();
   LoadOrder order;
+  order.drafts_for = drafts_for;
   order.load = shape;
   const Fd opened(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
   order.file = opened.get();

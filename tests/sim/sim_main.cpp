@@ -63,6 +63,7 @@ struct Played {  // a worker as the simulator plays it
     unsigned left = 0;
     bool started = false;
     bool embed = false;
+    Tokens said = 0;  // by it and the workers before it
   };
   std::map<uint64_t, Answer> answers;
 };
@@ -236,6 +237,11 @@ class Day {
         const size_t slots = house_->options.residents.shape.sequences;
         if (played.answers.size() > kLaneNames.size() * slots)
           complain("more answers at once than a worker has slots for each lane");
+      } else if (type == Type::Resume) {
+        const auto resume = wire::from_frame<wire::Resume>(frame);
+        const auto said = static_cast<Tokens>(resume ? resume->ids.size() / 4 : 0);
+        if (said == 0) complain("an answer of which nothing was said was resumed");
+        played.answers[frame.id] = {1 + static_cast<unsigned>(chance(12)), false, false, said};
       } else if (type == Type::Cancel && played.fate != Fate::IgnoresCancel) {
         if (played.answers.erase(frame.id))
           worker.answer(wire::Failed{{Code::Cancelled, "cancelled"}}, frame.id);
@@ -257,7 +263,11 @@ class Day {
         return;
       }
       if (--answer.left > 0) {
-        if (!answer.embed) worker.answer(wire::Delta{"x", nullptr, 1}, id);
+        if (!answer.embed) {
+          wire::Delta delta{cat(answer.said, " "), nullptr, 1};
+          delta.ids = {answer.said++};
+          worker.answer(delta, id);
+        }
         ++it;
         continue;
       }
@@ -300,6 +310,11 @@ class Day {
       if (!heard.ended) {
         complain(cat("#", one.work, " of ", one.model, " never ended"));
         continue;
+      }
+      for (const std::string& text : heard.texts) {
+        std::string counted;
+        for (Tokens i = 0; counted.size() < text.size(); i++) counted += cat(i, " ");
+        if (counted != text) complain(cat("#", one.work, " was told '", text, "'"));
       }
       if (heard.ended->result) {
         const bool whole = one.model == names_.back()

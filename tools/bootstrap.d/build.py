@@ -9,12 +9,13 @@ import subprocess
 import fetch
 import machine
 import page
-from places import (BUILD, ENGINES, ROOT, SQLITES, TEST_MODELS, make_folder, need_room, no_room_in_the_middle, read_stamp, remove, start, write_stamp)
+from places import (BUILD, ENGINES, MEDIA, ROOT, SQLITES, TEST_MODELS, make_folder, need_room, no_room_in_the_middle, read_stamp, remove, start, write_stamp)
 from screen import IO, Bar, Stop, last_output, say
 
 ENGINE_BYTES = 250 << 20  # objects and libraries of the engine with two variants, measured 170 MiB
 VARIANT_BYTES = 8 << 20
 SQLITE_BYTES = 16 << 20
+MEDIA_BYTES = 60 << 20
 PRESET_BYTES = {"release": 120 << 20, "package": 200 << 20, "dev": 1500 << 20, "fast": 600 << 20, "tsan": 1500 << 20, "clang": 1500 << 20}
 PROGRAMS = ("programs",)  # the target of them all: CMakeLists.txt has their list
 UNSETTLED_S = 120  # longer than the kernel keeps written data in memory
@@ -31,6 +32,10 @@ def engine_folder(source):
 
 def sqlite_folder(source):
     return built_folder(SQLITES, source, recipe("sqlite"))
+
+
+def media_folder(source):
+    return built_folder(MEDIA, source, recipe("media"))
 
 
 def built_folder(parent, source, files):
@@ -79,6 +84,19 @@ def build_sqlite(tree, folder):
     options = ["-DCMAKE_BUILD_TYPE=Release", f"-DLARES_SQLITE_SOURCE={tree}", *launchers()]
     configure(folder, recipe_beside(folder, recipe("sqlite")), options, "preparing SQLite's build")
     ninja(folder, ["sqlite3mc"], "building SQLite")
+    os.sync()
+    write_stamp(stamp, "built\n")
+
+
+def build_media(tree, mtmd, folder):
+    """Builds the one static library, unless it is there."""
+    stamp = folder / ".built"
+    if read_stamp(stamp) and (folder / "lib" / "libmtmd.a").exists():
+        return
+    need_room(folder, MEDIA_BYTES, "building what reads pictures")
+    options = ["-DCMAKE_BUILD_TYPE=Release", f"-DLARES_LLAMA={tree}", f"-DLARES_MTMD={mtmd}", *launchers()]
+    configure(folder, recipe_beside(folder, recipe("media")), options, "preparing what reads pictures")
+    ninja(folder, ["mtmd"], "building what reads pictures")
     os.sync()
     write_stamp(stamp, "built\n")
 
@@ -215,9 +233,9 @@ def write_ready(engine, model, began, newest):
     os.utime(stamp, (when, when))
 
 
-def clean(engine, sqlite, keep):
-    """Removes other engines and SQLites, trees that are not in `keep`, and all archives: what is needed of them is unpacked."""
-    for folder, kept in ((ENGINES, engine), (SQLITES, sqlite)):
+def clean(engine, sqlite, media, keep):
+    """Removes other engines, SQLites and libraries that read pictures, trees that are not in `keep`, and all archives: what is needed of them is unpacked."""
+    for folder, kept in ((ENGINES, engine), (SQLITES, sqlite), (MEDIA, media)):
         for path in folder.iterdir() if folder.is_dir() else ():
             if path.name.removesuffix(".cmake") != kept.name:
                 remove(path)

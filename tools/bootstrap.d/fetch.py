@@ -24,6 +24,7 @@ from screen import CORRUPT, IO, NOT_FOUND, OFFLINE, Bar, Stop, megabytes, say
 POLL_S = 0.1
 CHUNK_BYTES = 1 << 20
 WHOLE = "-whole"  # the end of the name of a folder that holds all of an archive
+MEDIA = "-media"  # and of one that holds what turns pictures and sounds into a model's rows
 UNPACK_VERSION = "2"  # raise when KEPT or LEFT_OUT change
 ROOM_BESIDE_BYTES = 8 << 20  # logs, stamps and rounding beside a file
 
@@ -40,6 +41,7 @@ LEFT_OUT = {
         "compute/", "fusion/", "geometry/", "gil/", "graph/", "hana/", "locale/", "log/", "metaparse/", "mysql/",
         "phoenix/", "proto/", "python/", "qvm/", "redis/", "spirit/", "test/", "units/", "vmd/", "wave/", "yap/")),
 }
+ONLY = {MEDIA: (LLAMA + "tools/mtmd/",)}  # what such a folder holds
 UNPACKED_BYTES = {"llama-cpp-python": 80 << 20, "boost-headers": 140 << 20, SQLITE: 16 << 20, NODE: 140 << 20}  # on the disk, blocks counted
 
 # what Debian's own npm and curl go by
@@ -94,7 +96,7 @@ def pins(file_name):
 def unpacked_names():
     """The folders below SOURCES that the pins of this clone stand for."""
     folders = [pin.folder.name for one in THIRD_PARTY.glob("*.txt") if one.name.startswith(("pip-", "npm")) for pin in pins(one.name).values()]
-    return {name + end for name in folders for end in ("", WHOLE)}
+    return {name + end for name in folders for end in ("", WHOLE, MEDIA)}
 
 
 def sha256_of(path):
@@ -309,21 +311,21 @@ def explained(pin, program, doing, output):
 # ---- unpacking
 
 
-def unpacked(pin, whole=False):
-    """The folder of the pin's unpacked archive, fetched and unpacked when it is not there; `whole`: with what the engine
-    does not need, in a folder beside it."""
-    folder = pin.folder.with_name(pin.folder.name + WHOLE) if whole else pin.folder
+def unpacked(pin, end=""):
+    """The folder of the pin's unpacked archive, fetched and unpacked when it is not there. `end`: in place of what the
+    engine needs, in a folder beside it, WHOLE: all, or MEDIA."""
+    folder = pin.folder.with_name(pin.folder.name + end)
     vouched = f"{pin.sha256} {UNPACK_VERSION}\n"
     if read_stamp(folder / ".unpacked") == vouched:
         return folder
     archive = fetch(pin)
     doing = f"unpacking {pin.what}"
-    need_room(SOURCES, pin.size * 4 if whole else UNPACKED_BYTES.get(pin.name, pin.size * 2), doing)
+    need_room(SOURCES, pin.size * 4 if end == WHOLE else UNPACKED_BYTES.get(pin.name, pin.size * 2), doing)
     part = SOURCES / f".{folder.name}.part"
     with full_disk_explained(doing, SOURCES):
         remove(part)
         make_folder(part)
-        (_unpack_wheel if pin.file.endswith(".whl") else _unpack_tar)(archive, part, "" if whole else pin.name, doing)
+        (_unpack_wheel if pin.file.endswith(".whl") else _unpack_tar)(archive, part, end or pin.name, doing)
         remove(folder)
         os.sync()  # the stamp must not be older on the disk than what it vouches for
         write_stamp(part / ".unpacked", vouched)
@@ -331,8 +333,9 @@ def unpacked(pin, whole=False):
     return folder
 
 
-def _wanted(pin_name, name):
-    return name.startswith(KEPT.get(pin_name, "")) and not name.startswith(LEFT_OUT.get(pin_name, ("//",))) and \
+def _wanted(what, name):
+    """`what`: a pin's name, or WHOLE or MEDIA."""
+    return name.startswith(ONLY.get(what, KEPT.get(what, ""))) and not name.startswith(LEFT_OUT.get(what, ("//",))) and \
         not name.startswith("/") and ".." not in name.split("/")
 
 
@@ -344,19 +347,19 @@ def _write(target, source, modified):
     os.utime(target, (modified, modified))  # so that unpacking anew rebuilds nothing
 
 
-def _unpack_tar(archive, folder, pin_name, doing):
+def _unpack_tar(archive, folder, what, doing):
     with Bar(doing, archive.stat().st_size, "bytes") as bar, open(archive, "rb") as raw, \
             tarfile.open(fileobj=raw, mode="r:gz") as tar:
         for member in tar:
             bar.show(raw.tell())
             name = member.name.partition("/")[2]  # below the one folder that a source distribution has
-            if member.isfile() and _wanted(pin_name, name):
+            if member.isfile() and _wanted(what, name):
                 _write(folder / name, tar.extractfile(member), member.mtime)
 
 
-def _unpack_wheel(archive, folder, pin_name, doing):
+def _unpack_wheel(archive, folder, what, doing):
     with zipfile.ZipFile(archive) as wheel:
-        members = [one for one in wheel.infolist() if not one.is_dir() and _wanted(pin_name, one.filename)]
+        members = [one for one in wheel.infolist() if not one.is_dir() and _wanted(what, one.filename)]
         done = 0
         with Bar(doing, sum(one.file_size for one in members), "bytes") as bar:
             for one in members:

@@ -43,11 +43,14 @@ def prepare(variants):
         database = fetch.unpacked(sqlite)
         library = build.sqlite_folder(sqlite)
         build.build_sqlite(database / "deps" / "sqlite3", library)
-        engine = None
+        engine = media = mtmd = None
         if variants is not None:
             engine = build.engine_folder(llama)
             build.build_engine(tree, engine, variants)
-    return {"LLAMA": tree, "BOOST": headers, "ENGINE": engine, "SQLITE": library, "SQLITE_SOURCE": database}
+            mtmd = fetch.unpacked(llama, fetch.MEDIA) / fetch.LLAMA / "tools" / "mtmd"
+            media = build.media_folder(llama)
+            build.build_media(tree, mtmd, media)
+    return {"LLAMA": tree, "BOOST": headers, "ENGINE": engine, "MEDIA": media, "MTMD": mtmd, "SQLITE": library, "SQLITE_SOURCE": database}
 
 
 def first_answer(_):
@@ -187,7 +190,7 @@ def folders(_):
 def clean(_):
     llama, _boost, sqlite = sources()
     with cache_lock():
-        build.clean(build.engine_folder(llama), build.sqlite_folder(sqlite), fetch.unpacked_names())
+        build.clean(build.engine_folder(llama), build.sqlite_folder(sqlite), build.media_folder(llama), fetch.unpacked_names())
 
 
 VERBS = {"first-answer": first_answer, "configure": configure, "build": build_preset, "variants": more_variants, "embedder": embedder,

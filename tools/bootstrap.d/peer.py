@@ -19,7 +19,7 @@ ZEN4 = (*HASWELL, "-DGGML_AVX512=ON", "-DGGML_AVX512_VBMI=ON", "-DGGML_AVX512_VN
 
 def build_peer(pin):
     """The path of llama-server; its source is unpacked whole beside the engine's."""
-    tree = fetch.unpacked(pin, whole=True) / "vendor" / "llama.cpp"
+    tree = fetch.unpacked(pin, fetch.WHOLE) / "vendor" / "llama.cpp"
     options = ["-DCMAKE_BUILD_TYPE=Release", "-DLLAMA_USE_PREBUILT_UI=OFF", "-DLLAMA_OPENSSL=OFF", "-DLLAMA_BUILD_TESTS=OFF",
                "-DLLAMA_BUILD_EXAMPLES=OFF", "-DLLAMA_BUILD_NUMBER=0", "-DLLAMA_BUILD_COMMIT=unknown", *build.launchers()]
     amx = " amx_tile" in machine.cpu_line()

@@ -16,7 +16,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 THIRD_PARTY = ROOT / "third_party"
 BUILD = ROOT / "build"
 CACHE = pathlib.Path(os.environ.get("LARES_BUILD_CACHE") or pathlib.Path.home() / ".cache" / "lares" / "build")
-DOWNLOADS, SOURCES, ENGINES, SQLITES = CACHE / "dl", CACHE / "src", CACHE / "engine", CACHE / "sqlite"
+DOWNLOADS, SOURCES, ENGINES, SQLITES, MEDIA = CACHE / "dl", CACHE / "src", CACHE / "engine", CACHE / "sqlite", CACHE / "media"
 TEST_MODELS = CACHE / "models"
 # by https://bford.info/cachedir: programs that make back-ups pass it by, and tools/uninstall knows it as ours (tools/folders.sh)
 CACHE_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# What Lares has fetched and built, and can fetch and build again.\n"

@@ -20,6 +20,8 @@ using consent::Right;
 Json visible(Json model, const consent::Principal& who) {
   if (who.right >= Right::Owner || !model.is_object()) return model;
   for (const char* own : {"file", "pulled"}) model.erase(own);
+  if (model.contains("projector") && model["projector"].is_object())
+    model["projector"].erase("file");
   return model;
 }
 
@@ -47,7 +49,10 @@ void add(const Request& request, std::shared_ptr<Responder> responder, Service& 
   if (!file) return responder->error(file.error());
   const auto name = string_field(*body, "name", kModelNameMax, false);
   if (!name) return responder->error(name.error());
+  const auto projector = string_field(*body, "projector", kFileNameMax, false);
+  if (!projector) return responder->error(projector.error());
   Json arguments = {{"file", *file}};
+  if (!projector->empty()) arguments["projector"] = *projector;
   if (!name->empty()) arguments["name"] = *name;
   service.ask("models.add", std::move(arguments), answer_with(std::move(responder)));
 }
@@ -91,7 +96,8 @@ constexpr const char* kConfig = "config";
 constexpr std::string_view kAddSchema =
     R"({"type":"object","required":["file"],"properties":{)"
     R"("file":{"type":"string","maxLength":4096,"description":"The absolute path of a GGUF file; it is used where it lies."},)"
-    R"("name":{"type":"string","maxLength":256,"description":"The model's id; made from the file's name when left out."}}})";
+    R"("name":{"type":"string","maxLength":256,"description":"The model's id; made from the file's name when left out."},)"
+    R"("projector":{"type":"string","maxLength":4096,"description":"The absolute path of its projector, which lets it see or hear; when left out, the only mmproj-*.gguf beside the file."}}})";
 
 constexpr std::string_view kReceiptsQuery =
     R"({"limit":{"type":"integer","minimum":1,"maximum":1000,"default":20}})";

@@ -18,11 +18,18 @@ Json model_object(const Json& model) {
   }
   const auto use = model.value("use", "");
   const bool pools = use == "embedding" || use == "rerank";
+  Json inputs = model.value("inputs", Json::array({"text"}));
+  Json capabilities = Json::array({pools ? Json(use) : Json("completion")});
+  for (const Json& input : inputs) {
+    if (input != "text") capabilities.push_back("multimodal");  // llama-server's word for both
+    if (input != "text") break;
+  }
   return {{"id", model.value("id", "")},
           {"object", "model"},
           {"created", model.value("added_unix", int64_t{0})},
           {"owned_by", "lares"},
-          {"capabilities", Json::array({pools ? Json(use) : Json("completion")})},
+          {"capabilities", std::move(capabilities)},
+          {"inputs", std::move(inputs)},
           {"status", {{"value", model.value("state", Json())}}},
           {"meta", std::move(meta)}};
 }

@@ -6,6 +6,7 @@
 
 #include "app/cli/plain_text.h"
 #include "app/cli/show.h"
+#include "app/cli/thoughts.h"
 #include "base/mutex.h"
 #include "base/text.h"
 
@@ -65,6 +66,7 @@ volatile std::sig_atomic_t interrupts = 0;
 struct sigaction handler_before{};
 
 void on_interrupt(int) {
+  if (Thoughts::take_interrupt()) return;
   interrupts = 1;
   if (Daemon* daemon = interruptible.load()) daemon->interrupt();
 }
@@ -93,6 +95,7 @@ Result<Sampling> sampling_of(const Arguments& arguments) {
   TRY_AS(sampling.temperature, arguments.number("--temperature", 0, 2));
   TRY_AS(sampling.tokens_max, arguments.integer("--max-tokens", 1, 1'000'000));
   TRY_AS(sampling.seed, arguments.integer("--seed", INT64_MIN, INT64_MAX));
+  sampling.thoughts = arguments.has("--thoughts");
   return sampling;
 }
 
@@ -146,8 +149,10 @@ namespace {
 // One answer's events into its text.
 class Listener {
  public:
-  explicit Listener(Context& context)
-      : screen_(context.screen),
+  Listener(Context& context, Thoughts::Shown thoughts)
+      : context_(context),
+        screen_(context.screen),
+        shown_(thoughts),
         waiting_(context.screen, [&daemon = context.daemon] { return daemon.doing(); }) {}
 
   // False: no more is wanted.
@@ -162,8 +167,9 @@ class Listener {
 
   Result<Answer> end() {
     waiting_.over();
+    thoughts_.reset();
     show(plain_.end());
-    if (!last_is_newline_ && began()) show("\n");
+    if (!last_is_newline_) show("\n");
     if (failure_) return *failure_;
     if (repeats_) answer_.reason = "repeats";
     return answer_;
@@ -187,6 +193,7 @@ class Listener {
       failure_ = error_of(500, std::string(data));
       return;
     }
+    if (const std::string id = text_of(*json, "id"); !id.empty()) id_ = id;
     if (const std::string model = text_of(*json, "model"); !model.empty()) answer_.model = model;
     if (const Json& lares = member_of(*json, "lares"); lares.is_object()) {
       answer_.id = text_of(lares, "id");
@@ -210,18 +217,17 @@ class Listener {
     const std::string text = text_of(delta, "content");
     if (text.empty()) return;
     waiting_.over();
-    if (std::exchange(thinks_, false)) show(plain_.feed("\n</think>\n\n"));
+    thoughts_.reset();
     answer_.text += text;
     show(plain_.feed(text));
   }
 
-  // What is thought before an answer is shown, and is no part of it.
   void think(const std::string& thought) {
     if (thought.empty()) return;
     waiting_.over();
     thought_ = true;
-    if (!std::exchange(thinks_, true)) show(plain_.feed("<think>\n"));
-    show(plain_.feed(thought));
+    if (!thoughts_) thoughts_.emplace(context_, id_, shown_);
+    thoughts_->add(thought);
   }
 
   void show(std::string_view text) {
@@ -231,8 +237,11 @@ class Listener {
       failure_ = std::move(written).error();
   }
 
+  Context& context_;
   Screen& screen_;
+  const Thoughts::Shown shown_;
   Waiting waiting_;
+  std::optional<Thoughts> thoughts_;  // while it thinks
   api::EventLines events_;
   PlainText plain_;
   Answer answer_;
@@ -240,15 +249,15 @@ class Listener {
   bool last_is_newline_ = true;
   bool complete_ = false;
   bool repeats_ = false;
-  bool thinks_ = false;
   bool thought_ = false;
+  std::string id_;  // as the stream has it
 };
 
 // One try at it; `began` says whether any of the answer was shown.
 Result<Answer> stream_once(Context& context, const Sampling& sampling, const Json& messages,
                            const Json& place, bool& began) {
   const InterruptsDaemon interrupts_daemon(context.daemon);
-  Listener listener(context);
+  Listener listener(context, sampling.thoughts ? Thoughts::Shown::Yes : Thoughts::Shown::No);
   auto reply = [&]() -> Result<Daemon::Answer> {
     TRY_AS(const Sampling tuned, recommended(context.daemon, sampling));
     Json body = chat_body(tuned, messages, true);

@@ -51,6 +51,7 @@ struct Sampling {
   std::optional<double> top_p;
   std::optional<int64_t> tokens_max;
   std::optional<int64_t> seed;
+  bool thoughts = false;  // are shown to the person; the request is the same
 };
 // The options of asking and of chat.
 inline constexpr Option kModel{"--model", 'm', "MODEL",
@@ -62,6 +63,8 @@ inline constexpr Option kTemperature{
 inline constexpr Option kMaxTokens{"--max-tokens", '\0', "N", "end the answer after N tokens"};
 inline constexpr Option kSeed{"--seed", '\0', "N",
                               "the same seed and question give the same answer, as far as can be"};
+inline constexpr Option kThoughts{"--thoughts", '\0', "",
+                                  "show what the model thinks before it answers"};
 Result<Sampling> sampling_of(const Arguments& arguments);
 
 // The model that a question to `wanted` would be answered by, as GET /lares/v1/models lists it;
@@ -93,7 +96,8 @@ struct Answer {
   bool stopped = false;     // by Ctrl-C: the text is what came until then
 };
 
-// Asks, and writes the answer to standard output as it comes, made harmless, its last line ended.
+// Asks, and writes the answer to standard output as it comes, made harmless, its last line ended;
+// what is thought before it as thoughts.h says.
 // `place`: the request's object "lares", which says where the answer is kept; or null. Without one,
 // a question whose daemon ends before the first word is asked of the next.
 Result<Answer> stream_answer(Context& context, const Sampling& sampling, const Json& messages,

@@ -11,9 +11,13 @@
 namespace lares::app {
 namespace {
 
-constexpr Option kOptions[] = {
-    kModel,     kSystem, kTemperature,
-    kMaxTokens, kSeed,   {"--json", '\0', "", "print the whole answer as one JSON object"}};
+constexpr Option kOptions[] = {kModel,
+                               kSystem,
+                               kTemperature,
+                               kMaxTokens,
+                               kSeed,
+                               kThoughts,
+                               {"--json", '\0', "", "print the whole answer as one JSON object"}};
 constexpr Word kWords[] = {
     {"PROMPT", "the question; what comes through a pipe is added below it", Word::Count::Many}};
 constexpr Example kExamples[] = {
@@ -77,7 +81,9 @@ constexpr Verb kVerb{
     .summary = "ask one question; without one, on a terminal, begin a conversation",
     .more =
         "The answer is written to standard output as it comes, without control characters. Ctrl-C "
-        "ends it, and the model stops computing. The daemon is started when it does not run. The "
+        "ends it, and the model stops computing; while the model thinks before it answers, the "
+        "first Ctrl-C ends that. Thoughts never go to standard output. The daemon is started when "
+        "it does not run. The "
         "model that Lares brings is asked with its makers' temperature of 0.2 and top_p of 0.9; "
         "--temperature is used instead of both.",
     .options = kOptions,

@@ -46,7 +46,7 @@ std::string help_text() {
     out += cat(left, command.says, "\n");
   }
   return out +
-         "Ctrl-C         stop the answer\n"
+         "Ctrl-C         stop thinking, or the answer\n"
          "A line that ends with \\ goes on in the next; \"\"\" begins and ends a message of many "
          "lines.\n"
          "A message that begins with / is written with //.\n";
@@ -421,6 +421,7 @@ constexpr Option kOptions[] = {
     kTemperature,
     kMaxTokens,
     kSeed,
+    kThoughts,
     {"--json", '\0', "", "with --list: print JSON for programs instead of text for people"}};
 constexpr Word kWords[] = {
     {"ID", "a conversation: its id, the beginning of it, or words in it", Word::Count::Many}};
@@ -438,7 +439,8 @@ constexpr Verb kVerb{
     .more =
         "Every turn is answered with the whole conversation in view; when that is more than the "
         "model takes, the older turns are summarised, which is said and can be undone. Ctrl-C "
-        "stops an answer, Ctrl-D ends. The daemon keeps conversations, encrypted, until they are "
+        "ends what is thought before an answer, and the next one the answer; Ctrl-D ends. The "
+        "daemon keeps conversations, encrypted, until they are "
         "deleted; --private keeps nothing.",
     .options = kOptions,
     .words = kWords,

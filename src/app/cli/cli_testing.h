@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <map>
@@ -62,6 +63,7 @@ class FakeDaemon final : public Daemon {
     if (answer && on_bytes && answer->status / 100 == 2) {
       // in pieces of odd sizes, as a socket gives them
       for (size_t at = 0; at < answer->body.size(); at += 7) {
+        if (on_piece) on_piece(answer->body.substr(0, at));
         if (!on_bytes(answer->body.substr(at, 7)))
           return Error{Code::Cancelled, "ended on request"};
       }
@@ -72,6 +74,11 @@ class FakeDaemon final : public Daemon {
   }
   bool running() override { return runs; }
   std::string doing() override { return "waiting"; }
+  void stop_thinking(const std::string& answer) override {
+    thoughts_of = answer;
+    thoughts_ended++;
+    thoughts_ended.notify_all();
+  }
   Result<Json> self_test() override { return finds_itself; }
   void interrupt() override {}
   void rearm() override {}
@@ -96,6 +103,18 @@ class FakeDaemon final : public Daemon {
     answers["POST /v1/chat/completions"].push_back(Answer{200, events});
   }
 
+  // One that thinks before it.
+  void will_think(const std::string& thought, const std::string& said) {
+    std::string events;
+    for (const auto& [field, piece] :
+         {std::pair{"reasoning_content", thought}, std::pair{"content", said}})
+      events += cat(
+          "data: ",
+          dump({{"id", "chatcmpl-7"}, {"choices", {{{"index", 0}, {"delta", {{field, piece}}}}}}}),
+          "\n\n");
+    answers["POST /v1/chat/completions"].push_back(Answer{200, events + "data: [DONE]\n\n"});
+  }
+
   // The bodies of the chat requests.
   std::vector<Json> chats() const {
     std::vector<Json> bodies;
@@ -108,6 +127,9 @@ class FakeDaemon final : public Daemon {
   std::vector<Asked> asked;
   std::map<std::string, std::deque<Result<Answer>>> answers;
   std::function<void()> on_request;
+  std::function<void(const std::string& before)> on_piece;  // of an answer that is streamed
+  std::atomic<int> thoughts_ended = 0;
+  std::string thoughts_of;  // to be read when they were
   Result<Json> finds_itself = Json::array();
   bool runs = true;
 };

@@ -16,6 +16,8 @@ namespace {
 constexpr Option kOptions[] = {
     kJson,
     {"--name", '\0', "NAME", "what to call it, instead of after its file"},
+    {"--projector", '\0', "FILE",
+     "its projector (mmproj-*.gguf): it then takes pictures or sounds"},
 };
 constexpr Word kWords[] = {{"FILE",
                             "a GGUF file, or a number or name that `lares models find` printed",
@@ -107,6 +109,10 @@ Result<int> run(Context& context, const Arguments& arguments) {
     TRY_AS(name, id_for(context, file));
   }
   Json order = {{"file", file.path}};
+  if (arguments.has("--projector")) {
+    TRY_AS(const File projector, file_meant(context, arguments.value("--projector")));
+    order["projector"] = projector.path;
+  }
   if (arguments.has("--name") || !name.empty()) order["name"] = name;
   TRY_AS(const Json model, [&] {
     const Waiting waiting(context.screen, "looking into the file");
@@ -125,6 +131,7 @@ Result<int> run(Context& context, const Arguments& arguments) {
   TRY(context.screen.out(
       plain(cat("added ", id, " (", size_of(model, "size_bytes"), ", ",
                 text_of(member_of(model, "info"), "architecture"), ", for ", use,
+                inputs_of(model) == "text" ? "" : cat(", takes ", inputs_of(model)),
                 use == "completion" ? " only: it has no chat template)" : ")",
                 use == "chat" ? cat("; ask it with: lares -m ", id, " \"...\"") : "", "\n"))));
   return 0;
@@ -136,7 +143,9 @@ constexpr Verb kVerb{
     .more =
         "The file is looked into in a sandbox first; nothing is copied. It must stay where it is. "
         "An "
-        "adapter (LoRA) is added in the same way.",
+        "adapter (LoRA) is added in the same way. Without --projector the only mmproj-*.gguf "
+        "beside "
+        "the file is taken for its projector.",
     .options = kOptions,
     .words = kWords,
     .examples = kExamples,

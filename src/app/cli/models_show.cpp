@@ -73,6 +73,12 @@ Result<int> run(Context& context, const Arguments& arguments) {
     facts.add("adapter", cat(text_of(adapter, "kind"), " of rank ", count_of(adapter, "rank"), ", ",
                              count_of(adapter, "tensors"), " matrices"));
   }
+  if (text_of(model, "use") == "chat") facts.add("takes", inputs_of(model));
+  if (const Json& projector = member_of(model, "projector"); projector.is_object()) {
+    facts.add("projector",
+              cat(text_of(projector, "file"), " (", size_of(projector, "size_bytes"),
+                  text_of(projector, "kind").empty() ? "" : ", ", text_of(projector, "kind"), ")"));
+  }
   if (const double parameters = number_of(info, "parameters"); parameters > 0)
     facts.add("parameters", parameters >= 1e9 ? cat(rate_words(parameters / 1e9), " billion")
                                               : cat(rate_words(parameters / 1e6), " million"));

@@ -59,8 +59,11 @@ Result<int> run(Context& context, const Arguments& arguments) {
             count_of(plan, "state_bytes") > 0 ? size_of(plan, "state_bytes") : "");
   facts.add("  buffers", count_of(plan, "compute_bytes") > 0 ? size_of(plan, "compute_bytes") : "");
   const Bytes needs{count_of(plan, "needs_bytes")};
+  const std::string draft = text_of(plan, "draft");
+  facts.add("  draft model",
+            draft.empty() ? "" : cat(size_of(plan, "draft_bytes"), ", '", draft, "'"));
   const Bytes parts{count_of(plan, "weights_bytes") + count_of(plan, "state_bytes") +
-                    count_of(plan, "compute_bytes")};
+                    count_of(plan, "compute_bytes") + count_of(plan, "draft_bytes")};
   facts.add("  the worker", needs > parts ? cat(Bytes{needs.n - parts.n}) : "");
   facts.add("fits", verdict);
   facts.add("would leave", leaving);

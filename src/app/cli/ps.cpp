@@ -47,6 +47,7 @@ Result<int> run(Context& context, const Arguments& arguments) {
                {"FOR", Table::Side::Right},
                {"UP", Table::Side::Right},
                {"ENGINE"},
+               {"DRAFT"},
                {"PID", Table::Side::Right}});
   for (const Json& model : models) {
     const uint64_t pid = count_of(model, "pid");
@@ -54,6 +55,7 @@ Result<int> run(Context& context, const Arguments& arguments) {
                cat(count_of(model, "requests")), text_of(model, "lane"), tokens_per_s(model),
                cat(count_of(model, "waiting")), waited(model),
                seconds_words(count_of(model, "up_s")), text_of(model, "variant"),
+               text_of(model, "draft_refused").empty() ? text_of(model, "draft") : "refused",
                pid > 0 ? cat(pid) : ""});
   }
   TRY(context.screen.out(table.print(table_width(context))));

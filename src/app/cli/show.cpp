@@ -39,6 +39,14 @@ std::string size_of(const Json& object, std::string_view member) {
   return member_of(object, member).is_number() ? to_string(Bytes{count_of(object, member)}) : "";
 }
 
+std::string inputs_of(const Json& model) {
+  std::string all;
+  for (const Json& input : member_of(model, "inputs")) {
+    if (input.is_string()) all += cat(all.empty() ? "" : ", ", input.get_ref<const std::string&>());
+  }
+  return all.empty() ? "text" : all;
+}
+
 std::string state_of(const Json& model) {
   const std::string state = text_of(model, "state");
   return state == "absent" ? "on disk" : state;

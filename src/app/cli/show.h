@@ -19,6 +19,9 @@ bool flag_of(const Json& object, std::string_view member);
 const Json& member_of(const Json& object, std::string_view member);
 std::string size_of(const Json& object, std::string_view member);  // "94 MiB", "" when absent
 
+// What a model takes, for people: "text, image".
+std::string inputs_of(const Json& model);
+
 // A model's state in one word or two, for people.
 std::string state_of(const Json& model);
 

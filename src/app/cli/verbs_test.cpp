@@ -1,6 +1,7 @@
 // The verbs against a daemon that answers from a list: what a person sees, and the exit status.
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -113,6 +114,39 @@ TEST_F(Asking, AnAnswerThatOnlyRepeatsItselfIsEndedAndSaidToBeSo) {
   EXPECT_EQ(run({"laugh"}), 0);
   EXPECT_TRUE(daemon_.chats().front().value("stop_repeating", false));
   EXPECT_NE(err().find("over and over"), std::string::npos) << err();
+}
+
+TEST_F(Asking, WhatIsThoughtIsNoPartOfWhatIsSaid) {
+  daemon_.will_think("hm,\x1b so", "four");
+  EXPECT_EQ(run({"q"}), 0);
+  EXPECT_EQ(out(), "four\n");
+  EXPECT_EQ(err(), "");
+
+  FakeScreen screen;
+  FakeDaemon daemon;
+  daemon.will_think("hm,\x1b so", "four");
+  EXPECT_EQ(run_program(Words{"--thoughts", "q"}, screen, daemon, home_), 0);
+  EXPECT_EQ(screen.written_out, "four\n");
+  EXPECT_EQ(screen.written_err, "hm, so\n\n");
+}
+
+TEST_F(Asking, TheFirstInterruptEndsTheThoughtsAndNotTheAnswer) {
+  screen_.terminal = true;
+  daemon_.will_think("hm", "four");
+  bool pressed = false;
+  daemon_.on_piece = [&](const std::string& before) {
+    if (pressed || before.find("\"hm\"") == std::string::npos || !before.ends_with("\n")) return;
+    pressed = true;
+    std::raise(SIGINT);
+    daemon_.thoughts_ended.wait(0);
+  };
+  EXPECT_EQ(run({"q"}), 0);
+  EXPECT_TRUE(pressed);
+  EXPECT_EQ(daemon_.thoughts_ended, 1);
+  EXPECT_EQ(daemon_.thoughts_of, "chatcmpl-7");
+  EXPECT_EQ(out(), "four\n");
+  EXPECT_NE(err().find("thinking … 0 s, Ctrl-C ends that"), std::string::npos) << err();
+  EXPECT_TRUE(err().ends_with("\r\x1b[K")) << err();
 }
 
 TEST_F(Asking, AQuestionWhoseDaemonEndsBeforeTheFirstWordIsAskedAgain) {

@@ -60,6 +60,10 @@ void add_figures(Facts& facts, const Json& receipt) {
   const double decode = number_of(receipt, "decode_tokens_per_s");
   facts.add("wrote", cat(counted(count_of(receipt, "completion_tokens"), "token"),
                          decode > 0 ? cat(", at ", rate_words(decode), " tokens/s") : ""));
+  const uint64_t drafted = count_of(receipt, "drafted_tokens");
+  facts.add("drafted", drafted > 0 ? cat(counted(drafted, "token"), " ahead, of which ",
+                                         count_of(receipt, "accepted_tokens"), " came")
+                                   : "");
 }
 
 std::string explained(const Json& receipt) {

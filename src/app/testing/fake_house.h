@@ -154,9 +154,10 @@ class House {
 
   House(const std::vector<ModelSpec>& models, Bytes budget, bool preload = false,
         uint32_t sequences = 8, std::function<void(FakeWorker&)> spawned = {},
-        Engine engine = Engine::Chosen)
+        Engine engine = Engine::Chosen, DraftModels drafts = {})
       : on_spawn(std::move(spawned)), loop(clock) {
     options.residents = {budget, GiB(16), {.sequences = sequences}, 0};
+    options.residents.drafts = std::move(drafts);
     options.models_preload = preload;
     auto list = inventory::Models::open(folder.path(), log);
     assert(list);

@@ -9,7 +9,9 @@
 //   bytes: HEX      those raw bytes
 //   random: N       N letters, by the sampling options
 //   clock: N        N tokens, each the moment at which it is made: nanoseconds of CLOCK_MONOTONIC
-//   and a space anything else   "The prompt has N words."
+//   and a space
+//   look            "N pieces in R rows" of the prompt's pictures and sounds
+//   anything else   "The prompt has N words."
 // With adapters the answer ends with the first one's number; one whose name begins with "broken"
 // cannot be loaded.
 // Its answers have a format: <think>THOUGHTS</think> at their beginning, and with tools
@@ -18,11 +20,17 @@
 // "choice", of which it says the first, and a schema, to which it says {}. Tokens are single bytes,
 // some common words and numbers, and control tokens.
 //
+// Loaded to draft for another fake it says what that one's answers will say, but for some tokens
+// (--draft-right=PERCENT of them are right), unless its name begins with "other": then its
+// vocabulary is another.
+//
 // Options: --load-ms, --tokens-per-s, --prompt-tokens-per-s, --size (of memory that it says it has;
 // "300MiB"),
 // --context-train, --window, --parked (bytes for conversations that rest), --no-template,
 // --pooling (=rank: it scores), --nan-after=N (logits are no numbers then),
-// --break-after=N (decoding gives an error then), --adapter (the file is one).
+// --break-after=N (decoding gives an error then), --draft-right, --adapter (the file is one),
+// --projector-file (the file is one), --sees and --hears (it has a projector: 8 by 8 pixels are a
+// row, and 10 ms).
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -52,10 +60,14 @@ struct Settings {
   uint64_t window = 0;
   uint64_t nan_after = UINT64_MAX;
   uint64_t break_after = UINT64_MAX;
+  uint64_t draft_right = 100;
   bool has_template = true;
   bool pooling = false;
   bool ranks = false;
   bool adapter = false;
+  bool projector = false;
+  bool sees = false;
+  bool hears = false;
 };
 Settings settings;  // set once by prepare(), before anything is loaded
 
@@ -78,7 +90,11 @@ uint64_t mixed(uint64_t x) {  // splitmix64's finaliser
   return x ^ (x >> 31);
 }
 
+constexpr std::string_view kMarker = "<|fake media|>";
+constexpr uint32_t kHearsHz = 16'000;
+
 std::string raw_piece(Token token) {
+  if (is_media(token)) return "";
   if (token < kBegin) return {static_cast<char>(token)};
   if (token == kClock) return cat(Steady::now().time_since_epoch().count(), " ");
   if (token < kFirstWord) return "";
@@ -170,10 +186,21 @@ class FakeModel;
 class FakeSampler final : public Sampler {
  public:
   FakeSampler(FakeModel& model, const Sampling& sampling, std::span<const Token> prompt);
-  Result<Chosen> choose(int row, std::optional<unsigned> top) override;
+  ~FakeSampler() override;
+  FakeSampler(const FakeSampler&) = delete;
+  FakeSampler& operator=(const FakeSampler&) = delete;
+  Result<Chosen> choose(int row, std::optional<unsigned> top) override {
+    return next(row, top, std::nullopt);
+  }
+  Result<Chosen> take(int row, Token token, std::optional<unsigned> top) override {
+    return next(row, top, token);
+  }
   void stop_thinking() override { thinking_.stop(); }
+  // What it is going to say after `said`; nullopt: this is not how its answer goes.
+  std::optional<Token> foretold(std::span<const Token> said) const;
 
  private:
+  Result<Chosen> next(int row, std::optional<unsigned> top, std::optional<Token> before);
   void end_thoughts();
   std::vector<float> logits() const;
   Token scripted(size_t at) const;
@@ -192,7 +219,8 @@ class FakeSampler final : public Sampler {
 
 class FakeModel final : public Model {
  public:
-  FakeModel(const wire::Load& load, Pulse& pulse) : pulse_(pulse) {
+  FakeModel(const wire::Load& load, Pulse& pulse, const FakeModel* drafts_for)
+      : pulse_(pulse), drafts_for_(drafts_for) {
     Facts& f = facts_;
     f.context =
         load.context != 0
@@ -209,6 +237,7 @@ class FakeModel final : public Model {
     f.fills = true;
     f.adapters = load.adapters;
     f.generates = !load.embeddings;
+    f.senses = {settings.sees, settings.hears ? kHearsHz : 0};
     for (const auto word : kWords) f.piece_max = std::max(f.piece_max, word.size());
     f.memory_bytes = settings.size_bytes;
     f.parked_bytes = settings.parked_bytes > 0 ? settings.parked_bytes
@@ -229,7 +258,14 @@ class FakeModel final : public Model {
                                     : "none"},
               {"has_template", settings.has_template},
               {"template_sha256", ""},
-              {"licence", "Apache-2.0"}};
+              {"licence", "Apache-2.0"},
+              {"inputs", Json::array({"text"})}};
+    if (settings.sees) f.info["inputs"].push_back("image");
+    if (settings.hears) f.info["inputs"].push_back("audio");
+    if (drafts_for_) {
+      f.parked_bytes = 0;
+      f.info["size_bytes"] = settings.size_bytes / 10;
+    }
     cells_.resize(f.sequences);
   }
 
@@ -294,8 +330,8 @@ class FakeModel final : public Model {
       if (name != "system" && name != "user" && name != "assistant" && name != "tool") {
         return wrong(cat("has the unknown role '", utf8_repaired(name.substr(0, 32)), "'"));
       }
-      if (!content.is_string()) return wrong("has one whose content is not text");
-      prompt += cat("<|", name, "|>", content.get_ref<const std::string&>(), "<|end|>\n");
+      TRY_AS(const std::string text, content_text(content));
+      prompt += cat("<|", name, "|>", text, "<|end|>\n");
     }
     if (kwargs.is_object() && kwargs.contains("suffix")) prompt += dump(kwargs["suffix"]);
     Rendered rendered{prompt + "<|assistant|>", {}};
@@ -319,6 +355,43 @@ class FakeModel final : public Model {
     if (thinks || !structure.tools.empty())
       rendered.format = std::make_shared<FakeFormat>(!structure.tools.empty());
     return rendered;
+  }
+
+  Result<std::vector<PromptPart>> tokenize_media(std::string_view prompt,
+                                                 std::span<const Media> media) override {
+    std::vector<PromptPart> parts;
+    for (size_t i = 0;; i++) {
+      const size_t end = prompt.find(kMarker);
+      TRY_AS(std::vector<Token> tokens, tokenize(prompt.substr(0, end), Special::Parsed));
+      if (i > 0) tokens.erase(tokens.begin());
+      parts.push_back({std::move(tokens)});
+      if (end == std::string_view::npos) return parts;
+      prompt.remove_prefix(end + kMarker.size());
+      auto piece = std::make_shared<MediaPiece>();
+      const Media& each = media[i];
+      piece->identity = cat(each.digest, " ", i);
+      piece->rows = each.kind == Media::Kind::Image ? (each.width + 7) / 8 * ((each.height + 7) / 8)
+                                                    : each.samples.size() / 160 + 1;
+      piece->positions = piece->rows;
+      parts.push_back({{}, std::move(piece)});
+    }
+  }
+  Decoded encode(MediaPiece& piece) override {
+    if (!pace(pulse_, piece.rows, settings.prompt_tokens_per_s)) return Decoded::Aborted;
+    piece.encoded = true;
+    return Decoded::Ok;
+  }
+  void forget_rows(MediaPiece& piece) override { piece.encoded = false; }
+  Decoded decode_media(const MediaRows& media) override {
+    if (!media.piece.encoded) return Decoded::Broken;
+    std::vector<Row> rows;
+    for (size_t i = 0; i < media.tokens.size(); i++) {
+      rows.push_back({media.tokens[i], media.begin + static_cast<Position>(media.from + i),
+                      media.sequence, media.wants_logits && i + 1 == media.tokens.size()});
+    }
+    const Decoded done = decode(rows);
+    if (done == Decoded::Aborted) cut(media.sequence, media.begin);
+    return done;
   }
 
   Result<std::shared_ptr<const Constraint>> constrain(const Must& must) override {
@@ -378,6 +451,22 @@ class FakeModel final : public Model {
     }
     return Decoded::Ok;
   }
+
+  Likeliest likeliest(int row) const override {
+    constexpr float kMargin = 3;
+    const auto said = held(row);
+    if (!said || !numbers()) return {};
+    const FakeModel& answers = drafts_for_ ? *drafts_for_ : *this;
+    for (const FakeSampler* const sampler : answers.samplers_) {
+      const auto token = sampler->foretold(*said);
+      if (!token) continue;
+      const bool right = mixed(said->size()) % 100 < settings.draft_right;
+      return {right ? *token : (*token + 1) % static_cast<Token>(kBegin), kMargin};
+    }
+    return {Token{0}, kMargin};
+  }
+  void enter(const FakeSampler& sampler) { samplers_.push_back(&sampler); }
+  void leave(const FakeSampler& sampler) { std::erase(samplers_, &sampler); }
 
   bool cut(Sequence sequence, Position from) override {
     auto& cells = cells_[sequence];
@@ -476,6 +565,25 @@ class FakeModel final : public Model {
            static_cast<float>(std::max<ptrdiff_t>(1, end - pair.begin() - 1));
   }
 
+  // With a marker in the place of each picture or sound.
+  static Result<std::string> content_text(const Json& content) {
+    if (content.is_string()) return content.get<std::string>();
+    const Error wrong{Code::Invalid, "'messages' has one whose content is not text", "messages"};
+    if (!content.is_array()) return wrong;
+    std::string text;
+    for (const Json& part : content) {
+      const auto type = part.is_object() ? part.value("type", Json()) : Json();
+      if (type == "media") {
+        text += kMarker;
+      } else if (type == "text" && part.contains("text") && part["text"].is_string()) {
+        text += part["text"].get_ref<const std::string&>();
+      } else {
+        return wrong;
+      }
+    }
+    return text;
+  }
+
   static Token first_token(std::string_view text, Special special) {
     if (special == Special::Parsed && text[0] == '<') {
       for (size_t i = 0; i < kControls.size(); i++) {
@@ -494,6 +602,8 @@ class FakeModel final : public Model {
   }
 
   Pulse& pulse_;
+  const FakeModel* const drafts_for_;  // nullptr: it answers itself
+  std::vector<const FakeSampler*> samplers_;
   Facts facts_;
   std::vector<Cells> cells_;
   std::vector<Row> rows_;
@@ -515,14 +625,16 @@ Script script_for(FakeModel& model, std::span<const Token> prompt, const Constra
     const auto said = model.tokenize(fake->says, Special::AsText);
     return {{said->begin() + 1, said->end()}, 0};
   }
-  // the last message of a chat, or the last line of a text
+  // the last message of a chat, from its last picture or sound on, or the last line of a text
   const bool chat = !prompt.empty() && prompt.back() == kAssistant;
   std::string order;
   if (chat) {
     auto end = prompt.size() - 1;
     while (end > 0 && prompt[end] != kEnd) end--;
     auto begin = end;
-    while (begin > 0 && (prompt[begin - 1] < kBegin || prompt[begin - 1] >= kFirstWord)) begin--;
+    while (begin > 0 && !is_media(prompt[begin - 1]) &&
+           (prompt[begin - 1] < kBegin || prompt[begin - 1] >= kFirstWord))
+      begin--;
     order = text_of(prompt.subspan(begin, end - begin));
   } else {
     order = text_of(prompt);
@@ -549,6 +661,10 @@ Script script_for(FakeModel& model, std::span<const Token> prompt, const Constra
     return script;
   } else if (const auto random = after("random: ")) {
     return {{}, number_after(*random, 1'000'000)};
+  } else if (order == "look") {
+    const auto pieces = std::count_if(prompt.begin(), prompt.end(), begins_media);
+    answer =
+        cat(pieces, " pieces in ", std::count_if(prompt.begin(), prompt.end(), is_media), " rows");
   } else if (const auto clock = after("clock: ")) {
     return {std::vector<Token>(number_after(*clock, 100'000), kClock), 0};
   } else {
@@ -574,7 +690,21 @@ FakeSampler::FakeSampler(FakeModel& model, const Sampling& sampling, std::span<c
                     : std::nullopt),
       plain_(script_.random == 0 && sampling.logit_bias.empty() && !sampling.ignore_eos &&
              sampling.presence_penalty == 0 && sampling.frequency_penalty == 0 &&
-             sampling.repeat_penalty == 1 && sampling.temperature <= 1) {}
+             sampling.repeat_penalty == 1 && sampling.temperature <= 1) {
+  model_.enter(*this);
+}
+
+FakeSampler::~FakeSampler() { model_.leave(*this); }
+
+// By its script; what is chosen freely is not foretold.
+std::optional<Token> FakeSampler::foretold(std::span<const Token> said) const {
+  if (said.size() < said_.size() || !std::equal(said_.begin(), said_.end(), said.begin()))
+    return std::nullopt;
+  for (size_t at = said_.size(); at < said.size(); at++) {
+    if (said[at] != scripted(at - prompt_)) return std::nullopt;
+  }
+  return scripted(said.size() - prompt_);
+}
 
 Token FakeSampler::scripted(size_t at) const {
   if (at < script_.answer.size()) return script_.answer[at];
@@ -623,7 +753,7 @@ Token FakeSampler::draw(std::vector<float> logits) {
       sampling_.repeat_last_n < 0 ? said_.size() : static_cast<size_t>(sampling_.repeat_last_n);
   std::vector<int> counts(logits.size());
   for (size_t i = said_.size() - std::min(last, said_.size()); i < said_.size(); i++) {
-    counts[said_[i]]++;
+    if (!is_media(said_[i])) counts[said_[i]]++;
   }
   for (size_t t = 0; t < logits.size(); t++) {
     if (counts[t] == 0) continue;
@@ -664,12 +794,16 @@ Token FakeSampler::draw(std::vector<float> logits) {
   return order[keep - 1];
 }
 
-Result<Chosen> FakeSampler::choose(int row, std::optional<unsigned> top) {
+Result<Chosen> FakeSampler::next(int row, std::optional<unsigned> top,
+                                 std::optional<Token> before) {
   TRY_AS(const auto held, model_.held(row));
   if (held.size() != said_.size() ||
       std::memcmp(held.data(), said_.data(), held.size_bytes()) != 0) {
     return Error{Code::Corrupt, "the fake's cells hold another conversation"};
   }
+  // what the script did not say was said because its thoughts were stopped there
+  if (before && plain_ && thinking_.inside() && *before != scripted(said_.size() - prompt_))
+    thinking_.stop();
   end_thoughts();
   const bool inside = thinking_.inside();
   const auto took = [&](Chosen& chosen) {
@@ -678,7 +812,7 @@ Result<Chosen> FakeSampler::choose(int row, std::optional<unsigned> top) {
   };
   if (plain_ && !top && model_.numbers()) {  // what the long way would choose
     const size_t at = said_.size() - prompt_;
-    said_.push_back(scripted(at));
+    said_.push_back(before.value_or(scripted(at)));
     Chosen plain{said_.back(), 0, {}};
     took(plain);
     return plain;
@@ -688,7 +822,8 @@ Result<Chosen> FakeSampler::choose(int row, std::optional<unsigned> top) {
     return Error{Code::Corrupt, "the model computed something that is no number"};
   }
   Chosen chosen;
-  chosen.token = draw(raw);
+  chosen.token = draw(raw);  // also where it is known: chance moves on
+  if (before) chosen.token = *before;
   said_.push_back(chosen.token);
   took(chosen);
   if (!top) return chosen;
@@ -736,8 +871,12 @@ Result<std::string> prepare(Options& options) {
   TRY(take(options, "parked", settings.parked_bytes));
   TRY(take(options, "nan-after", settings.nan_after));
   TRY(take(options, "break-after", settings.break_after));
+  TRY(take(options, "draft-right", settings.draft_right));
   settings.has_template = options.erase("no-template") == 0;
   settings.adapter = options.erase("adapter") != 0;
+  settings.projector = options.erase("projector-file") != 0;
+  settings.sees = options.erase("sees") != 0;
+  settings.hears = options.erase("hears") != 0;
   settings.ranks = options.contains("pooling") && options["pooling"] == "rank";
   settings.pooling = options.erase("pooling") != 0;
   return std::string("fake");
@@ -753,15 +892,25 @@ Result<std::unique_ptr<Model>> load(const LoadOrder& order, Pulse& pulse) {
     }
     if (order.progress) order.progress(static_cast<double>(part + 1) / kParts);
   }
-  return std::unique_ptr<Model>(std::make_unique<FakeModel>(order.load, pulse));
+  if (order.drafts_for && order.load.name.starts_with("other"))
+    return Error{Code::Invalid, "its vocabulary is another: the fake was told so"};
+  return std::unique_ptr<Model>(std::make_unique<FakeModel>(
+      order.load, pulse, static_cast<const FakeModel*>(order.drafts_for)));
 }
 
-Result<Json> about_adapter(int /*file*/) {
+Result<Json> about_addition(int /*file*/) {
+  if (settings.projector) {
+    return Json{{"type", "projector"},
+                {"architecture", "clip"},
+                {"name", "fake"},
+                {"projector",
+                 {{"kind", "fake"}, {"sees", true}, {"hears", false}, {"embedding_length", 64}}}};
+  }
   if (!settings.adapter) return Json();
   return Json{{"type", "adapter"}, {"architecture", "fake"}, {"name", "fake"}};
 }
 
-const Backend backend{.name = "fake", .prepare = prepare, .load = load, .adapter = about_adapter};
+const Backend backend{.name = "fake", .prepare = prepare, .load = load, .addition = about_addition};
 const Registered<Backend> registered{backend};
 
 }  // namespace

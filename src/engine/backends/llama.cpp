@@ -20,8 +20,10 @@
 #include "base/text.h"
 #include "engine/backends/llama_adapters.h"
 #include "engine/backends/llama_chat.h"
+#include "engine/backends/llama_draft.h"
 #include "engine/backends/llama_log.h"
 #include "engine/backends/llama_measure.h"
+#include "engine/backends/llama_media.h"
 #include "engine/backends/llama_probe.h"
 #include "engine/backends/llama_sampler.h"
 #include "engine/backends/llama_structure.h"
@@ -44,6 +46,8 @@ constexpr uint32_t kSequencesMax = 64;
 constexpr Bytes kParkedMax = MiB(256);
 constexpr uint32_t kEmbeddingSequences = 16;
 constexpr uint32_t kThreadsMax = 256;
+// For pictures and sounds while they are read, beside what computes on them.
+constexpr Bytes kMediaRoom = MiB(128);
 constexpr Bytes kTemplateMax = KiB(24);  // longer ones are known by their hash alone
 // How long the pool's threads spin for the next piece of work, 0 to 100. With 0, two workers that
 // take turns lose nothing to each other's spinning.
@@ -126,6 +130,8 @@ class LlamaModel final : public Model {
   }
   Json parts_if_loaded(const wire::Load& load);
   Result<> make_context(const wire::Load& load);
+  Result<> draft_for(const LlamaModel& other);
+  Result<> take_projector(const LoadOrder& order);
 
   const Facts& facts() const override { return facts_; }
   Result<std::vector<Token>> tokenize(std::string_view text, Special special) override {
@@ -140,20 +146,35 @@ class LlamaModel final : public Model {
   }
   std::string piece(Token token, Special special) const override;
   bool ends(Token token) const override { return llama_vocab_is_eog(vocab_, token); }
-  Result<Rendered> render_chat(const Chat& chat) override { return template_.render(chat); }
+  Result<Rendered> render_chat(const Chat& chat) override {
+    return template_.render(chat, projector_ ? projector_->marker() : "");
+  }
+  Result<std::vector<PromptPart>> tokenize_media(std::string_view prompt,
+                                                 std::span<const Media> media) override {
+    return projector_->tokenize(prompt, media);
+  }
+  Decoded encode(MediaPiece& piece) override { return projector_->encode(piece, threads_now()); }
+  void forget_rows(MediaPiece& piece) override { Projector::forget(piece); }
+  Decoded decode_media(const MediaRows& rows) override;
   Result<std::shared_ptr<const Constraint>> constrain(const Must& must) override;
   Result<std::unique_ptr<Sampler>> sampler(const Sampling& sampling,
                                            std::span<const Token> prompt) override {
     // each of DRY's breakers is looked for in every token
     const Pulse::Quiet quiet(
         pulse_, tokenise_max((sampling.dry_sequence_breakers.size() + 1) * facts_.vocabulary));
-    return make_sampler(context_.get(), model_.get(), sampling, prompt);
+    std::vector<Token> words(prompt.begin(), prompt.end());
+    std::erase_if(words, is_media);
+    return make_sampler(context_.get(), model_.get(), sampling, words);
   }
   Result<> load_adapter(size_t index) override { return adapters_->load(index); }
   void adapt(std::span<const Adapter> adapters) override {
     adapters_->use(context_.get(), adapters);
   }
   Decoded decode(std::span<const Row> rows) override;
+  Likeliest likeliest(int row) const override {
+    const float* const logits = llama_get_logits_ith(context_.get(), row);
+    return logits ? likeliest_of({logits, facts_.vocabulary}) : Likeliest{};
+  }
   bool cut(Sequence sequence, Position from) override {
     return llama_memory_seq_rm(memory(), sequence, from, -1);
   }
@@ -191,16 +212,21 @@ class LlamaModel final : public Model {
   }
   void put(Token token, Position position, Sequence sequence, bool output);
   int32_t run();
+  unsigned threads_now() const {
+    const unsigned wanted = pulse_.threads();
+    return wanted == 0 ? threads_ : std::min<unsigned>(wanted, threads_);
+  }
 
   Pulse& pulse_;
   Facts facts_;
-  std::unique_ptr<ggml_threadpool, FreePool> pool_;
+  std::shared_ptr<ggml_threadpool> pool_;  // the same of a model and its draft model
   std::unique_ptr<llama_model, FreeModel> model_;
   const llama_vocab* vocab_;
   ChatTemplate template_;
   const Tokenizer tokenizer_;
   std::unique_ptr<Adapters> adapters_;
   std::unique_ptr<llama_context, FreeContext> context_;
+  std::unique_ptr<Projector> projector_;  // nullptr: text only
   bool has_memory_ = true;
   uint32_t threads_ = 1;  // of the pool
 
@@ -351,11 +377,14 @@ Result<> LlamaModel::make_context(const wire::Load& load) {
   }
   has_memory_ = memory() != nullptr;
 
-  ggml_threadpool_params pool = ggml_threadpool_params_default(static_cast<int>(threads));
-  pool.poll = kPoll;
-  pool_.reset(prepared.make_pool(&pool));
-  if (!pool_) return Error{Code::NoRoom, cat("making ", threads, " threads: the system refused")};
-  threads_ = threads;
+  const bool drafts = pool_ != nullptr;
+  if (!drafts) {
+    ggml_threadpool_params pool = ggml_threadpool_params_default(static_cast<int>(threads));
+    pool.poll = kPoll;
+    pool_.reset(prepared.make_pool(&pool), FreePool());
+    if (!pool_) return Error{Code::NoRoom, cat("making ", threads, " threads: the system refused")};
+    threads_ = threads;
+  }
   llama_attach_threadpool(context_.get(), pool_.get(), pool_.get());
 
   facts_.cells = llama_n_ctx(context_.get());
@@ -363,13 +392,28 @@ Result<> LlamaModel::make_context(const wire::Load& load) {
   facts_.info["context"] = facts_.context;
   facts_.info["embedding_length"] = std::max(0, llama_model_n_embd_out(model_.get()));
   const Parts parts = parts_of(context_.get());
-  if (facts_.generates) facts_.parked_bytes = std::min(parts.state, kParkedMax.n);
+  if (facts_.generates && !drafts) facts_.parked_bytes = std::min(parts.state, kParkedMax.n);
   facts_.memory_bytes = parts.weights + parts.state + parts.compute + facts_.parked_bytes;
   facts_.info["memory"] = {{"weights_bytes", parts.weights},
                            {"copied_bytes", parts.copied},
                            {"state_bytes", parts.state},
                            {"parked_bytes", facts_.parked_bytes},
                            {"compute_bytes", parts.compute}};
+  return Unit{};
+}
+
+// It computes with the other's threads, one after the other.
+Result<> LlamaModel::draft_for(const LlamaModel& other) {
+  if (!facts_.generates)
+    return Error{Code::Invalid, "it is a model for vectors or scores, and says no tokens"};
+  if (!facts_.cuts)
+    return Error{
+        Code::Unsupported,
+        "it is a recurrent model, from whose state nothing can be taken back; name another "
+        "in models.draft"};
+  TRY(check_same_vocabulary(other.model_.get(), model_.get()));
+  pool_ = other.pool_;
+  threads_ = other.threads_;
   return Unit{};
 }
 
@@ -408,8 +452,7 @@ int32_t LlamaModel::run() {
   batch.seq_id = sequence_pointers_.data();
   batch.logits = outputs_.data();
   int32_t status = -1;
-  const unsigned wanted = pulse_.threads();
-  const unsigned threads = wanted == 0 ? threads_ : std::min(wanted, threads_);
+  const unsigned threads = threads_now();
   try {
     llama_set_n_threads(context_.get(), static_cast<int32_t>(threads),
                         static_cast<int32_t>(threads));
@@ -439,6 +482,42 @@ Decoded LlamaModel::decode(std::span<const Row> rows) {
     last = row.sequence;
   }
   return Decoded::Aborted;
+}
+
+Decoded LlamaModel::decode_media(const MediaRows& rows) {
+  const auto threads = static_cast<int32_t>(threads_now());
+  llama_set_n_threads(context_.get(), threads, threads);
+  switch (projector_->decode(context_.get(), rows)) {
+    case 0: return Decoded::Ok;
+    case 1: return Decoded::NoCells;
+    case 2: break;
+    default: return Decoded::Broken;
+  }
+  // in a grid all rows have the position of the first
+  llama_memory_seq_rm(memory(), rows.sequence, rows.begin, -1);
+  return Decoded::Aborted;
+}
+
+// After make_context(): it computes with the same threads, and is counted with the rest.
+Result<> LlamaModel::take_projector(const LoadOrder& order) {
+  facts_.info["inputs"] = Json::array({"text"});
+  if (order.projector < 0) return Unit{};
+  if (!facts_.generates) {
+    return Error{Code::Invalid,
+                 "this model does not answer, so that a projector is of no use to it; remove the "
+                 "model, and add it without"};
+  }
+  TRY_AS(projector_, Projector::open(order.projector, model_.get(), facts_.batch, pulse_));
+  projector_->use({pool_.get(), threads_});
+  facts_.senses = projector_->senses();
+  if (facts_.senses.sees) facts_.info["inputs"].push_back("image");
+  if (facts_.senses.hears_hz > 0) facts_.info["inputs"].push_back("audio");
+  const uint64_t weights = projector_->weights_bytes();
+  const uint64_t compute = projector_->compute_bytes();
+  facts_.memory_bytes += weights + compute + kMediaRoom.n;
+  facts_.info["memory"]["projector_bytes"] = weights;
+  facts_.info["memory"]["projector_compute_bytes"] = compute;
+  return Unit{};
 }
 
 Result<std::vector<float>> LlamaModel::embed(std::span<const std::span<const Token>> inputs) {
@@ -543,6 +622,11 @@ Result<std::unique_ptr<Model>> load(const LoadOrder& order, Pulse& pulse) {
                  cat("this is an adapter for '", adapter["architecture"].get<std::string>(),
                      "' models and no model; ask such a model, and name the adapter in 'lora'")};
   }
+  if (!gguf::projector_of(head).is_null()) {
+    return Error{Code::Invalid,
+                 "this is a projector, which gives a model eyes or ears, and no model; add the "
+                 "model with `lares models add MODEL --projector FILE`"};
+  }
   if (std::fseek(file.get(), 0, SEEK_SET) != 0)
     return Error{Code::Io, "the file cannot be read; look at the disk, or fetch it again"};
 
@@ -586,15 +670,21 @@ Result<std::unique_ptr<Model>> load(const LoadOrder& order, Pulse& pulse) {
       return Error{Code::Unsupported,
                    "models with an encoder, or that generate by diffusion, are not supported"};
     }
+    if (order.drafts_for) TRY(model->draft_for(static_cast<const LlamaModel&>(*order.drafts_for)));
     TRY(model->make_context(order.load));
+    TRY(model->take_projector(order));
   } catch (const std::exception& e) {
     return Error{Code::Corrupt, cat("the file cannot be used: ", e.what())};
   }
   return std::unique_ptr<Model>(std::move(model));
 }
 
-Result<Json> about_adapter(int file) {
+Result<Json> about_addition(int file) {
   TRY_AS(const gguf::Head head, gguf::read_descriptor(file));
+  if (Json projector = gguf::projector_of(head); !projector.is_null()) {
+    TRY(check_projector(head));
+    return projector;
+  }
   Json about = gguf::adapter_of(head);
   if (about.is_null()) return about;
   TRY(check_adapter(head, head.text("general.architecture")));
@@ -604,7 +694,7 @@ Result<Json> about_adapter(int file) {
 const Backend backend{.name = "llama",
                       .prepare = prepare,
                       .load = load,
-                      .adapter = about_adapter,
+                      .addition = about_addition,
                       .probe = probe,
                       .measure = measure};
 const Registered<Backend> registered{backend};

@@ -28,18 +28,34 @@ Result<std::string> text_field(const Json& object, const char* name, const std::
   return found->get<std::string>();
 }
 
-Result<> read_content(const Json& content, const std::string& where, common_chat_msg& out) {
+common_chat_msg_content_part content_part(const char* type, std::string text) {
+  common_chat_msg_content_part part;
+  part.type = type;
+  part.text = std::move(text);
+  return part;
+}
+
+Result<> read_content(const Json& content, const std::string& where, std::string_view marker,
+                      common_chat_msg& out) {
   if (content.is_null()) return Unit{};
   if (content.is_string()) {
     out.content = content.get<std::string>();
     return Unit{};
   }
   if (!content.is_array()) return wrong(cat(where, ": 'content' is neither text nor an array"));
-  // Only text: joined, as templates that know no parts would print the parts' JSON.
+  // Text is joined, as templates that know no parts would print the parts' JSON; where there are
+  // media, the engine's template does that, and knows what may stand around them.
+  bool media = false;
+  std::vector<common_chat_msg_content_part> parts;
   for (const Json& part : content) {
     const std::string type = part.is_object() && part.contains("type") && part["type"].is_string()
                                  ? part["type"].get<std::string>()
                                  : "";
+    if (type == "media" && !marker.empty()) {
+      media = true;
+      parts.push_back(content_part("media_marker", std::string(marker)));
+      continue;
+    }
     if (type != "text" && type != "input_text" && type != "output_text" && type != "refusal") {
       return Error{Code::Unsupported,
                    cat("'messages' ", where, ": has content of type '", shortened(type),
@@ -49,6 +65,11 @@ Result<> read_content(const Json& content, const std::string& where, common_chat
     TRY_AS(const std::string text, text_field(part, type == "refusal" ? "refusal" : "text", where));
     if (!out.content.empty()) out.content += '\n';
     out.content += text;
+    parts.push_back(content_part("text", text));
+  }
+  if (media) {
+    out.content.clear();
+    out.content_parts = std::move(parts);
   }
   return Unit{};
 }
@@ -73,7 +94,7 @@ Result<> read_tool_calls(const Json& calls, const std::string& where, common_cha
   return Unit{};
 }
 
-Result<common_chat_msg> read_message(const Json& message, size_t number) {
+Result<common_chat_msg> read_message(const Json& message, size_t number, std::string_view marker) {
   const std::string where = cat("number ", number);
   if (!message.is_object()) return wrong(cat(where, ": is not an object"));
   common_chat_msg out;
@@ -86,7 +107,7 @@ Result<common_chat_msg> read_message(const Json& message, size_t number) {
                      "developer, user, assistant and tool",
                      did_you_mean(out.role, known)));
   }
-  TRY(read_content(message.value("content", Json()), where, out));
+  TRY(read_content(message.value("content", Json()), where, marker, out));
   TRY(read_tool_calls(message.value("tool_calls", Json()), where, out));
   TRY_AS(out.tool_call_id, text_field(message, "tool_call_id", where));
   TRY_AS(out.tool_name, text_field(message, "name", where));
@@ -184,7 +205,7 @@ Result<common_chat_params> ChatTemplate::apply(const common_chat_templates_input
   return params;
 }
 
-Result<Rendered> ChatTemplate::render(const Chat& chat) const {
+Result<Rendered> ChatTemplate::render(const Chat& chat, std::string_view marker) const {
   if (!present()) {
     return Error{
         Code::Invalid,
@@ -198,7 +219,7 @@ Result<Rendered> ChatTemplate::render(const Chat& chat) const {
   }
   common_chat_templates_inputs inputs;
   for (const Json& message : chat.messages) {
-    TRY_AS(common_chat_msg read, read_message(message, inputs.messages.size()));
+    TRY_AS(common_chat_msg read, read_message(message, inputs.messages.size(), marker));
     inputs.messages.push_back(std::move(read));
   }
   if (chat.kwargs.is_object()) {

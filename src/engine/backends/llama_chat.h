@@ -26,7 +26,8 @@ class ChatTemplate {
   const std::string& source() const { return source_; }
   // Its answers may begin with thoughts, between tags.
   bool thinks() const { return thinks_; }
-  Result<Rendered> render(const Chat& chat) const;
+  // `marker` stands for each picture or sound.
+  Result<Rendered> render(const Chat& chat, std::string_view marker = "") const;
 
  private:
   void learn(const llama_model* model, Pulse& pulse);

@@ -2,6 +2,7 @@
 
 #include <llama.h>
 #include <log.h>
+#include <mtmd.h>
 
 #include <cstdio>
 
@@ -39,6 +40,8 @@ void catch_log() {
   ggml_log_set(on_log, nullptr);
   common_log_set_verbosity_thold(LOG_LEVEL_OUTPUT - 1);  // its messages may quote prompts
 }
+
+void catch_log_of_media() { mtmd_log_set(on_log, nullptr); }
 
 void forget_last_error() {
   const MutexLock lock(mutex);

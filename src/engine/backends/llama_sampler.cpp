@@ -95,6 +95,21 @@ class LlamaSampler final : public Sampler {
         steering_(std::move(steering)) {}
 
   Result<Chosen> choose(int row, std::optional<unsigned> top) override {
+    return next(row, top, std::nullopt);
+  }
+
+  Result<Chosen> take(int row, Token token, std::optional<unsigned> top) override {
+    return next(row, top, token);
+  }
+
+  void stop_thinking() override {
+    if (steering_) steering_->stop_thinking();
+  }
+
+ private:
+  // `before`: what was chosen here before. All is done nevertheless that was done then, since
+  // drawing moves what later draws depend on.
+  Result<Chosen> next(int row, std::optional<unsigned> top, std::optional<Token> before) {
     float* const raw = llama_get_logits_ith(context_, row);
     if (!raw) return Error{Code::Io, "computing: the engine has no result for this row"};
     const std::span<float> logits(raw, static_cast<size_t>(vocabulary_));
@@ -115,19 +130,21 @@ class LlamaSampler final : public Sampler {
     };
     if (!steering_) {
       chosen.token = draw();
-    } else {
-      TRY(steer(logits, draw, chosen));
+    } else if (auto steered = steer(logits, draw, chosen); !steered && !before) {
+      return std::move(steered).error();
+    }
+    if (before) {
+      chosen.token = *before;
+      chosen.last = false;
+    }
+    if (steering_ && !chosen.last) {
+      TRY_AS(chosen.thinking, steering_->took(chosen.token));
     }
     if (!greedy_) common_sampler_accept(sampler_.get(), chosen.token, true);
     if (top) chosen.logprob = logits[chosen.token] - log_sum;
     return chosen;
   }
 
-  void stop_thinking() override {
-    if (steering_) steering_->stop_thinking();
-  }
-
- private:
   // A grammar is asked about the token that was drawn; only where it refuses that, about all.
   template <class Draw>
   Result<> steer(std::span<float> logits, const Draw& draw, Chosen& chosen) {
@@ -144,7 +161,6 @@ class LlamaSampler final : public Sampler {
       if (!steering_->allows(chosen.token))
         return Error{Code::Invalid, "the sampling options leave no token that the answer may have"};
     }
-    TRY_AS(chosen.thinking, steering_->took(chosen.token));
     return Unit{};
   }
 
@@ -259,6 +275,14 @@ Result<std::unique_ptr<Sampler>> make_sampler(llama_context* context, const llam
   } catch (const std::exception& e) {
     return Error{Code::Invalid, std::string("the sampling options do not work: ") + e.what()};
   }
+}
+
+Likeliest likeliest_of(std::span<const float> logits) {
+  const Greatest best = greatest(logits);
+  if (!best.all_numbers || !std::isfinite(best.value)) return {};
+  const float next =
+      std::max(greatest(logits.first(best.at)).value, greatest(logits.subspan(best.at + 1)).value);
+  return {static_cast<Token>(best.at), best.value - next};
 }
 
 }  // namespace lares::engine::llama

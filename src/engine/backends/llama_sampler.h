@@ -12,4 +12,7 @@ Result<std::unique_ptr<Sampler>> make_sampler(llama_context* context, const llam
                                               const Sampling& sampling,
                                               std::span<const Token> prompt);
 
+// The first of the largest, over the whole vocabulary.
+Likeliest likeliest_of(std::span<const float> logits);
+
 }  // namespace lares::engine::llama

@@ -56,6 +56,22 @@ class GgufFile {
     data_.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
     tensor(name, 0, size);
   }
+  // The same of float16, rounded towards zero; what is too small for it is 0.
+  void halves(const std::string& name, const std::vector<uint64_t>& size,
+              const std::vector<float>& values) {
+    data_.resize(static_cast<size_t>(end_));
+    for (const float value : values) {
+      uint32_t bits = 0;
+      std::memcpy(&bits, &value, sizeof bits);
+      const int exponent = static_cast<int>(bits >> 23 & 0xff) - 127 + 15;
+      const uint32_t half = exponent <= 0
+                                ? 0
+                                : (bits >> 16 & 0x8000) | static_cast<uint32_t>(exponent) << 10 |
+                                      (bits >> 13 & 0x3ff);
+      data_ += number(static_cast<uint16_t>(half));
+    }
+    tensor(name, 1, size);
+  }
   void tensor_at(const std::string& name, uint32_t type, const std::vector<uint64_t>& size,
                  uint64_t offset) {
     std::string bytes = named(name) + number(static_cast<uint32_t>(size.size()));

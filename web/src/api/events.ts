@@ -32,6 +32,7 @@ export interface Answered {
 }
 
 interface Chunk {
+  id?: string;
   model?: string;
   choices?: { delta?: { content?: string | null; reasoning_content?: string | null }; finish_reason?: string | null }[];
   lares?: Where;
@@ -42,7 +43,8 @@ interface Chunk {
 export interface Heard {
   text(piece: string): void;
   thinking(piece: string): void;
-  begun?(model: string): void;
+  /** `id`: by which the answer can be spoken of while it comes. */
+  begun?(model: string, id: string): void;
 }
 
 /**
@@ -87,7 +89,7 @@ function hear(data: string, answered: Answered, heard: Heard): void {
   if (chunk.error) throw new ApiError(chunk.error.message ?? "the answer ended with an error", 500, chunk.error.code ?? null);
   if (chunk.model && !answered.model) {
     answered.model = chunk.model;
-    heard.begun?.(chunk.model);
+    heard.begun?.(chunk.model, chunk.id ?? "");
   }
   const choice = chunk.choices?.[0];
   if (choice?.delta?.reasoning_content) heard.thinking(choice.delta.reasoning_content);

@@ -16,6 +16,10 @@ export interface Live {
   text: Signal<string>;
   phase: Signal<"waiting" | "reading" | "answering" | "stopping" | "summarising" | "lost">;
   model: string;
+  /** By which the daemon knows the answer, once it has begun. */
+  answer: string;
+  /** Its thoughts were asked to end. */
+  enough: Signal<boolean>;
   /** Since when it waits for its turn, or its model reads the prompt, in this page's time. */
   began: number;
   /** About how many tokens it has to read; what it read before it may still know. */
@@ -219,7 +223,7 @@ export async function answerTo(parent: string): Promise<void> {
   const stop = new AbortController();
   stopper = stop;
   const text = signal("");
-  const coming: Live = { parent, text, phase: signal<Live["phase"]["value"]>("waiting"), model: model.value?.id ?? "", began: Date.now(), tokens: 0 };
+  const coming: Live = { parent, text, phase: signal<Live["phase"]["value"]>("waiting"), model: model.value?.id ?? "", answer: "", enough: signal(false), began: Date.now(), tokens: 0 };
   live.value = coming;
   try {
     await answerOrCompact(conversation, coming, stop.signal);
@@ -282,8 +286,9 @@ async function answerOnce(conversation: string, coming: Live, stop: AbortSignal)
         thinks = true;
         coming.phase.value = "answering";
       },
-      begun(name) {
+      begun(name, answer) {
         coming.model = name;
+        coming.answer = answer;
         coming.began = Date.now();
         coming.phase.value = "reading";
       },
@@ -366,6 +371,19 @@ function reached(): Promise<void> {
   });
 }
 
+/** What is thought before the answer ends, and the answer begins. */
+export async function stopThinking(): Promise<void> {
+  const coming = live.value;
+  if (!coming?.answer || coming.enough.value) return;
+  coming.enough.value = true;
+  try {
+    await call("POST", `/lares/v1/answers/${encodeURIComponent(coming.answer)}/stop_thinking`);
+  } catch (error) {
+    coming.enough.value = false;
+    complaint.value = said(error);
+  }
+}
+
 /** Ends the answer that is coming; the daemon keeps what came. */
 export function stop(): void {
   if (!live.value) return;
@@ -446,7 +464,7 @@ export async function compactNow(): Promise<void> {
   if (!conversation || !head.value || live.value) return;
   const stop = new AbortController();
   stopper = stop;
-  const coming: Live = { parent: head.value, text: signal(""), phase: signal<Live["phase"]["value"]>("summarising"), model: "", began: Date.now(), tokens: 0 };
+  const coming: Live = { parent: head.value, text: signal(""), phase: signal<Live["phase"]["value"]>("summarising"), model: "", answer: "", enough: signal(false), began: Date.now(), tokens: 0 };
   live.value = coming;
   try {
     if (!(await compact(conversation, head.value, coming.phase, stop.signal, kContextShares[0]))) complaint.value = "there is nothing older to summarise: the last turns stay as they are";

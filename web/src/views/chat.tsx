@@ -106,10 +106,18 @@ function Coming({ drew }: { drew: () => void }) {
 }
 
 function LiveThinking() {
-  const text = chat.live.value?.text.value ?? "";
+  const live = chat.live.value;
+  const text = live?.text.value ?? "";
   if (!/^\s*<t/.test(text)) return null;
   const { thinking, open } = thinkingOf(text);
-  return thinking || open ? <Thinking text={thinking} open={open} /> : null;
+  if (!thinking && !open) return null;
+  const enough = live?.enough.value ?? false;
+  return (
+    <>
+      <Thinking text={thinking} open={open} />
+      {open && live?.answer && <button type="button" class="plain-button" disabled={enough} onClick={() => void chat.stopThinking()}>{enough ? "Coming to the answer…" : "Stop thinking"}</button>}
+    </>
+  );
 }
 
 function Phase() {

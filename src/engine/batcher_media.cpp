@@ -1,0 +1,108 @@
+// The Batcher's media: pictures and sounds of a prompt become pieces of it, each encoded in a step
+// of its own and then computed as rows in others, since the engine computes either tokens or rows.
+#include <algorithm>
+#include <cassert>
+
+#include "base/text.h"
+#include "engine/batcher_request.h"
+
+namespace lares::engine {
+namespace {
+
+// Of what stands for media in messages.
+size_t media_bytes(const Json& messages) {
+  size_t bytes = 0;
+  for (const Json& message : messages) {
+    if (!message.is_object() || !message.contains("content") || !message["content"].is_array())
+      continue;
+    for (const Json& part : message["content"]) {
+      const auto data = part.is_object() ? part.find("data") : part.end();
+      if (part.is_object() && data != part.end() && data->is_string())
+        bytes += data->get_ref<const std::string&>().size();
+    }
+  }
+  return bytes;
+}
+
+}  // namespace
+
+Result<std::vector<Media>> Batcher::media_of(Json& messages) {
+  if (!has_media(messages)) return std::vector<Media>();
+  const Pulse::Quiet quiet(pulse_, media_max(media_bytes(messages)));
+  return take_media(messages, model_.facts().senses);
+}
+
+// The tokens of a prompt with media, and its pieces.
+Result<std::vector<Token>> Batcher::media_tokens(Request& request, std::string_view prompt,
+                                                 std::span<const Media> media) {
+  size_t bytes = 0;
+  for (const Media& each : media) bytes += each.rgb.size() + each.samples.size() * sizeof(float);
+  const Pulse::Quiet quiet(pulse_, tokenise_max(prompt.size()) + media_max(bytes));
+  TRY_AS(std::vector<PromptPart> parts, model_.tokenize_media(prompt, media));
+  std::vector<Token> tokens;
+  for (PromptPart& part : parts) {
+    if (!part.media) {
+      tokens.insert(tokens.end(), part.tokens.begin(), part.tokens.end());
+      continue;
+    }
+    const uint32_t number = media_numbers_.of(part.media->identity);
+    const size_t begin = tokens.size();
+    for (size_t row = 0; row < part.media->rows; row++) tokens.push_back(media_token(number, row));
+    request.media.push_back({begin, std::move(part.media)});
+  }
+  return tokens;
+}
+
+// One step of a request whose next rows are media: encodes the piece, or computes some of its rows.
+// False: another model has the device.
+bool Batcher::media_step(const Part& part) {
+  Request& request = *part.request;
+  const Request::Piece piece = *request.next_piece();  // it may outlive its request here
+  MediaPiece& media = *piece.media;
+  const bool encodes = !media.encoded;
+  StepCost& cost = encodes ? encode_cost_ : cost_;
+  size_t rows = part.rows;
+  if (encodes || media.at_once) rows = media.rows;
+  if (!encodes && !make_cells(rows)) {
+    give_up_cells();
+    return true;
+  }
+  const std::vector<Part> parts(1, Part{&request, rows});
+  if (!lease_.enter(lease_step(parts, rows, cost))) return false;
+  const SteadyTime from = clock_.now();
+  const double cpu_from = cpu_ms_();
+  running({{{request.id, rows}}, rows, request.lane, expected_end(cost, rows)});
+  const Decoded done = encodes ? model_.encode(media) : compute_media(part, rows);
+  running({});
+  pulse_.beat();
+  charge(parts, cpu_ms_() - cpu_from, {});
+  switch (done) {
+    case Decoded::Ok:
+      cost.learn(rows, std::chrono::duration<double, std::milli>(clock_.now() - from).count());
+      if (encodes) break;
+      if (request.computed + rows == piece.end()) model_.forget_rows(media);
+      advance(parts);
+      break;
+    case Decoded::Aborted:
+      if (encodes) break;
+      slots_.cut(request.sequence, piece.begin);
+      request.computed = piece.begin;
+      break;
+    case Decoded::NoCells: give_up_cells(); break;
+    case Decoded::Broken: broken(parts); break;
+  }
+  lease_.step_over();
+  return true;
+}
+
+Decoded Batcher::compute_media(const Part& part, size_t rows) {
+  const Request& request = *part.request;
+  const Request::Piece& piece = *request.next_piece();
+  model_.adapt(request.options.adapters);
+  return model_.decode_media({*piece.media, request.computed - piece.begin,
+                              std::span(request.tokens).subspan(request.computed, rows),
+                              request.position(piece.begin), request.sequence,
+                              request.computed + rows == request.tokens.size()});
+}
+
+}  // namespace lares::engine
