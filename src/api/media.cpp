@@ -72,8 +72,8 @@ Result<Json> media_part(const std::string& path, const std::string& type, Json& 
   if (!size || *size == 0)
     return wrong(at, cat("holds no base64 of a file (", data.size(), " bytes)"));
   if (*size > kMediaBytesMax.n)
-    return wrong(at, cat("is a file of ", Bytes{*size}, ", at most ", kMediaBytesMax,
-                         " are read; send it smaller"));
+    return wrong(at, cat("is a file of ", grouped(*size), " bytes, at most ",
+                         grouped(kMediaBytesMax.n), " are read; send it smaller"));
   return Json{{"type", image ? "image" : "audio"}, {"data", std::move(data)}, {"param", at}};
 }
 

@@ -468,13 +468,12 @@ TEST_F(CoreTest, WhatWaitsToGoOnEndsLikeAnyOther) {
   api::Work in_time;
   in_time.deadline_ms = 500;
   auto late = house.chat("alpha", in_time);
-  say("alpha", asked("alpha").back(), "");
   die("alpha");
   house.core->cancel(work);
   house.settle();
   EXPECT_EQ(cancelled->ended->result.error().code, Code::Cancelled);
   house.advance(milliseconds(500));
-  EXPECT_EQ(late->ended->result.error().code, Code::Timeout);
+  EXPECT_EQ(late->ended->result.error().code, Code::Timeout) << late->error();
   EXPECT_EQ(house.core->waiting(), 0u);
   EXPECT_FALSE(cancelled->twice || late->twice);
 }
@@ -993,12 +992,15 @@ TEST_F(CoreTest, ThoughtsAreStoppedByWhoseAnswerItIs) {
 
 TEST_F(CoreTest, ThoughtsThatWereStoppedStayStoppedInTheNextWorker) {
   load("alpha");
-  auto heard = house.chat("alpha");
+  api::Work work;
+  work.who.id = "app:mine";
+  auto heard = house.chat("alpha", work);
   house.worker("alpha")->answer(wire::Started{10, 4, 77}, asked("alpha").back());
   house.worker("alpha")->answer(piece("a", {1}), asked("alpha").back());
   house.settle();
   die("alpha");
-  EXPECT_TRUE(house.ask("answers.stop_thinking", {{"id", heard->id}, {"who", ""}}));
+  const auto stopped = house.ask("answers.stop_thinking", {{"id", heard->id}, {"who", "app:mine"}});
+  EXPECT_TRUE(stopped) << stopped.error().message;
   house.load("alpha");
   EXPECT_EQ(asked("alpha", Type::StopThinking), asked("alpha", Type::Resume));
 }

@@ -137,9 +137,12 @@ TEST(Drafts, WithoutRoomForBothAModelAnswersAlone) {
 TEST(Drafts, OneThatTakesMoreThanThoughtIsGivenThatTheNextTime) {
   Drafting here({"small", {}}, MiB(500));
   auto other = here.house.chat("small");
+  const api::WorkId work = here.house.last_work;
   here.load({}, "", "small");
   auto first = here.house.chat("large");
-  here.house.core->cancel(1);
+  here.house.core->cancel(work);
+  const auto asked = House::frames(*here.house.worker("small"), Type::Generate);
+  here.house.worker("small")->answer(wire::Failed{{Code::Cancelled, "as asked"}}, asked.back().id);
   here.house.settle();
   here.load(MiB(190));
   EXPECT_EQ(here.used(), MiB(490));

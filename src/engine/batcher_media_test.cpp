@@ -2,6 +2,7 @@
 // taken for another, and nobody else is held up for longer than a step.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <thread>
 
 #include "base/text.h"
@@ -91,7 +92,7 @@ TEST(BatcherMedia, ShareTheTextBeforeThemAndNothingBehindAnother) {
 }
 
 TEST(BatcherMedia, ComeBackFromWhereTheyWereParked) {
-  Talk talk(kSenses, shape(512, 2));
+  Talk talk(with({{"parked", "8192"}}), shape(512, 2));
   look(talk, 1, {text(words(80)), image(64, 64, 1), text("look")});
   ASSERT_TRUE(talk.run());
   EXPECT_GT(talk.batcher.parked().count(), 0U);
@@ -156,12 +157,13 @@ TEST(BatcherMedia, AreLeftWhenTheirRequestIsCancelledWhileTheyAreEncoded) {
   Talk talk(with({{"prompt-tokens-per-s", "200"}}));  // 100 rows: half a second
   look(talk, 1, {image(80, 80), text("look")});
   talk.complete(2, "count: 3");
+  std::atomic<bool> interrupted = false;
   std::thread other([&] {
     while (talk.pulse.progress() == 0) std::this_thread::yield();
     talk.batcher.interrupt(1);
+    interrupted = true;
   });
-  while (!talk.pulse.aborting() && talk.batcher.step()) {
-  }
+  while (!interrupted) ASSERT_TRUE(talk.batcher.step());
   other.join();
   talk.batcher.cancel(1);
   ASSERT_TRUE(talk.run());

@@ -83,17 +83,21 @@ class Killing:
         return whole
 
 
+def unsaid(text):
+    """What asks for this text without saying it: what stands in a prompt would be drafted, many letters a step."""
+    return "bytes: " + text.encode().hex()
+
+
 class WithFake(Killing, unittest.TestCase):
     """An engine of which every answer is known, letter by letter: 40 tokens a second."""
 
-    @classmethod
-    def setUpClass(cls):
-        cls.house = House(arguments=[*FAKE, "--fake=tokens-per-s=40"])
-        cls.addClassCleanup(cls.house.stop)
+    def setUp(self):  # each its own: a model whose workers die too often is not started again
+        self.house = House(arguments=[*FAKE, "--fake=tokens-per-s=40"])
+        self.addCleanup(self.house.stop)
 
     def test_forty_tokens_killed_anywhere(self):
         said = "forty letters, one by one, \u20ac \u00e9 \U0001f600 ok"
-        body = chat("repeat: " + said, stop=["okay", "two"])
+        body = chat(unsaid(said), stop=["okay", "two"])
         quiet = self.quiet(body)
         self.assertEqual(quiet[0], said)
         for letters in (1, 9, 20, 31):
@@ -110,8 +114,9 @@ class WithFake(Killing, unittest.TestCase):
 
     def test_thoughts_and_calls(self):
         tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
-        body = chat("repeat: <think>what may it be, hm</think>It is <tool_call>{\"name\": \"f\", "
-                    "\"arguments\": {\"a\": 1}}</tool_call>", tools=tools)
+        said = '<think>what may it be, hm</think>It is <tool_call>{"name": "f", "arguments": {"a": 1}}</tool_call>'
+        body = chat(unsaid(said), tools=tools)
+        body["messages"].insert(0, {"role": "system", "content": "<think> first, then <tool_call>"})
         quiet = self.quiet(body)
         self.assertEqual(quiet[1:4], ("what may it be, hm", [{"name": "f", "arguments": '{"a":1}'}], "tool_calls"))
         for letters in (3, 20):
@@ -145,7 +150,7 @@ class WithFake(Killing, unittest.TestCase):
     def test_a_kept_conversation_has_the_whole_answer(self):
         status, made = ask(self.house.port, {}, path="/lares/v1/conversations")
         self.assertEqual(status, 200, made)
-        body = chat("repeat: this is kept as if nothing had been", lares={"conversation": made["id"]})
+        body = chat(unsaid("this is kept as if nothing had been"), lares={"conversation": made["id"]})
         text = self.killed_after(body, 12)[0]
         self.assertEqual(text, "this is kept as if nothing had been")
         _, kept = ask(self.house.port, None, path=f"/lares/v1/conversations/{made['id']}", method="GET")
@@ -167,7 +172,7 @@ class DiesOfIt(Killing, unittest.TestCase):
                       answer["error"]["message"])
 
     def test_each_worker_goes_further(self):
-        self.house_of("--fake=die-after=16")
+        self.house_of("--fake=crime=abort", "--fake=crime-at=token:16")
         # nothing that is said ahead, or fewer steps would do
         text, _, _, _, usage = self.quiet(chat("count: 25"))
         self.assertEqual(text, " ".join(str(i) for i in range(1, 26)))
@@ -176,7 +181,7 @@ class DiesOfIt(Killing, unittest.TestCase):
 
     def test_one_that_stands_still_is_one_that_died(self):
         self.house_of("--fake=crime=hang", "--fake=crime-at=token:20")
-        self.assertEqual(self.quiet(chat("repeat: thirty letters, not many more"))[0],
+        self.assertEqual(self.quiet(chat(unsaid("thirty letters, not many more")))[0],
                          "thirty letters, not many more")
 
 

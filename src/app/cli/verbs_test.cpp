@@ -135,7 +135,10 @@ TEST_F(Asking, TheFirstInterruptEndsTheThoughtsAndNotTheAnswer) {
   daemon_.will_think("hm", "four");
   bool pressed = false;
   daemon_.on_piece = [&](const std::string& before) {
-    if (pressed || before.find("\"hm\"") == std::string::npos || !before.ends_with("\n")) return;
+    const size_t thought = before.find("\"hm\"");
+    if (pressed || thought == std::string::npos ||
+        before.find("\n\n", thought) == std::string::npos)
+      return;
     pressed = true;
     std::raise(SIGINT);
     daemon_.thoughts_ended.wait(0);
