@@ -34,6 +34,9 @@ using Sequence = int32_t;  // 0 .. Facts::sequences - 1
 
 // How long work that cannot report may stay silent (Pulse::Quiet), by its size: several times what
 // a slow machine takes.
+inline std::chrono::milliseconds read_max(size_t bytes) {  // a message, with what it asks for
+  return std::chrono::milliseconds(1'000) + std::chrono::milliseconds(1) * (bytes / 1024);
+}
 inline std::chrono::milliseconds tokenise_max(size_t bytes) {
   return std::chrono::milliseconds(20) * (bytes / 1024 + 1);
 }

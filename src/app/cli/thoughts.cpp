@@ -45,17 +45,17 @@ void Thoughts::watch(const std::stop_token& stop) {
   bool ended = false;
   int64_t second = -1;
   while (!stop.stop_requested()) {
-    if (!ended && state == State::ToBeEnded) {
-      ended = true;
-      second = -1;
-      context_.daemon.stop_thinking(answer_);
-    }
     const int64_t now = ms_between(began_, std::chrono::steady_clock::now()) / 1000;
     if (shown_ == Shown::No && now != second) {
       second = now;
       const std::string line =
           cat("thinking … ", now, " s", ended || answer_.empty() ? "" : ", Ctrl-C ends that");
       context_.screen.say(cat("\r\x1b[K", shaded(context_.screen, Stream::Err, Shade::Dim, line)));
+    }
+    if (!ended && state == State::ToBeEnded) {
+      ended = true;
+      second = -1;
+      context_.daemon.stop_thinking(answer_);
     }
     std::this_thread::sleep_for(kLook);
   }
