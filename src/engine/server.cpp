@@ -249,8 +249,8 @@ class Server {
       end_process(cat("request id ", frame.id, frame.id == 0 ? " is not allowed" : " is in use"));
     }
     lease_.step_aside();  // reading and tokenising need no device
-    const Pulse::Quiet quiet(pulse_, read_max(frame.payload.size()));
     service_.crime.at(Crime::Where::Request, frame.id, line_);
+    const Pulse::Quiet quiet(pulse_, read_max(frame.payload.size()));
     if (type == Type::Generate) {
       auto message = wire::from_frame<wire::Generate>(frame);
       if (!message) end_process(message.error().message);
