@@ -305,7 +305,8 @@ Result<> read_structured(const Json& given, std::string_view body, Json& out) {
   const size_t bytes = texts_in(out.value("must", Json())) + texts_in(out.value("tools", Json()));
   if (bytes > kStructureBytesMax) {
     const std::string field = found.empty() ? "tools" : found[0].first;
-    return wrong(field, cat(Bytes{bytes}, " of texts"), cat("at most ", Bytes{kStructureBytesMax}));
+    return wrong(field, cat(grouped(bytes), " bytes of texts"),
+                 cat("at most ", grouped(kStructureBytesMax)));
   }
   return Unit{};
 }

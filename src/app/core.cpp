@@ -183,9 +183,9 @@ api::WorkId Core::submit(api::Work work, std::shared_ptr<api::Sink> sink) {
     // here, and not on the loop: a prompt may have megabytes
     doing->payloads = payloads_of(work, number_of(work.who));
     if (doing->payloads.front().size() > wire::kPayloadMax)
-      doing->refused =
-          Error{Code::Invalid, cat("the prompt takes ", Bytes{doing->payloads.front().size()},
-                                   ", at most ", Bytes{wire::kPayloadMax}, " can be passed on")};
+      doing->refused = Error{
+          Code::Invalid, cat("the prompt takes ", grouped(doing->payloads.front().size()),
+                             " bytes, at most ", grouped(wire::kPayloadMax), " can be passed on")};
   }
   work.body = nullptr;
   doing->written.resize(work.choices);

@@ -128,9 +128,9 @@ Result<Structure> read_structure(const Json& body, bool chat) {
   if (!out.tools.empty() && !out.must.empty())
     return wrong(out.must.param, "is given together with 'tools'; leave one of the two out");
   if (const size_t bytes = bytes_of(out); bytes > kStructureBytesMax) {
-    return wrong(
-        out.tools.empty() ? out.must.param : "tools",
-        cat("takes ", Bytes{bytes}, ", at most ", Bytes{kStructureBytesMax}, " are taken"));
+    return wrong(out.tools.empty() ? out.must.param : "tools",
+                 cat("takes ", grouped(bytes), " bytes, at most ", grouped(kStructureBytesMax),
+                     " are taken"));
   }
   return out;
 }

@@ -66,6 +66,9 @@ class Killing:
     def why(self):
         return owner(self.house, "GET", "/lares/v1/why")["why"]
 
+    def times_it_went_on(self):
+        return sum(line.startswith(WENT_ON) for line in self.why())
+
     def quiet(self, body):
         """The same without a death, streamed: what it comes to."""
         return Read(self.house.port, body).whole()
@@ -79,7 +82,7 @@ class Killing:
             self.assertTrue(read.is_alive(), "it was over before it was killed")
             self.kill()
         whole = read.whole()
-        self.assertEqual(sum(line.startswith(WENT_ON) for line in self.why()), len(letters), self.why())
+        self.assertEqual(self.times_it_went_on(), len(letters), self.why())
         return whole
 
 
@@ -172,17 +175,17 @@ class DiesOfIt(Killing, unittest.TestCase):
                       answer["error"]["message"])
 
     def test_each_worker_goes_further(self):
-        self.house_of("--fake=crime=abort", "--fake=crime-at=token:16")
-        # nothing that is said ahead, or fewer steps would do
+        self.house_of("--fake=die-after=16")
         text, _, _, _, usage = self.quiet(chat("count: 25"))
         self.assertEqual(text, " ".join(str(i) for i in range(1, 26)))
-        self.assertEqual(sum(line.startswith(WENT_ON) for line in self.why()), 2, self.why())
+        self.assertEqual(self.times_it_went_on(), 2, self.why())
         self.assertGreater(usage["completion_tokens"], 30)
 
     def test_one_that_stands_still_is_one_that_died(self):
         self.house_of("--fake=crime=hang", "--fake=crime-at=token:20")
         self.assertEqual(self.quiet(chat(unsaid("thirty letters, not many more")))[0],
                          "thirty letters, not many more")
+        self.assertEqual(self.times_it_went_on(), 1, self.why())
 
 
 class WithModel(Killing, unittest.TestCase):
