@@ -240,14 +240,14 @@ class SlowAnswers(Case):
     def test_the_first_ctrl_c_ends_the_thinking_and_the_second_the_answer(self):
         thinks = "repeat: <think>" + "hm " * 500 + "</think>"
         terminal = Terminal(self.house, thinks + "four")
-        terminal.read_until(r"thinking … 1 s, Ctrl-C ends that")
+        terminal.read_until(r"thinking … \d+ s, Ctrl-C ends that")
         terminal.type("\x03")
         terminal.read_until(r"four")
         self.assertEqual(terminal.end(), 0)
         self.assertNotIn("hm", terminal.seen)
         self.no_request_is_left()
-        terminal = Terminal(self.house, thinks + "count " * 200)
-        terminal.read_until(r"thinking … 1 s")
+        terminal = Terminal(self.house, thinks + "count " * 2000)
+        terminal.read_until(r"thinking … \d+ s")
         terminal.type("\x03")
         terminal.read_until(r"count count")
         terminal.type("\x03")
