@@ -3,18 +3,13 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
-#include <numeric>
 #include <span>
 #include <utility>
 
 #include "base/text.h"
-#include "engine/batcher_request.h"
-#include "engine/thinking_budget.h"
 
 namespace lares::engine {
 namespace {
-
-Error cancelled() { return {Code::Cancelled, "the request was cancelled"}; }
 
 Error too_busy() {
   return {Code::Busy, cat("this model has ", kWaitingMax,
@@ -34,27 +29,17 @@ Json token_json(const Model& model, Token token, float logprob) {
           {"logprob", number_or_least(logprob)}};
 }
 
-// Of all its strings.
-size_t text_bytes(const Json& json) {
-  if (json.is_string()) return json.get_ref<const std::string&>().size();
-  if (!json.is_structured()) return 0;
-  return std::accumulate(json.begin(), json.end(), size_t{0},
-                         [](size_t sum, const Json& inside) { return sum + text_bytes(inside); });
-}
-
 }  // namespace
 
-Batcher::Batcher(Model& model, Pulse& pulse, const Clock& clock, Lease& lease, Out out, Seeds seeds,
-                 ThinkingMax thinking, CpuMs cpu_ms)
+Batcher::Batcher(Model& model, Pulse& pulse, const Clock& clock, Lease& lease, Out out,
+                 CpuMs cpu_ms)
     : model_(model),
       pulse_(pulse),
       clock_(clock),
       lease_(lease),
       out_(std::move(out)),
-      seeds_(std::move(seeds)),
-      thinking_(thinking),
       cpu_ms_(std::move(cpu_ms)),
-      embeddings_(model, pulse, clock, shares_),
+      embeddings_(model, clock, shares_),
       slots_(model.facts().sequences, model.facts().cells),
       parked_(Bytes{model.facts().parked_bytes}),
       park_tried_(slots_.count()) {
@@ -68,197 +53,37 @@ Batcher::~Batcher() = default;
 // --- requests in
 // -------------------------------------------------------------------------------------
 
-Result<> Batcher::check_length(size_t at_least, bool exact, std::string_view param) const {
-  const size_t context = model_.facts().context;
-  if (at_least <= context) return Unit{};
-  const size_t trained = model_.facts().info.value("context_train", size_t{0});
-  return Error{Code::TooLong,
-               cat("the prompt has ", exact ? "" : "at least ", grouped(at_least),
-                   " tokens, but this model's context is ", grouped(context), "; shorten it, or ",
-                   trained > context ? cat("set models.context to more (it was trained with ",
-                                           grouped(trained), "; see `lares config`)")
-                                     : "choose another model: this one was trained with no more"),
-               std::string(param)};
-}
-
-Result<std::vector<Token>> Batcher::prompt_tokens(Request& request) {
-  const Facts& facts = model_.facts();
-  GenerateOptions& options = request.options;
-  const std::string_view param = options.chat ? "messages" : "prompt";
-  std::vector<std::string> stops = options.stops;
-  std::vector<Token> tokens;
-  if (options.gap) {
-    TRY_AS(tokens, gap_tokens(*options.gap, options.max_tokens));
-    options.gap.reset();
-  } else if (const auto* given = std::get_if<std::vector<Token>>(&options.prompt);
-             given && !options.chat) {
-    tokens = *given;
-  } else {
-    std::string prompt;
-    std::vector<Media> media;
-    if (options.chat) {
-      TRY_AS(media, media_of(options.messages));
-      const Pulse::Quiet quiet(pulse_,
-                               template_max(options.messages.size(), text_bytes(options.messages)) +
-                                   structure_max(options.structure));
-      TRY_AS(Rendered rendered,
-             model_.render_chat({options.messages, options.template_kwargs, options.structure}));
-      prompt = std::move(rendered.prompt);
-      stops.insert(stops.end(), rendered.stops.begin(), rendered.stops.end());
-      options.messages = nullptr;
-      options.sampling.constraint = std::move(rendered.constraint);
-      if (rendered.format)
-        request.reader.emplace(std::move(rendered.format), clock_, request.chance);
-    } else {
-      prompt = std::get<std::string>(options.prompt);
-    }
-    if (!is_utf8(prompt)) {
-      return Error{Code::Invalid, cat("'", param, "' is not UTF-8"), std::string(param)};
-    }
-    // what is too long at a glance is not worth tokenising
-    if (facts.piece_max > 0) TRY(check_length(prompt.size() / facts.piece_max, false, param));
-    if (!media.empty()) {
-      TRY_AS(tokens, media_tokens(request, prompt, media));
-    } else {
-      const Pulse::Quiet quiet(pulse_, tokenise_max(prompt.size()));
-      TRY_AS(tokens, model_.tokenize(prompt, Special::Parsed));
-    }
-  }
-  if (tokens.empty()) {
-    return Error{Code::Invalid,
-                 cat("'", param, "' is empty, and this model needs at least one token"),
-                 std::string(param)};
-  }
-  TRY(check_length(tokens.size(), true, param));
-  request.text = TextOut(std::move(stops));
-  return tokens;
-}
-
-Result<> Batcher::load_adapters(const std::vector<Adapter>& adapters) {
-  constexpr std::chrono::milliseconds kReadMax{20'000};  // of a file from a slow disk
-  const Pulse::Quiet quiet(pulse_, kReadMax);
-  for (const Adapter& adapter : adapters) TRY(model_.load_adapter(adapter.index));
-  return Unit{};
-}
-
-// What is around the gap gives way to the answer, but keeps half of the context.
-Result<std::vector<Token>> Batcher::gap_tokens(const Gap& gap, std::optional<Tokens> answer) {
-  const Facts& facts = model_.facts();
-  if (!facts.fills) {
-    return Error{Code::Invalid,
-                 "this model has no tokens for filling a gap; choose one that was trained for it "
-                 "(its vocabulary has the tokens fim_pre, fim_suf and fim_mid, as coders' models "
-                 "have), or send the text before the gap as a prompt without a suffix",
-                 "model"};
-  }
-  size_t bytes = gap.prefix.size() + gap.suffix.size() + gap.prompt.size();
-  bool readable = is_utf8(gap.prefix) && is_utf8(gap.suffix) && is_utf8(gap.prompt);
-  for (const Gap::Extra& extra : gap.extra) {
-    bytes += extra.filename.size() + extra.text.size();
-    readable = readable && is_utf8(extra.filename) && is_utf8(extra.text);
-  }
-  if (!readable) return Error{Code::Invalid, "the text around the gap is not UTF-8"};
-  const size_t room = facts.context - std::min<size_t>(facts.context / 2, answer.value_or(256));
-  const Pulse::Quiet quiet(pulse_, tokenise_max(bytes));
-  return model_.tokenize_gap(gap, room);
-}
-
-void Batcher::generate(uint64_t id, const wire::Generate& message,
-                       const std::optional<Begun>& begun) {
+void Batcher::add(Made made) {
+  const uint64_t id = id_of(made);
   assert(!has(id));
-  arrived(message.lane);
-  const double cpu_from = cpu_ms_();
-  const Facts& facts = model_.facts();
-  const auto refuse = [&](Error error) { out_(id, wire::Failed{std::move(error)}); };
-  if (!facts.generates) {
-    return refuse({Code::Invalid,
-                   facts.ranks ? "this is a reranker; answers need a chat model"
-                               : "this is an embedding model; answers need a chat model",
-                   "model"});
+  if (auto* const pooled = std::get_if<PooledRequest>(&made)) {
+    arrived(pooled->lane);
+    if (embeddings_.size() >= kWaitingMax) return out_(id, wire::Failed{too_busy()});
+    return embeddings_.add(std::move(*pooled));
   }
-  if (waiting_.size() >= kWaitingMax) return refuse(too_busy());
-  const uint32_t chance = begun && begun->chance != 0 ? begun->chance : std::max(1U, seeds_());
-  auto options = read_options(message, facts.vocabulary, chance, facts.adapters);
-  if (!options) return refuse(std::move(options).error());
-  if (auto there = load_adapters(options->adapters); !there)
-    return refuse(std::move(there).error());
-  if (options->echo && options->top) {
-    return refuse({Code::Unsupported,
-                   "'echo' together with 'logprobs' is not supported; leave one of them out",
-                   "logprobs"});
-  }
-  Structure& structure = options->structure;
-  if (structure.exact && *structure.thinking_max > facts.context) {
-    return refuse(
-        {Code::Invalid,
-         cat("'reasoning_budget' is ", grouped(*structure.thinking_max),
-             " tokens, but this model's context is ", grouped(facts.context), "; ask for less"),
-         "reasoning_budget"});
-  }
-  choose_thinking(*options, begun ? begun->thinking_max : wire::kThinkFreely);
-  auto request = std::make_unique<Request>(id, message, *std::move(options), chance);
-  if (begun) {
-    auto replay = Replay::from(begun->ids, facts.vocabulary);
-    if (!replay) return refuse(std::move(replay).error());
-    request->replay = *std::move(replay);
-    request->resumes = true;
-  }
-  if (const Must& must = request->options.structure.must; !must.empty() && !request->options.chat) {
-    const Pulse::Quiet quiet(pulse_, structure_max(request->options.structure));
-    auto constraint = model_.constrain(must);
-    if (!constraint) return refuse(std::move(constraint).error());
-    request->options.sampling.constraint = *std::move(constraint);
-  }
-  auto tokens = prompt_tokens(*request);
-  if (!tokens) return refuse(std::move(tokens).error());
-  request->tokens = *std::move(tokens);
-  request->prompt = request->tokens.size();
-  request->adapters = sets_.number_of(request->options.adapters);
+  auto answer = std::get<std::unique_ptr<Request>>(std::move(made));
+  arrived(answer->lane);
+  if (waiting_.size() >= kWaitingMax) return out_(id, wire::Failed{too_busy()});
+  add_answer(std::move(answer));
+}
+
+void Batcher::add_answer(std::unique_ptr<Request> request) {
+  const GenerateOptions& options = request->options;
+  if (auto there = load_adapters(options.adapters); !there)
+    return out_(request->id, wire::Failed{std::move(there).error()});
+  request->adapters = sets_.number_of(options.adapters);
   // what others were like is nothing that the same seed may hang on
-  if (!request->options.seeded) request->speculation.begin(draft_odds_);
-  auto sampler = model_.sampler(request->options.sampling, request->tokens);
-  if (!sampler) return refuse(std::move(sampler).error());
-  request->sampler = *std::move(sampler);
-  request->cpu_ms = cpu_ms_() - cpu_from;
+  if (!options.seeded) request->speculation.begin(draft_odds_);
   shares_.enter(request->lane, request->owner);
   waiting_.push_back(std::move(request));
 }
 
-// How long a chat may think of which the request does not say that. `chosen_before`: by the worker
-// that had begun with it.
-void Batcher::choose_thinking(GenerateOptions& options, int64_t chosen_before) const {
-  Structure& structure = options.structure;
-  if (!options.chat) return;
-  if (!structure.thinking_max && structure.effort.empty() && !structure.automatic) {
-    structure.automatic = thinking_.tokens == wire::kThinkByQuestion;
-    if (thinking_.tokens >= 0) structure.thinking_max = static_cast<Tokens>(thinking_.tokens);
-  }
-  if (!structure.automatic) return;
-  const double step_ms = cost_.known() ? cost_.ms(computing_.size() + 1) : 0;
-  structure.thinking_max =
-      chosen_before >= 0 ? static_cast<Tokens>(chosen_before)
-                         : thinking_budget(features_of_last(options.messages), thinking_.seconds,
-                                           step_ms > 0 ? 1000 / step_ms : kSpeedUnknown);
-}
-
-bool Batcher::refuse_pooled(uint64_t id, Lane lane) {
-  assert(!has(id));
-  arrived(lane);
-  if (embeddings_.size() < kWaitingMax) return false;
-  out_(id, wire::Failed{too_busy()});
-  return true;
-}
-
-void Batcher::embed(uint64_t id, const wire::Embed& message) {
-  if (refuse_pooled(id, message.lane)) return;
-  if (auto added = embeddings_.add(id, message); !added)
-    out_(id, wire::Failed{std::move(added).error()});
-}
-
-void Batcher::rank(uint64_t id, const wire::Rank& message) {
-  if (refuse_pooled(id, message.lane)) return;
-  if (auto added = embeddings_.rank(id, message); !added)
-    out_(id, wire::Failed{std::move(added).error()});
+Result<> Batcher::load_adapters(const std::vector<Adapter>& adapters) {
+  constexpr std::chrono::milliseconds kReadMax{20'000};  // of a file from a slow disk
+  if (adapters.empty()) return Unit{};
+  const Pulse::Quiet quiet(pulse_, kReadMax);
+  for (const Adapter& adapter : adapters) TRY(model_.load_adapter(adapter.index));
+  return Unit{};
 }
 
 bool Batcher::has(uint64_t id) const {
@@ -379,6 +204,7 @@ bool Batcher::step() {
     case Decoded::Ok: {
       const double took = std::chrono::duration<double, std::milli>(clock_.now() - from).count();
       cost_.learn(rows_.size(), took - drafting.ms);
+      token_ms_ = cost_.known() ? cost_.ms(computing_.size() + 1) : 0;
       if (took > 0) cpu_per_ms_ += 0.1 * (cpu_ms / took - cpu_per_ms_);
       advance(parts);
       break;

@@ -3,11 +3,11 @@
 // the longest prefix that some sequence already holds. Requests in, events out; the same for every
 // backend. No policy about who may ask: that is the daemon's.
 //
-//   generate() ──> waiting ──admit()──> computing (prompt, then token by token) ──finish()──> ended
-//                     ^                     │
-//                     └──── preempt() ──────┘   its cells or its sequence go to another: what it
-//                     computed is parked, or computed anew
-//   embed(), rank() ──> waiting ──embed_step()──> ended
+//   add() ──> waiting ──admit()──> computing (prompt, then token by token) ──finish()──> ended
+//                ^                     │
+//                └──── preempt() ──────┘   its cells or its sequence go to another: what it
+//                computed is parked, or computed anew
+//   add() ──> waiting ──embed_step()──> ended   of vectors and scores
 //   cancel()   from any state ──> ended
 //
 // Beside it may be a draft model (drafter.h), which computes inside the same steps.
@@ -16,11 +16,13 @@
 // nothing to compute, and loses them when another begins.
 //
 // Every request ends exactly once, by Done or Failed. A request alone never lacks cells: its prompt
-// is no longer than the context, and its answer ends there ("length"). Compute thread only, but for
-// interrupt() and hurry().
+// is no longer than the context, and its answer ends there ("length"). What is asked becomes a
+// request elsewhere (request_maker.h). Compute thread only, but for interrupt(), hurry(), arrived()
+// and token_ms().
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -33,21 +35,18 @@
 #include "base/clock.h"
 #include "base/mutex.h"
 #include "engine/adapter_sets.h"
-#include "engine/answer_reader.h"
 #include "engine/drafter.h"
 #include "engine/embeddings.h"
 #include "engine/lease.h"
 #include "engine/model.h"
-#include "engine/options.h"
 #include "engine/parked.h"
 #include "engine/plan.h"
-#include "engine/replay.h"
+#include "engine/request.h"
+#include "engine/request_maker.h"
 #include "engine/set_turns.h"
 #include "engine/shares.h"
 #include "engine/slots.h"
-#include "engine/speculation.h"
 #include "engine/step_cost.h"
-#include "engine/text_out.h"
 #include "wire/message.h"
 
 namespace lares::engine {
@@ -60,46 +59,26 @@ inline constexpr double kStepTogetherMs = 250;
 inline constexpr double kStepSharedMs = 60;
 // What is left of a step when something urgent comes, if it is to be given up for that.
 inline constexpr milliseconds kWorthAborting{40};
-// Tokens of a seeded prompt that is computed without reuse, and in what pieces: not as many as this
-// machine happens to compute in time, since pieces too shape the sums.
-inline constexpr size_t kAfreshMax = 128;
-inline constexpr size_t kAfreshPiece = 32;
 inline constexpr size_t kParkMin = 64;  // tokens; what is shorter rests in its cells
-
-// How long chats may think that say nothing of it.
-struct ThinkingMax {
-  int64_t tokens = wire::kThinkFreely;  // or kThinkByQuestion
-  double seconds = 30;                  // that a person waits for thoughts
-};
 
 class Batcher {
  public:
   using Event = std::variant<wire::Started, wire::Progress, wire::Delta, wire::Done, wire::Failed>;
   using Out = std::function<void(uint64_t id, Event)>;
-  using Seeds = std::function<uint32_t()>;  // for requests that name none
-  using CpuMs = std::function<double()>;    // used until now, by all threads
+  using CpuMs = std::function<double()>;  // used until now, by all threads that compute
 
   // `model`, `pulse`, `clock` and `lease` must outlive it; the clock may be asked by several
-  // threads. `thinking`: of requests that say nothing of it.
-  Batcher(Model& model, Pulse& pulse, const Clock& clock, Lease& lease, Out out, Seeds seeds,
-          ThinkingMax thinking = {}, CpuMs cpu_ms = process_cpu_ms);
+  // threads.
+  Batcher(Model& model, Pulse& pulse, const Clock& clock, Lease& lease, Out out,
+          CpuMs cpu_ms = process_cpu_ms);
   ~Batcher();
 
   // Answers are drafted by `draft` where that pays. It was loaded to draft for this one
   // (LoadOrder::drafts_for), and outlives the Batcher. Before the first step.
   void draft_with(Model& draft);
-  // An answer that another worker had begun.
-  struct Begun {
-    uint32_t chance = 0;                        // wire::Started::chance
-    int64_t thinking_max = wire::kThinkFreely;  // its thinking_max
-    std::string ids;                            // as in wire::Resume
-  };
 
-  // `id` is not in use. What is wrong with the request is told by Failed.
-  void generate(uint64_t id, const wire::Generate& message,
-                const std::optional<Begun>& begun = std::nullopt);
-  void embed(uint64_t id, const wire::Embed& message);
-  void rank(uint64_t id, const wire::Rank& message);
+  // Its id is not in use. Failed where there is too much already, or its adapters cannot be read.
+  void add(Made made);
   void stop_thinking(uint64_t id);  // its answer begins; unknown, or not thinking: no effect
   void cancel(uint64_t id);         // Failed{Cancelled} before it returns; unknown: no effect
   bool has(uint64_t id) const;
@@ -110,16 +89,18 @@ class Batcher {
   // Any thread. The running step, or the next, is abandoned when `id` is most of it; cancel() must
   // follow.
   void interrupt(uint64_t id);
-  // Any thread. A request of that lane comes, by generate() or embed(): the running step, or the
-  // next, is abandoned when it is less urgent and has long to run, and is computed again
-  // afterwards.
+  // Any thread. A request of that lane comes: the running step, or the next, is abandoned when it
+  // is less urgent and has long to run, and is computed again afterwards. add() or arrived() must
+  // follow.
   void hurry(Lane lane);
+  void arrived(Lane lane);  // any thread: it is here, or does not come
+  // Any thread. What a token of one more answer would take now, in ms; 0: unknown.
+  double token_ms() const { return token_ms_.load(std::memory_order_relaxed); }
 
   const Slots& slots() const { return slots_; }
   const Parked& parked() const { return parked_; }
 
  private:
-  struct Request;
   struct Part {
     Request* request;
     size_t rows;
@@ -130,15 +111,9 @@ class Batcher {
   enum class Placed { Yes, Later, NoRoom };
   using Requests = std::deque<std::unique_ptr<Request>>;
 
-  Result<std::vector<Token>> prompt_tokens(Request& request);
-  Lane worst() const;
-  Result<std::vector<Media>> media_of(Json& messages);
-  Result<std::vector<Token>> media_tokens(Request& request, std::string_view prompt,
-                                          std::span<const Media> media);
-  void choose_thinking(GenerateOptions& options, int64_t chosen_before) const;
+  void add_answer(std::unique_ptr<Request> request);
   Result<> load_adapters(const std::vector<Adapter>& adapters);
-  Result<std::vector<Token>> gap_tokens(const Gap& gap, std::optional<Tokens> answer);
-  Result<> check_length(size_t at_least, bool exact, std::string_view param) const;
+  Lane worst() const;
 
   void admit();
   Requests::iterator next_waiting(bool owed);
@@ -151,7 +126,6 @@ class Batcher {
   bool park_one();
   bool park(Sequence sequence);
   bool may_build_on(const Request& request, Sequence sequence) const;
-  void arrived(Lane lane);
   bool window_whole(Sequence sequence, size_t keep) const;
   bool must_wait_for_prefix(const Request& request, size_t keep) const;
   std::vector<Part> plan();
@@ -200,7 +174,6 @@ class Batcher {
   void finish(Request& request, std::string reason);
   void fail(Request& request, Error error);
   void drop(Request& request);
-  bool refuse_pooled(uint64_t id, Lane lane);
   bool embed_step();
 
   Model& model_;
@@ -208,15 +181,12 @@ class Batcher {
   const Clock& clock_;
   Lease& lease_;
   const Out out_;
-  const Seeds seeds_;
-  const ThinkingMax thinking_;
   const CpuMs cpu_ms_;
   Shares shares_;
   Embeddings embeddings_;
   Slots slots_;
   Parked parked_;
   AdapterSets sets_;
-  MediaNumbers media_numbers_;
   SetTurns set_turns_;
   std::vector<uint64_t> park_tried_;  // of each sequence: Slot::used when that was done
   Requests waiting_;                  // in the order of arrival
@@ -225,6 +195,7 @@ class Batcher {
   StepCost embed_cost_;
   StepCost encode_cost_;   // of media, by their rows
   double cpu_per_ms_ = 1;  // of the steps until now
+  std::atomic<double> token_ms_{0};
   uint64_t turns_ = 0;
   std::vector<Row> rows_;  // of the step, kept for its memory
 

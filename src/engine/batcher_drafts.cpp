@@ -1,9 +1,9 @@
 // The Batcher's drafts: tokens that are computed ahead because they are likely to be chosen, found
 // in what was said or said by the draft model, and what becomes of them.
 #include <algorithm>
-#include <cstdio>
 
-#include "engine/batcher_request.h"
+#include "engine/batcher.h"
+#include "engine/log.h"
 #include "wire/draft_rows.h"
 
 namespace lares::engine {
@@ -155,7 +155,7 @@ Decoded Batcher::draft(std::vector<Part>& parts, Drafting& drafting) {
     if (part.catch_up > 0) part.drafts = part.request->speculation.draft().size();
   }
   if (done != Decoded::Broken) return done;
-  std::fprintf(stderr, "lares-worker: the draft model gives errors; it is not used any more\n");
+  log_line("lares-worker: the draft model gives errors; it is not used any more");
   drafter_.reset();
   for (const auto& request : computing_) request->draft_sequence.reset();
   return Decoded::Ok;

@@ -3,55 +3,9 @@
 #include <algorithm>
 #include <cassert>
 
-#include "base/text.h"
-#include "engine/batcher_request.h"
+#include "engine/batcher.h"
 
 namespace lares::engine {
-namespace {
-
-// Of what stands for media in messages.
-size_t media_bytes(const Json& messages) {
-  size_t bytes = 0;
-  for (const Json& message : messages) {
-    if (!message.is_object() || !message.contains("content") || !message["content"].is_array())
-      continue;
-    for (const Json& part : message["content"]) {
-      const auto data = part.is_object() ? part.find("data") : part.end();
-      if (part.is_object() && data != part.end() && data->is_string())
-        bytes += data->get_ref<const std::string&>().size();
-    }
-  }
-  return bytes;
-}
-
-}  // namespace
-
-Result<std::vector<Media>> Batcher::media_of(Json& messages) {
-  if (!has_media(messages)) return std::vector<Media>();
-  const Pulse::Quiet quiet(pulse_, media_max(media_bytes(messages)));
-  return take_media(messages, model_.facts().senses);
-}
-
-// The tokens of a prompt with media, and its pieces.
-Result<std::vector<Token>> Batcher::media_tokens(Request& request, std::string_view prompt,
-                                                 std::span<const Media> media) {
-  size_t bytes = 0;
-  for (const Media& each : media) bytes += each.rgb.size() + each.samples.size() * sizeof(float);
-  const Pulse::Quiet quiet(pulse_, tokenise_max(prompt.size()) + media_max(bytes));
-  TRY_AS(std::vector<PromptPart> parts, model_.tokenize_media(prompt, media));
-  std::vector<Token> tokens;
-  for (PromptPart& part : parts) {
-    if (!part.media) {
-      tokens.insert(tokens.end(), part.tokens.begin(), part.tokens.end());
-      continue;
-    }
-    const uint32_t number = media_numbers_.of(part.media->identity);
-    const size_t begin = tokens.size();
-    for (size_t row = 0; row < part.media->rows; row++) tokens.push_back(media_token(number, row));
-    request.media.push_back({begin, std::move(part.media)});
-  }
-  return tokens;
-}
 
 // One step of a request whose next rows are media: encodes the piece, or computes some of its rows.
 // False: another model has the device.

@@ -4,7 +4,7 @@
 #include <cassert>
 
 #include "base/text.h"
-#include "engine/batcher_request.h"
+#include "engine/batcher.h"
 
 namespace lares::engine {
 namespace {
@@ -343,7 +343,7 @@ void Batcher::preempt(Request& request) {
   computing_.erase(at);
 }
 
-Batcher::Request* Batcher::youngest_of_least_urgent() const {
+Request* Batcher::youngest_of_least_urgent() const {
   Request* found = nullptr;
   for (const auto& request : computing_) {
     if (!found || request->lane >= found->lane) found = request.get();

@@ -729,7 +729,7 @@ TEST(Batcher, WhileOthersWaitItsStepsAreShort) {
     page->until_ns = wire::kUntilNever;
     page->pressed = others_wait ? 1 : 0;
     Lease lease(page.get(), -1, {});
-    Batcher batcher(
+    testing::OwnMaker batcher(
         *model, pulse, clock, lease,
         [&](uint64_t, const Batcher::Event& event) {
           done = std::holds_alternative<wire::Done>(event);
@@ -755,7 +755,7 @@ TEST(Batcher, WhereTheMachineIsSparedOnlyBetterLanesCompute) {
   auto model = testing::fake_model({}, small(512, 4, 64), pulse);
   std::map<uint64_t, size_t> told;
   std::vector<uint64_t> ended;
-  Batcher batcher(
+  testing::OwnMaker batcher(
       *model, pulse, clock, lease,
       [&](uint64_t id, const Batcher::Event& event) {
         if (std::holds_alternative<wire::Delta>(event)) told[id]++;

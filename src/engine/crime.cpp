@@ -69,7 +69,7 @@ Result<Crime> Crime::from(Options& options) {
 }
 
 void Crime::at(Where where, uint64_t id, Line& line) {
-  if (name_.empty() || where != where_) return;
+  if (where != where_ || name_.empty()) return;
   if (where == Where::AtToken && --countdown_ > 0) return;
   commit(id, line);
   name_.clear();

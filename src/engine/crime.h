@@ -25,6 +25,7 @@ class Crime {
   static Result<Crime> from(Options& options);
 
   // Here would be the place; `id` is the request's. Mostly does not come back when it is.
+  // Each place belongs to one thread.
   void at(Where where, uint64_t id, Line& line);
 
  private:

@@ -14,24 +14,21 @@
 
 #include "base/clock.h"
 #include "engine/model.h"
+#include "engine/request.h"
 #include "engine/shares.h"
 #include "wire/message.h"
 
 namespace lares::engine {
 
-inline constexpr size_t kInputsMax = 2048;  // of one request
-inline constexpr size_t kEmbedRows = 512;   // tokens of short inputs that are computed together
+inline constexpr size_t kEmbedRows = 512;  // tokens of short inputs that are computed together
 
 class Embeddings {
  public:
   // The references must outlive it.
-  Embeddings(Model& model, Pulse& pulse, const Clock& clock, Shares& shares)
-      : model_(model), pulse_(pulse), clock_(clock), shares_(shares) {}
+  Embeddings(const Model& model, const Clock& clock, Shares& shares)
+      : model_(model), clock_(clock), shares_(shares) {}
 
-  // Invalid with "input" or "model" for what cannot be embedded.
-  Result<> add(uint64_t id, const wire::Embed& message);
-  // Invalid with "query", "documents" or "model" for what cannot be ranked.
-  Result<> rank(uint64_t id, const wire::Rank& message);
+  void add(PooledRequest request);
   bool remove(uint64_t id);  // false: not here
   bool has(uint64_t id) const;
   size_t size() const { return waiting_.size(); }
@@ -57,26 +54,12 @@ class Embeddings {
   std::optional<wire::Done> took(const Next& computed, std::span<const float> vectors);
 
  private:
-  struct Request {
-    uint64_t id = 0;
-    Lane lane = Lane::Interactive;
-    uint32_t owner = 0;
-    std::string_view end = "embedded";  // what its Done says
-    std::vector<std::vector<Token>> inputs;
-    size_t next = 0;  // input
-    std::string vectors;
-    double cpu_ms = 0;
-    std::optional<SteadyTime> began;
-  };
-  std::deque<Request>::iterator find(uint64_t id);
-  Result<std::vector<Token>> tokens_of(const Json& input, size_t number) const;
-  size_t longest() const { return std::min(model_.facts().context, model_.facts().batch); }
+  std::deque<PooledRequest>::iterator find(uint64_t id);
 
-  Model& model_;
-  Pulse& pulse_;
+  const Model& model_;
   const Clock& clock_;
   Shares& shares_;
-  std::deque<Request> waiting_;
+  std::deque<PooledRequest> waiting_;
 };
 
 }  // namespace lares::engine

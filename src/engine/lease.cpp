@@ -115,10 +115,6 @@ void Lease::step_over() {
     give_back(LeasePage::Waiting);
 }
 
-void Lease::step_aside() {
-  if (page_ && (pressed() || due())) rest();
-}
-
 void Lease::rest() {
   if (!page_) return;
   fresh_ = false;

@@ -34,8 +34,6 @@ class Lease {
   void step_over();
   // There is nothing to compute.
   void rest();
-  // Before work that needs no turn: gives back when somebody should not wait for that.
-  void step_aside();
 
   // Any thread: a wait in enter() ends.
   void call();

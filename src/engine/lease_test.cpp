@@ -40,7 +40,6 @@ TEST(Lease, WithoutAPageEveryStepMayBegin) {
   EXPECT_TRUE(lease.enter({}));
   lease.step_over();
   lease.rest();
-  lease.step_aside();
   lease.call();
   EXPECT_FALSE(lease.pressed());
   EXPECT_EQ(lease.abort_word(), nullptr);
@@ -123,16 +122,6 @@ TEST_F(LeaseTest, AnAbandonedStepIsItsLast) {
   EXPECT_EQ(lease.abort_word()->load(), 1U);
   lease.step_over();
   EXPECT_EQ(page.state, LeasePage::Waiting);
-}
-
-TEST_F(LeaseTest, ItStepsAsideOnlyWhenSomebodyIsKeptWaiting) {
-  lease.enter({});
-  ASSERT_TRUE(lease.enter({}));
-  lease.step_aside();
-  EXPECT_EQ(page.state, LeasePage::Holding);
-  page.pressed = 1;
-  lease.step_aside();
-  EXPECT_EQ(page.state, LeasePage::Resting);
 }
 
 TEST_F(LeaseTest, AnotherKindOfWorkIsToldWhileItHolds) {

@@ -2,10 +2,11 @@
 // computes (one file in backends/ each). A Model holds weights, a tokenizer and the state of up to
 // `sequences` conversations; it knows nothing of requests.
 //
-// Owned and called by the worker's compute thread only; Pulse alone is shared with other threads.
-// Everything here may be given foreign bytes (the model file, a prompt): backends answer with
-// errors, and what they cannot survive ends the worker process, which the daemon turns into an
-// error.
+// Owned by the worker's compute thread. One other thread may meanwhile make requests ready: what
+// it calls is marked below; that reads what a loaded model is and not its state, and neither beats
+// nor aborts. Pulse is shared with any thread. Everything here may be given foreign bytes (the
+// model file, a prompt): backends answer with errors, and what they cannot survive ends the worker
+// process, which the daemon turns into an error.
 #pragma once
 
 #include <atomic>
@@ -284,8 +285,15 @@ struct Facts {
 class Model {
  public:
   virtual ~Model() = default;
+  // Any thread.
   virtual const Facts& facts() const = 0;
+  // The raw bytes of a token; perhaps a part of a character, perhaps none. AsText: control tokens
+  // show their names; Parsed: they have no bytes.
+  virtual std::string piece(Token token, Special special) const = 0;
+  virtual bool ends(Token token) const = 0;  // end of generation: EOS, end of turn, ...
 
+  // From here on to sampler(): the thread that makes requests ready, while another computes.
+  //
   // With the tokens that the model wants around every text (BOS ...). `text` may be any bytes.
   virtual Result<std::vector<Token>> tokenize(std::string_view text, Special special) = 0;
   // A query and a document as a model that ranks reads them together. Requires: Facts::ranks.
@@ -294,11 +302,6 @@ class Model {
   // A text whose gap is to be filled, as at most `most` tokens: what lies far from the gap is left
   // out. Requires: Facts::fills.
   virtual Result<std::vector<Token>> tokenize_gap(const Gap& gap, size_t most) = 0;
-  // The raw bytes of a token; perhaps a part of a character, perhaps none. AsText: control tokens
-  // show their names; Parsed: they have no bytes.
-  virtual std::string piece(Token token, Special special) const = 0;
-  virtual bool ends(Token token) const = 0;  // end of generation: EOS, end of turn, ...
-
   // Invalid or Unsupported, with the field in `param`, names what the template, or we, cannot do
   // with it.
   virtual Result<Rendered> render_chat(const Chat& chat) = 0;
@@ -310,22 +313,24 @@ class Model {
   // left one of them out, or a piece is larger than a step. Requires: Facts::senses has them.
   virtual Result<std::vector<PromptPart>> tokenize_media(std::string_view prompt,
                                                          std::span<const Media> media) = 0;
+  // `prompt` is what penalties see as already said; media in it are no words.
+  virtual Result<std::unique_ptr<Sampler>> sampler(const Sampling& sampling,
+                                                   std::span<const Token> prompt) = 0;
+
+  // From here on: the computing thread.
+  //
+  // Reads the file of an adapter, unless that was done. Invalid: it is for another model; Corrupt,
+  // NoRoom. Requires: index < Facts::adapters.size().
+  virtual Result<> load_adapter(size_t index) = 0;
+  // What decode() computes with from now on; all of them loaded. Costs time when it changes.
+  virtual void adapt(std::span<const Adapter> adapters) = 0;
+
   // Computes the rows of a piece. Never NoCells.
   virtual Decoded encode(MediaPiece& piece) = 0;
   virtual void forget_rows(MediaPiece& piece) = 0;
   // As decode(), of rows of one piece. Aborted: nothing of the whole piece is kept. Requires:
   // encoded, and all rows of it where it is `at_once`.
   virtual Decoded decode_media(const MediaRows& rows) = 0;
-
-  // `prompt` is what penalties see as already said; media in it are no words.
-  virtual Result<std::unique_ptr<Sampler>> sampler(const Sampling& sampling,
-                                                   std::span<const Token> prompt) = 0;
-
-  // Reads the file of an adapter, unless that was done. Invalid: it is for another model; Corrupt,
-  // NoRoom. Requires: index < Facts::adapters.size().
-  virtual Result<> load_adapter(size_t index) = 0;
-  // What decode() computes with from now on; all of them loaded. Costs time when it changes.
-  virtual void adapt(std::span<const Adapter> adapters) = 0;
 
   // Computes all rows or none. At most Facts::batch.
   virtual Decoded decode(std::span<const Row> rows) = 0;

@@ -99,15 +99,14 @@ std::vector<Batcher::Event> live(const Question& question, const Client& client,
   const Ticking clock(question.tick);
   Lease lease;
   const auto model = testing::fake_model({}, {}, pulse);
-  Batcher batcher(
+  testing::OwnMaker batcher(
       *model, pulse, clock, lease,
       [&](uint64_t, Batcher::Event event) {
         if (!std::holds_alternative<wire::Progress>(event)) events.push_back(std::move(event));
       },
       [&] { return random++; });
   if (client.begun)
-    batcher.generate(1, question.message,
-                     Batcher::Begun{client.chance, client.thinking_max, client.ids});
+    batcher.generate(1, question.message, Begun{client.chance, client.thinking_max, client.ids});
   else
     batcher.generate(1, question.message);
   for (int step = 0; batcher.has(1); step++) {

@@ -7,11 +7,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <random>
+#include <set>
 #include <thread>
 
 #include "base/mutex.h"
 #include "base/text.h"
 #include "engine/batcher.h"
+#include "engine/intake.h"
+#include "engine/log.h"
 #include "wire/lane_of.h"
 
 namespace lares::engine {
@@ -20,10 +23,26 @@ namespace {
 using wire::Type;
 
 [[noreturn]] void end_process(std::string_view why) {
-  const std::string line = cat("lares-worker: ending: ", why, "\n");
-  if (::write(STDERR_FILENO, line.data(), line.size()) < 0) std::_Exit(kExitProtocol);
+  log_line(cat("lares-worker: ending: ", why));
   std::_Exit(kExitProtocol);
 }
+
+// Since when a thread has shown no sign of life, asked at every beat.
+class Stillness {
+ public:
+  explicit Stillness(const Pulse& pulse) : pulse_(pulse) {}
+  SteadyTime since(bool busy, SteadyTime now) {
+    const uint64_t progress = pulse_.progress();
+    if (!busy || pulse_.quiet_now() || progress != progress_) since_ = now;
+    progress_ = progress;
+    return since_;
+  }
+
+ private:
+  const Pulse& pulse_;
+  uint64_t progress_ = 0;
+  SteadyTime since_{};
+};
 
 class Server {
  public:
@@ -74,9 +93,11 @@ class Server {
   void take(wire::Frame frame) {
     if (frame.type == static_cast<uint8_t>(Type::Shutdown)) std::_Exit(0);
     const uint64_t id = frame.id;
-    if (keep(std::move(frame))) return;
-    line_.send(wire::to_frame(
-        wire::Failed{{Code::Busy, "this model's worker has too much to read; retry later"}}, id));
+    if (!keep(std::move(frame))) say_busy(id);
+  }
+
+  void say_busy(uint64_t id) {
+    tell(id, wire::Failed{{Code::Busy, "this model's worker has too much to read; retry later"}});
   }
 
   // False: there is too much already. What cancels is kept nevertheless.
@@ -84,26 +105,54 @@ class Server {
     const MutexLock lock(mutex_);
     const bool cancel = frame.type == static_cast<uint8_t>(Type::Cancel);
     if (cancel && batcher_) batcher_->interrupt(frame.id);
-    const auto lane = wire::lane_of(frame);
+    if (maker_ && is_request(frame)) return prepare_locked(std::move(frame));
     if (inbox_.size() >= kInboxMax || inbox_bytes_ + frame.payload.size() > kInboxBytesMax) {
       if (inbox_.size() >= 4 * kInboxMax) end_process("more frames than can be answered");
       if (!cancel) return false;
     }
     inbox_bytes_ += frame.payload.size();
     inbox_.push_back(std::move(frame));
-    if (lane && batcher_) batcher_->hurry(*lane);
     lease_.call();
     wake_.notify_one();
     return true;
   }
 
+  static bool is_request(const wire::Frame& frame) {
+    const auto type = static_cast<Type>(frame.type);
+    return type == Type::Generate || type == Type::Resume || type == Type::Embed ||
+           type == Type::Rank;
+  }
+
+  // False: there is too much already.
+  bool prepare_locked(wire::Frame frame) REQUIRES(mutex_) {
+    const uint64_t id = frame.id;
+    if (id == 0 || intake_.has(id)) refuse_id(id);
+    const size_t bytes = frame.payload.size();
+    const auto there = intake_.load();
+    if (there.requests >= kInboxMax || there.bytes + bytes > kInboxBytesMax) return false;
+    const Lane lane = wire::lane_of(frame).value_or(Lane::Interactive);
+    intake_.add(id, lane, bytes,
+                [this, maker = maker_, asked = std::move(frame)] { return make(*maker, asked); });
+    return true;
+  }
+
+  [[noreturn]] static void refuse_id(uint64_t id) {
+    end_process(cat("request id ", id, id == 0 ? " is not allowed" : " is in use"));
+  }
+
   // --- the beating thread
   // ----------------------------------------------------------------------------
   [[noreturn]] void send_beats() {
+    Stillness computing(pulse_), preparing(preparing_);
     for (;;) {
       std::this_thread::sleep_for(wire::kBeatEvery);
-      if (pulse_.quiet_now()) pulse_.beat();
-      line_.send(wire::to_frame(wire::Beat{pulse_.progress(), busy_.load()}));
+      const bool computes = busy_, prepares = intake_.busy();
+      const SteadyTime now = clock_.now();
+      // of either: what one does is no sign that the other lives
+      const SteadyTime since =
+          std::min(computing.since(computes, now), preparing.since(prepares, now));
+      const auto progress = static_cast<uint64_t>(since.time_since_epoch().count());
+      line_.send(wire::to_frame(wire::Beat{progress, computes || prepares}));
     }
   }
 
@@ -115,11 +164,19 @@ class Server {
   }
 
   wire::Frame next_frame() {
+    for (;;) {
+      if (auto frame = frame_if_any()) return *std::move(frame);
+      wait_for_news();
+    }
+  }
+
+  // Until a frame comes, or a request is ready.
+  void wait_for_news() {
     const MutexLock lock(mutex_);
     busy_ = false;
-    while (inbox_.empty()) wake_.wait(mutex_);
+    while (inbox_.empty() && !ready_) wake_.wait(mutex_);
+    ready_ = false;
     busy_ = true;
-    return *pop_locked();
   }
 
   std::optional<wire::Frame> pop_locked() REQUIRES(mutex_) {
@@ -216,64 +273,112 @@ class Server {
     line_.send(wire::to_frame(loaded));
     service_.crime.at(Crime::Where::Loaded, 0, line_);
 
-    std::random_device entropy;
     Batcher batcher(
         **model, pulse_, clock_, lease_,
         [this](uint64_t id, Batcher::Event event) { tell(id, std::move(event)); },
-        [&entropy] { return entropy(); },
-        {std::min<int64_t>(message->reasoning_budget, INT32_MAX),
-         static_cast<double>(message->reasoning_seconds)});
+        [this] { return process_cpu_ms() - intake_.cpu_ms(); });
     if (draft) batcher.draft_with(*draft);
-    {
-      const MutexLock lock(mutex_);
-      batcher_ = &batcher;
-    }
+    std::random_device entropy;
+    RequestMaker maker(
+        **model, preparing_, clock_, [&entropy] { return entropy(); },
+        {std::min<int64_t>(message->reasoning_budget, INT32_MAX),
+         static_cast<double>(message->reasoning_seconds)},
+        [&batcher] { return batcher.token_ms(); });
+    prepare_with(batcher, maker);
     for (;;) {
       while (auto frame = frame_if_any()) obey(batcher, *frame);
+      while (auto made = intake_.take()) begin(batcher, *std::move(made));
       if (!batcher.step()) {
         lease_.rest();
-        obey(batcher, next_frame());
+        wait_for_news();
       }
     }
   }
 
-  void obey(Batcher& batcher, const wire::Frame& frame) {
-    const auto type = static_cast<Type>(frame.type);
-    if (type == Type::Cancel) return batcher.cancel(frame.id);
-    if (type == Type::StopThinking) return batcher.stop_thinking(frame.id);
-    if (type != Type::Generate && type != Type::Embed && type != Type::Rank &&
-        type != Type::Resume) {
-      end_process(cat("frame of type ", frame.type, " after the model was loaded"));
+  // From now on; with what was asked while the model was loaded.
+  void prepare_with(Batcher& batcher, RequestMaker& maker) {
+    const MutexLock lock(mutex_);
+    batcher_ = &batcher;
+    maker_ = &maker;
+    std::deque<wire::Frame> others;
+    while (auto frame = pop_locked()) {
+      if (!is_request(*frame)) {
+        others.push_back(*std::move(frame));
+        continue;
+      }
+      const uint64_t id = frame->id;
+      if (!prepare_locked(*std::move(frame))) say_busy(id);
     }
-    if (frame.id == 0 || batcher.has(frame.id)) {
-      end_process(cat("request id ", frame.id, frame.id == 0 ? " is not allowed" : " is in use"));
-    }
-    lease_.step_aside();  // reading and tokenising need no device
-    service_.crime.at(Crime::Where::Request, frame.id, line_);
-    const Pulse::Quiet quiet(pulse_, read_max(frame.payload.size()));
-    if (type == Type::Generate) {
-      auto message = wire::from_frame<wire::Generate>(frame);
-      if (!message) end_process(message.error().message);
-      batcher.generate(frame.id, *message);
-    } else if (type == Type::Resume) {
-      auto resume = wire::from_frame<wire::Resume>(frame);
-      if (!resume) end_process(resume.error().message);
-      auto message = wire::from_frame<wire::Generate>(
-          {static_cast<uint8_t>(Type::Generate), frame.id, std::move(resume->generate)});
-      if (!message) end_process(message.error().message);
-      batcher.generate(frame.id, *message,
-                       Batcher::Begun{resume->chance, resume->thinking_max, resume->ids});
-    } else if (type == Type::Rank) {
-      auto message = wire::from_frame<wire::Rank>(frame);
-      if (!message) end_process(message.error().message);
-      batcher.rank(frame.id, *message);
-    } else {
-      auto message = wire::from_frame<wire::Embed>(frame);
-      if (!message) end_process(message.error().message);
-      batcher.embed(frame.id, *message);
+    for (wire::Frame& frame : others) {
+      inbox_bytes_ += frame.payload.size();
+      inbox_.push_back(std::move(frame));
     }
   }
 
+  void obey(Batcher& batcher, const wire::Frame& frame) {
+    const uint64_t id = frame.id;
+    switch (static_cast<Type>(frame.type)) {
+      case Type::Cancel:
+        if (intake_.drop(id)) tell(id, wire::Failed{cancelled()});
+        return batcher.cancel(id);
+      case Type::StopThinking:
+        if (intake_.has(id)) stops_.insert(id);
+        return batcher.stop_thinking(id);
+      default: end_process(cat("frame of type ", frame.type, " after the model was loaded"));
+    }
+  }
+
+  void begin(Batcher& batcher, Made made) {
+    const uint64_t id = id_of(made);
+    if (batcher.has(id)) refuse_id(id);
+    batcher.add(std::move(made));
+    if (stops_.erase(id) > 0) batcher.stop_thinking(id);
+    if (intake_.load().requests == 0) stops_.clear();  // of requests that failed
+  }
+
+  // --- the preparing thread
+  // ------------------------------------------------------------------------
+  Result<Made> make(RequestMaker& maker, const wire::Frame& frame) {
+    service_.crime.at(Crime::Where::Request, frame.id, line_);
+    const Pulse::Quiet quiet(preparing_, read_max(frame.payload.size()));
+    switch (static_cast<Type>(frame.type)) {
+      case Type::Rank: return maker.rank(frame.id, read<wire::Rank>(frame));
+      case Type::Embed: return maker.embed(frame.id, read<wire::Embed>(frame));
+      case Type::Resume: {
+        auto resume = read<wire::Resume>(frame);
+        const wire::Frame asked{static_cast<uint8_t>(Type::Generate), frame.id,
+                                std::move(resume.generate)};
+        return maker.generate(frame.id, read<wire::Generate>(asked),
+                              Begun{resume.chance, resume.thinking_max, resume.ids});
+      }
+      default: return maker.generate(frame.id, read<wire::Generate>(frame));
+    }
+  }
+
+  template <typename Message>
+  static Message read(const wire::Frame& frame) {
+    auto message = wire::from_frame<Message>(frame);
+    if (!message) end_process(message.error().message);
+    return *std::move(message);
+  }
+
+  void hurry(Lane lane) {
+    const MutexLock lock(mutex_);
+    batcher_->hurry(lane);
+  }
+  void arrived(Lane lane) {
+    const MutexLock lock(mutex_);
+    batcher_->arrived(lane);
+  }
+  void request_is_ready() {
+    const MutexLock lock(mutex_);
+    ready_ = true;
+    lease_.call();
+    wake_.notify_one();
+  }
+
+  // --- any thread that has something to tell
+  // ---------------------------------------------------------
   void tell(uint64_t id, Batcher::Event event) {
     if (auto* delta = std::get_if<wire::Delta>(&event)) {
       for (Tokens i = 0; i < delta->tokens; i++)
@@ -285,15 +390,23 @@ class Server {
   Service service_;
   Line line_;
   Pulse pulse_;
+  Pulse preparing_;
   Lease lease_;
   const SystemClock clock_;
   std::atomic<bool> busy_{true};
+  std::set<uint64_t> stops_;  // whose thoughts are to end as soon as they are computed
 
   Mutex mutex_;
   Condition wake_;
   std::deque<wire::Frame> inbox_ GUARDED_BY(mutex_);
   size_t inbox_bytes_ GUARDED_BY(mutex_) = 0;
-  Batcher* batcher_ GUARDED_BY(mutex_) = nullptr;
+  bool ready_ GUARDED_BY(mutex_) = false;             // the intake has something
+  Batcher* batcher_ GUARDED_BY(mutex_) = nullptr;     // from when the model is loaded
+  RequestMaker* maker_ GUARDED_BY(mutex_) = nullptr;  // the same
+
+  Intake intake_{{[this](uint64_t id, Error error) { tell(id, wire::Failed{std::move(error)}); },
+                  [this](Lane lane) { hurry(lane); }, [this](Lane lane) { arrived(lane); },
+                  [this] { request_is_ready(); }}};
 };
 
 }  // namespace

@@ -3,9 +3,9 @@
 // request.
 //
 // Threads: the caller's computes; one reads frames into a bounded inbox and acts on Cancel and
-// Shutdown at once; one sends a Beat every kBeatEvery, so that a step that takes long is not taken
-// for a hang. A frame that cannot be read, or that does not belong, ends the process with a line on
-// stderr.
+// Shutdown at once; one makes requests ready (intake.h); one sends a Beat every kBeatEvery, so that
+// a step that takes long is not taken for a hang. A frame that cannot be read, or that does not
+// belong, ends the process with a line on stderr.
 #pragma once
 
 #include "engine/crime.h"

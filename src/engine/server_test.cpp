@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/text.h"
 #include "engine/testing/child.h"
 
 namespace lares::engine {
@@ -249,6 +250,91 @@ TEST(Server, AnUrgentRequestEndsALongStepOfALessUrgentOne) {
     if (type == Type::Done) (frame->id == 2 ? urgent_ended : slow_ended) = true;
   }
   EXPECT_TRUE(urgent_ended);
+}
+
+// A worker whose chats take `render_ms` to be made ready, with an answer that goes on meanwhile.
+struct Preparing : Served {
+  explicit Preparing(std::string render_ms)
+      : Served(Options{{"render-ms", std::move(render_ms)}, {"tokens-per-s", "50"}}) {
+    EXPECT_TRUE(load());
+    complete(1, "count: 2000");
+    EXPECT_TRUE(next_of(Type::Delta));
+  }
+  void chat(uint64_t id, const std::string& content) {
+    const Json messages = Json::array({{{"role", "user"}, {"content", content}}});
+    send(wire::to_frame(wire::Generate{"chat", {{"messages", messages}}}, id));
+  }
+  // Frames until one of that type and id; how many Deltas of the other answer were among them.
+  std::pair<std::optional<wire::Frame>, int> until(Type type, uint64_t id) {
+    for (int deltas = 0;;) {
+      auto frame = next();
+      if (!frame || (frame->type == static_cast<uint8_t>(type) && frame->id == id))
+        return {std::move(frame), deltas};
+      if (frame->type == static_cast<uint8_t>(Type::Delta) && frame->id == 1) deltas++;
+    }
+  }
+};
+
+TEST(Server, AnswersGoOnWhileARequestIsMadeReady) {
+  Preparing worker("1000");
+  worker.chat(2, "repeat: hello");
+  const auto [started, deltas] = worker.until(Type::Started, 2);
+  ASSERT_TRUE(started);
+  EXPECT_GE(deltas, 15) << "of about 50";
+}
+
+TEST(Server, ARequestThatIsMadeReadyIsCancelledAtOnce) {
+  Preparing worker("60000");
+  worker.chat(2, "repeat: hello");
+  worker.chat(3, "repeat: behind it");
+  for (const uint64_t id : {2, 3}) {
+    worker.send(wire::to_frame(Type::Cancel, id));
+    const auto [failed, deltas] = worker.until(Type::Failed, id);
+    ASSERT_TRUE(failed);
+    EXPECT_EQ(wire::from_frame<wire::Failed>(*failed)->error.code, Code::Cancelled);
+    EXPECT_LE(deltas, 50);
+  }
+  EXPECT_TRUE(worker.until(Type::Delta, 1).first) << "the other goes on";
+}
+
+TEST(Server, ThoughtsMayBeStoppedBeforeTheyBegin) {
+  Preparing worker("500");
+  worker.chat(2, cat("repeat: <think>", std::string(300, 'x'), "</think>four"));
+  worker.send(wire::to_frame(Type::StopThinking, 2));
+  std::string thought, text;
+  for (;;) {
+    const auto frame = worker.next();
+    ASSERT_TRUE(frame);
+    if (frame->id != 2) continue;
+    if (frame->type == static_cast<uint8_t>(Type::Done)) break;
+    if (frame->type != static_cast<uint8_t>(Type::Delta)) continue;
+    const auto delta = wire::from_frame<wire::Delta>(*frame);
+    thought += delta->reasoning;
+    text += delta->text;
+  }
+  EXPECT_LT(thought.size(), 10U);
+  EXPECT_EQ(text, "four");
+}
+
+// The answer that goes on is no sign that the other thread lives.
+TEST(Server, AHangOfOneThreadIsSeenThoughTheOtherComputes) {
+  Preparing worker("60000");
+  worker.chat(2, "repeat: hello");
+  wire::Beat last;
+  int frames = 0, still = 0, deltas = 0;  // since the last beat with news
+  while (still < 3) {
+    ASSERT_LT(++frames, 10'000);
+    const auto frame = worker.next(std::chrono::seconds(5), true);
+    ASSERT_TRUE(frame);
+    if (frame->type == static_cast<uint8_t>(Type::Delta)) deltas++;
+    if (frame->type != static_cast<uint8_t>(Type::Beat)) continue;
+    const auto beat = *wire::from_frame<wire::Beat>(*frame);
+    EXPECT_TRUE(beat.busy);
+    still = beat.progress == last.progress ? still + 1 : 0;
+    if (still == 0) deltas = 0;
+    last = beat;
+  }
+  EXPECT_GT(deltas, 0);
 }
 
 TEST(Server, EndsOnWhatDoesNotBelong) {

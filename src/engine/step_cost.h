@@ -7,11 +7,14 @@
 
 #include <array>
 #include <cstddef>
+#include <ctime>
 
 namespace lares::engine {
 
-// CPU time of this process until now, of all its threads, in ms.
+// CPU time until now, in ms: of this process with all its threads, of this thread, of a clock.
 double process_cpu_ms();
+double thread_cpu_ms();
+double cpu_ms(clockid_t clock);
 
 class StepCost {
  public:

@@ -114,7 +114,7 @@ TEST(StructuredAnswers, TheWorkersOwnBudgetIsForThoseThatNameNone) {
   auto model = testing::fake_model({}, {}, pulse);
   std::string thought;
   Lease lease;
-  Batcher batcher(
+  testing::OwnMaker batcher(
       *model, pulse, clock, lease,
       [&](uint64_t, const Batcher::Event& event) {
         if (const auto* delta = std::get_if<wire::Delta>(&event)) thought += delta->reasoning;
@@ -142,7 +142,7 @@ TEST(StructuredAnswers, HowLongItThinksMayBeLeftToTheQuestion) {
     size_t thought_of = 0;
     std::optional<wire::Started> started;
     Lease lease;
-    Batcher batcher(
+    testing::OwnMaker batcher(
         *model, pulse, clock, lease,
         [&](uint64_t, const Batcher::Event& event) {
           if (const auto* begun = std::get_if<wire::Started>(&event)) started = *begun;

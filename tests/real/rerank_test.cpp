@@ -202,7 +202,7 @@ TEST_P(Ranking, GivesTheScoresThatTheSameSumsGiveHere) {
   std::optional<Error> failed;
   const SystemClock clock;
   Lease lease;
-  Batcher batcher(
+  OwnMaker batcher(
       *shared, pulse_, clock, lease,
       [&](uint64_t, Batcher::Event event) {
         if (auto* end = std::get_if<wire::Done>(&event)) done = *end;
@@ -233,13 +233,12 @@ TEST_P(Ranking, ALongPairIsRefusedWithBothNumbers) {
   auto loaded = load(file);
   ASSERT_TRUE(loaded) << loaded.error().message;
   const SystemClock clock;
-  Shares shares;
-  Embeddings waiting(**loaded, pulse_, clock, shares);
+  RequestMaker maker(**loaded, pulse_, clock, [] { return 1U; });
   std::string most = "cat";
   for (size_t i = 1; i < kPositions - 5; i++) most += " cat";
-  EXPECT_TRUE(waiting.rank(1, wire::Rank{std::string(kQuery), Json::array({most})}));
+  EXPECT_TRUE(maker.rank(1, wire::Rank{std::string(kQuery), Json::array({most})}));
   const auto longer =
-      waiting.rank(2, wire::Rank{std::string(kQuery), Json::array({"a", most + " cat"})});
+      maker.rank(2, wire::Rank{std::string(kQuery), Json::array({"a", most + " cat"})});
   ASSERT_FALSE(longer);
   EXPECT_EQ(longer.error().param, "documents");
   EXPECT_EQ(longer.error().message,

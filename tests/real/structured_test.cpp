@@ -155,12 +155,17 @@ TEST_F(Structured, WhatWouldEndAWorkerIsRefusedByName) {
     EXPECT_NE(error.message.find(words), std::string::npos)
         << text.substr(0, 60) << ": " << error.message;
   }
-  for (const auto& [regex, words] :
-       std::vector<std::pair<std::string, std::string>>{{"(a{1,1000}){1,1000}", ""},
-                                                        {"((a{0,1000}){0,1000}){0,1000}", ""},
-                                                        {"(a|a)*b", "too many ways"},
-                                                        {"(", "without its ')'"},
-                                                        {"(?=x)", "looks around"}}) {
+  for (const auto& [regex, words] : std::vector<std::pair<std::string, std::string>>{
+           {"(a{1,1000}){1,1000}", ""},
+           {"((a{0,1000}){0,1000}){0,1000}", "too tangled"},
+           {"x((a?){100}){100}", ""},
+           {"(a?b?c?d?){300}e", ""},
+           {"(a|a)*b", "too many ways"},
+           {"((.)*){1,500}", "too tangled"},
+           {"xyz((\\s*){2}){1,500}", "too tangled"},
+           {"((.){0,90}){0,90}", "too many ways"},
+           {"(", "without its ')'"},
+           {"(?=x)", "looks around"}}) {
     const Error error = refused({{"regex", regex}, {"param", "guided_regex"}});
     EXPECT_EQ(row(error.code).http_status, 400) << regex << ": " << error.message;
     EXPECT_EQ(error.param, "guided_regex");

@@ -24,8 +24,8 @@
 // (--draft-right=PERCENT of them are right), unless its name begins with "other": then its
 // vocabulary is another.
 //
-// Options: --load-ms, --tokens-per-s, --prompt-tokens-per-s, --size (of memory that it says it has;
-// "300MiB"),
+// Options: --load-ms, --render-ms (what a chat takes to be rendered), --tokens-per-s,
+// --prompt-tokens-per-s, --size (of memory that it says it has; "300MiB"),
 // --context-train, --window, --parked (bytes for conversations that rest), --no-template,
 // --pooling (=rank: it scores), --nan-after=N (logits are no numbers then),
 // --break-after=N (decoding gives an error then), --draft-right, --adapter (the file is one),
@@ -41,6 +41,7 @@
 #include <thread>
 
 #include "base/clock.h"
+#include "base/mutex.h"
 #include "base/text.h"
 #include "engine/model.h"
 #include "engine/thinking.h"
@@ -52,6 +53,7 @@ using Steady = std::chrono::steady_clock;
 
 struct Settings {
   uint64_t load_ms = 0;
+  uint64_t render_ms = 0;
   uint64_t tokens_per_s = 0;  // 0: as fast as it goes
   uint64_t prompt_tokens_per_s = 0;
   uint64_t parked_bytes = 0;  // 0: for twice its cells
@@ -321,6 +323,7 @@ class FakeModel final : public Model {
     if (!settings.has_template) {
       return wrong("cannot be used: this model has no chat template; use /v1/completions");
     }
+    std::this_thread::sleep_for(std::chrono::milliseconds(settings.render_ms));
     std::string prompt;
     for (const Json& message : messages) {
       const auto role = message.is_object() ? message.value("role", Json()) : Json();
@@ -457,6 +460,7 @@ class FakeModel final : public Model {
     const auto said = held(row);
     if (!said || !numbers()) return {};
     const FakeModel& answers = drafts_for_ ? *drafts_for_ : *this;
+    const MutexLock lock(answers.samplers_mutex_);
     for (const FakeSampler* const sampler : answers.samplers_) {
       const auto token = sampler->foretold(*said);
       if (!token) continue;
@@ -465,8 +469,14 @@ class FakeModel final : public Model {
     }
     return {Token{0}, kMargin};
   }
-  void enter(const FakeSampler& sampler) { samplers_.push_back(&sampler); }
-  void leave(const FakeSampler& sampler) { std::erase(samplers_, &sampler); }
+  void enter(const FakeSampler& sampler) {
+    const MutexLock lock(samplers_mutex_);
+    samplers_.push_back(&sampler);
+  }
+  void leave(const FakeSampler& sampler) {
+    const MutexLock lock(samplers_mutex_);
+    std::erase(samplers_, &sampler);
+  }
 
   bool cut(Sequence sequence, Position from) override {
     auto& cells = cells_[sequence];
@@ -603,7 +613,8 @@ class FakeModel final : public Model {
 
   Pulse& pulse_;
   const FakeModel* const drafts_for_;  // nullptr: it answers itself
-  std::vector<const FakeSampler*> samplers_;
+  mutable Mutex samplers_mutex_;
+  std::vector<const FakeSampler*> samplers_ GUARDED_BY(samplers_mutex_);
   Facts facts_;
   std::vector<Cells> cells_;
   std::vector<Row> rows_;
@@ -863,6 +874,7 @@ Result<> take(Options& options, const char* name, uint64_t& out) {
 Result<std::string> prepare(Options& options) {
   settings = {};
   TRY(take(options, "load-ms", settings.load_ms));
+  TRY(take(options, "render-ms", settings.render_ms));
   TRY(take(options, "tokens-per-s", settings.tokens_per_s));
   TRY(take(options, "prompt-tokens-per-s", settings.prompt_tokens_per_s));
   TRY(take(options, "size", settings.size_bytes));

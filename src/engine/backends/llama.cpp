@@ -31,6 +31,7 @@
 #include "engine/backends/llama_variant.h"
 #include "engine/gguf.h"
 #include "engine/gguf_facts.h"
+#include "engine/log.h"
 #include "engine/model.h"
 #include "wire/draft_rows.h"
 
@@ -159,9 +160,6 @@ class LlamaModel final : public Model {
   Result<std::shared_ptr<const Constraint>> constrain(const Must& must) override;
   Result<std::unique_ptr<Sampler>> sampler(const Sampling& sampling,
                                            std::span<const Token> prompt) override {
-    // each of DRY's breakers is looked for in every token
-    const Pulse::Quiet quiet(
-        pulse_, tokenise_max((sampling.dry_sequence_breakers.size() + 1) * facts_.vocabulary));
     std::vector<Token> words(prompt.begin(), prompt.end());
     std::erase_if(words, is_media);
     return make_sampler(context_.get(), model_.get(), sampling, words);
@@ -458,7 +456,7 @@ int32_t LlamaModel::run() {
                         static_cast<int32_t>(threads));
     status = llama_decode(context_.get(), batch);
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "decoding: %s\n", e.what());
+    log_line(cat("decoding: ", e.what()));
   }
   tokens_.clear();
   positions_.clear();
@@ -606,7 +604,7 @@ Json dry_run(FILE* file, const wire::Load& load, Pulse& pulse) {
     if (encodes) return nullptr;
     return model.parts_if_loaded(load);
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "estimating: %s\n", e.what());
+    log_line(cat("estimating: ", e.what()));
     return nullptr;
   }
 }

@@ -70,7 +70,7 @@ class Grammar {
 };
 
 // What the engine prints about something from outside, which is no business of the log. While it
-// lives, the compute thread's stderr goes into a text.
+// lives, stderr goes into a text: of one thread, while others write nothing to it (engine/log.h).
 class Hush {
  public:
   Hush();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "base/text.h"
@@ -13,9 +14,13 @@ constexpr size_t kRulesMax = 50'000;
 // Ways down the leftmost rules, each of which the engine's check for left recursion walks.
 constexpr uint64_t kLeftWaysMax = 1'000'000;
 constexpr size_t kLeftDepthMax = 5'000;  // it recurses
-constexpr size_t kWaysMax = 20'000;      // to read a text of kProbeLength characters
+// Ways in which a rule may begin, each of which the matcher holds against all the others.
+constexpr uint64_t kBeginningsMax = 5'000;
+constexpr size_t kSkippedMax = 100;  // things one behind the other that may each be left out
+constexpr uint64_t kComparedMax = 5'000'000;  // ways, for one more character of a text
+constexpr size_t kWaysMax = 20'000;           // to read a text of kProbeLength characters
 constexpr size_t kProbeLength = 24;
-constexpr size_t kStacksMax = 5'000;
+constexpr size_t kStacksMax = 1'000;  // each is held against every token
 constexpr size_t kCharactersTried = 12;
 
 bool ends(const llama_grammar_element& element) {
@@ -85,43 +90,44 @@ std::vector<bool> rules_where(const llama_grammar_rules& rules,
   return found;
 }
 
-// Walks the rules with which each rule may begin. False: one may begin with itself, or the ways
-// are too many.
+// Walks the rules with which each rule may begin, by what may be `empty` before them.
 class LeftWalk {
  public:
   LeftWalk(const std::vector<Alternative>& alternatives, const std::vector<bool>& empty,
            size_t rules)
-      : next_(rules), ways_(rules), depth_(rules), state_(rules) {
+      : next_(rules), skips_(rules), ways_(rules), depth_(rules), skipped_(rules), state_(rules) {
     for (const Alternative& each : alternatives) {
       for (const auto* at = each.from; at != each.until && refers(*at); at++) {
         next_[each.rule].push_back(at->value);
+        skips_[each.rule].push_back(static_cast<size_t>(at - each.from));
         if (!empty[at->value]) break;
       }
     }
   }
 
-  std::string run() {
-    uint64_t all = 0;
+  void run() {
     for (uint32_t rule = 0; rule < next_.size(); rule++) {
-      if (state_[rule] == State::New && !visit(rule)) return "has a rule that begins with itself";
-      all += ways_[rule];
-      if (all > kLeftWaysMax || depth_[rule] > kLeftDepthMax)
-        return "is too tangled: its rules begin with each other in too many ways";
+      if (state_[rule] == State::New) visit(rule);
+      all_ways_ += ways_[rule];
     }
-    return "";
   }
+  bool in_circles() const { return in_circles_; }
+  uint64_t all_ways() const { return all_ways_; }
+  uint64_t most_ways() const { return *std::max_element(ways_.begin(), ways_.end()); }
+  size_t depth() const { return *std::max_element(depth_.begin(), depth_.end()); }
+  size_t most_skipped() const { return *std::max_element(skipped_.begin(), skipped_.end()); }
 
  private:
   enum class State : uint8_t { New, Open, Done };
   // No recursion: rules may follow each other as far as the text is long.
-  bool visit(uint32_t first) {
+  void visit(uint32_t first) {
     std::vector<std::pair<uint32_t, size_t>> path = {{first, 0}};
     state_[first] = State::Open;
     while (!path.empty()) {
       auto& [rule, at] = path.back();
       if (at < next_[rule].size()) {
         const uint32_t to = next_[rule][at++];
-        if (state_[to] == State::Open) return false;
+        if (state_[to] == State::Open) in_circles_ = true;
         if (state_[to] == State::New) {
           state_[to] = State::Open;
           path.emplace_back(to, 0);
@@ -129,19 +135,24 @@ class LeftWalk {
         continue;
       }
       ways_[rule] = 1;
-      for (const uint32_t to : next_[rule]) {
+      for (size_t i = 0; i < next_[rule].size(); i++) {
+        const uint32_t to = next_[rule][i];
+        skipped_[rule] = std::max(skipped_[rule], skips_[rule][i] + skipped_[to]);
         ways_[rule] = std::min(ways_[rule] + ways_[to], kLeftWaysMax + 1);
         depth_[rule] = std::max(depth_[rule], depth_[to] + 1);
       }
       state_[rule] = State::Done;
       path.pop_back();
     }
-    return true;
   }
 
+  bool in_circles_ = false;
+  uint64_t all_ways_ = 0;
   std::vector<std::vector<uint32_t>> next_;
+  std::vector<std::vector<size_t>> skips_;  // how much is empty before each of them
   std::vector<uint64_t> ways_;
   std::vector<size_t> depth_;
+  std::vector<size_t> skipped_;
   std::vector<State> state_;
 };
 
@@ -218,14 +229,22 @@ std::string check_rules(const llama_grammar_rules& rules, uint32_t root) {
   for (const Alternative& each : alternatives) {
     if (each.from == each.until) plainly_empty[each.rule] = true;
   }
-  return LeftWalk(alternatives, plainly_empty, rules.size()).run();
+  LeftWalk plain(alternatives, plainly_empty, rules.size());
+  plain.run();
+  if (plain.in_circles()) return "has a rule that begins with itself";
+  LeftWalk whole(alternatives, empty, rules.size());
+  whole.run();
+  if (plain.all_ways() > kLeftWaysMax || plain.depth() > kLeftDepthMax ||
+      whole.most_ways() > kBeginningsMax || whole.most_skipped() > kSkippedMax)
+    return "is too tangled: its rules begin with each other in too many ways";
+  return "";
 }
 
 namespace {
 
 using Ways = std::map<llama_grammar_stack, size_t>;
 
-uint32_t some_character(const llama_grammar_element* element) {
+std::optional<uint32_t> some_character(const llama_grammar_element* element) {
   switch (element->type) {
     case LLAMA_GRETYPE_CHAR: return element->value;
     case LLAMA_GRETYPE_CHAR_ANY: return 'a';
@@ -238,21 +257,28 @@ uint32_t some_character(const llama_grammar_element* element) {
     case LLAMA_GRETYPE_TOKEN:
     case LLAMA_GRETYPE_TOKEN_NOT: break;
   }
-  return 0;
+  return std::nullopt;
 }
 
 // The ways to be read that a text has with one more character.
-Ways after(llama_grammar& grammar, const Ways& before, uint32_t character) {
-  Ways out;
+struct After {
+  Ways ways;
+  bool tangled = false;  // finding them would take the matcher too long
+};
+After after(llama_grammar& grammar, const Ways& before, uint32_t character) {
+  After out;
+  uint64_t found = 0;  // each of them the matcher holds against all the others
   for (const auto& [stack, ways] : before) {
     if (stack.empty()) continue;
     grammar.stacks = {stack};
     llama_grammar_accept(&grammar, character);
+    found += grammar.stacks.size();
     for (const auto& next : grammar.stacks) {
-      size_t& sum = out[next];
+      size_t& sum = out.ways[next];
       sum = std::min(sum + ways, kWaysMax + 1);
     }
-    if (out.size() > kStacksMax) break;
+    out.tangled = out.ways.size() > kStacksMax || found * out.ways.size() > kComparedMax;
+    if (out.tangled) break;
   }
   return out;
 }
@@ -280,7 +306,7 @@ std::string check_ambiguity(llama_grammar& grammar) {
     std::map<uint32_t, size_t> characters;  // each with how many stacks want it
     for (const auto& [stack, count] : ways) {
       if (stack.empty()) continue;
-      if (const uint32_t character = some_character(stack.back())) characters[character] += count;
+      if (const auto character = some_character(stack.back())) characters[*character] += count;
     }
     std::vector<std::pair<size_t, uint32_t>> likely;
     for (const auto& [character, count] : characters) likely.emplace_back(count, character);
@@ -288,13 +314,13 @@ std::string check_ambiguity(llama_grammar& grammar) {
     likely.resize(std::min(likely.size(), kCharactersTried));
     Ways best;
     for (const auto& [count, character] : likely) {
-      Ways next = after(grammar, ways, character);
+      auto [next, too_many] = after(grammar, ways, character);
       if (all_of(next) > all_of(best)) best = std::move(next);
-      if (all_of(best) > kWaysMax || best.size() > kStacksMax) break;
+      if (too_many || all_of(best) > kWaysMax) wrong = tangled;
+      if (!wrong.empty()) break;
     }
     if (best.empty()) break;
     ways = std::move(best);
-    if (all_of(ways) > kWaysMax || ways.size() > kStacksMax) wrong = tangled;
   }
   grammar.stacks = begin;
   return wrong;

@@ -4,17 +4,16 @@
 #include <log.h>
 #include <mtmd.h>
 
-#include <cstdio>
-
 #include "base/mutex.h"
 #include "base/text.h"
+#include "engine/log.h"
 
 namespace lares::engine::llama {
 namespace {
 
 constexpr size_t kLineMax = 500;
+thread_local std::string last;  // what a thread's call was refused with
 Mutex mutex;
-std::string last GUARDED_BY(mutex);
 ggml_log_level level_before GUARDED_BY(mutex) = GGML_LOG_LEVEL_NONE;
 
 void on_log(ggml_log_level level, const char* words, void*) {
@@ -28,7 +27,7 @@ void on_log(ggml_log_level level, const char* words, void*) {
   }
   line = utf8_repaired(line);  // a model's file may speak through it
   if (line.empty()) return;
-  std::fprintf(stderr, "%s\n", line.c_str());
+  log_line(line);
   // the most telling comes first, then what fails because of it
   if (level == GGML_LOG_LEVEL_ERROR && last.empty()) last = line;
 }
@@ -43,14 +42,7 @@ void catch_log() {
 
 void catch_log_of_media() { mtmd_log_set(on_log, nullptr); }
 
-void forget_last_error() {
-  const MutexLock lock(mutex);
-  last.clear();
-}
-
-std::string last_error() {
-  const MutexLock lock(mutex);
-  return last;
-}
+void forget_last_error() { last.clear(); }
+std::string last_error() { return last; }
 
 }  // namespace lares::engine::llama

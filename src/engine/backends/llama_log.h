@@ -9,6 +9,6 @@ namespace lares::engine::llama {
 void catch_log();           // from now on, for the whole process
 void catch_log_of_media();  // and what libmtmd says
 void forget_last_error();
-std::string last_error();  // of all threads, since it was forgotten; "" when there was none
+std::string last_error();  // of this thread, since it was forgotten; "" when there was none
 
 }  // namespace lares::engine::llama

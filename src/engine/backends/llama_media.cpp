@@ -4,12 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
 #include "base/file.h"
 #include "base/text.h"
 #include "engine/backends/llama_log.h"
 #include "engine/gguf_facts.h"
+#include "engine/log.h"
 
 namespace lares::engine::llama {
 namespace {
@@ -204,14 +204,14 @@ Decoded Projector::encode(MediaPiece& which, unsigned threads) {
   try {
     status = mtmd_encode_chunk(context_.get(), piece.chunk());
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "encoding: %s\n", e.what());
+    log_line(cat("encoding: ", e.what()));
   }
   if (status != 0) return pulse_.aborting() ? Decoded::Aborted : Decoded::Broken;
   const float* const rows = mtmd_get_output_embd(context_.get());
   piece.embeddings.assign(rows, rows + piece.rows * width_);
   if (!std::all_of(piece.embeddings.begin(), piece.embeddings.end(),
                    [](float value) { return std::isfinite(value); })) {
-    std::fprintf(stderr, "encoding: the projector computed something that is no number\n");
+    log_line("encoding: the projector computed something that is no number");
     return Decoded::Broken;
   }
   piece.encoded = true;
@@ -267,7 +267,7 @@ int32_t Projector::decode(llama_context* context, const MediaRows& rows) {
   try {
     status = llama_decode(context, batch);
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "decoding: %s\n", e.what());
+    log_line(cat("decoding: ", e.what()));
   }
   if (piece.at_once) llama_set_causal_attn(context, true);
   return status;

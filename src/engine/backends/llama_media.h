@@ -1,6 +1,7 @@
 // Projector: what makes rows of a model out of pictures and sounds, by libmtmd, read from the
 // descriptor that the worker was handed. Its graphs compute with the model's own threads, stop when
-// the pulse aborts, and beat. Owned by the LlamaModel; its thread.
+// the pulse aborts, and beat. Owned by the LlamaModel; its thread, but for
+// tokenize().
 #pragma once
 
 #include <llama.h>

@@ -39,6 +39,33 @@ inline std::unique_ptr<Model> fake_model(Options options, wire::Load load, Pulse
   return *std::move(model);
 }
 
+// A batcher that makes its requests itself, all in one thread.
+class OwnMaker : public Batcher {
+ public:
+  OwnMaker(Model& model, Pulse& pulse, const Clock& clock, Lease& lease, Out out,
+           RequestMaker::Seeds seeds, ThinkingMax thinking = {})
+      : Batcher(model, pulse, clock, lease, out),
+        out_(std::move(out)),
+        maker_(model, pulse, clock, std::move(seeds), thinking, [this] { return token_ms(); }) {}
+
+  void generate(uint64_t id, const wire::Generate& message,
+                const std::optional<Begun>& begun = std::nullopt) {
+    take(id, maker_.generate(id, message, begun));
+  }
+  void embed(uint64_t id, const wire::Embed& message) { take(id, maker_.embed(id, message)); }
+  void rank(uint64_t id, const wire::Rank& message) { take(id, maker_.rank(id, message)); }
+
+ private:
+  void take(uint64_t id, Result<Made> made) {
+    if (made)
+      add(*std::move(made));
+    else
+      out_(id, wire::Failed{std::move(made).error()});
+  }
+  const Out out_;
+  RequestMaker maker_;
+};
+
 class Talk {
  public:
   explicit Talk(Options options = {}, wire::Load load = {})
@@ -76,7 +103,7 @@ class Talk {
   Lane lane = Lane::Interactive;  // of what is asked next
   uint32_t owner = 0;
   Lease lease;
-  Batcher batcher;
+  OwnMaker batcher;
 
  private:
   void hear(uint64_t id, Batcher::Event event) {

@@ -1,5 +1,5 @@
-// A request for an answer, as the Batcher keeps it from its arrival to its end. For batcher*.cpp
-// only.
+// Request: one for an answer, from where a RequestMaker made it of what was asked to where the
+// Batcher says that it has ended. PooledRequest: one for vectors or scores.
 #pragma once
 
 #include <algorithm>
@@ -10,13 +10,20 @@
 #include <vector>
 
 #include "engine/answer_reader.h"
-#include "engine/batcher.h"
+#include "engine/options.h"
 #include "engine/repetition.h"
+#include "engine/replay.h"
 #include "engine/speculation.h"
+#include "engine/text_out.h"
 
 namespace lares::engine {
 
-struct Batcher::Request {
+// Tokens of a seeded prompt that is computed without reuse, and in what pieces: not as many as this
+// machine happens to compute in time, since pieces too shape the sums.
+inline constexpr size_t kAfreshMax = 128;
+inline constexpr size_t kAfreshPiece = 32;
+
+struct Request {
   Request(uint64_t number, const wire::Generate& message, GenerateOptions asked, uint32_t random)
       : id(number),
         lane(message.lane),
@@ -111,6 +118,18 @@ struct Batcher::Request {
   uint64_t served = 0;  // its last turn
   SteadyTime began;     // of computing
   SteadyTime first_token;
+};
+
+struct PooledRequest {
+  uint64_t id = 0;
+  Lane lane = Lane::Interactive;
+  uint32_t owner = 0;
+  std::string_view end = "embedded";  // what its Done says
+  std::vector<std::vector<Token>> inputs;
+  size_t next = 0;  // input
+  std::string vectors;
+  double cpu_ms = 0;
+  std::optional<SteadyTime> began;
 };
 
 }  // namespace lares::engine
