@@ -21,7 +21,7 @@ namespace lares::engine {
 class Intake {
  public:
   using Work = std::function<Result<Made>()>;
-  // Called on its thread.
+  // Called on its thread, and `dropped` by drop() too; none of its locks is held meanwhile.
   struct Tell {
     std::function<void(uint64_t id, Error)> failed;
     std::function<void(Lane)> hurry;    // a request of that lane will be there in a moment

@@ -95,11 +95,10 @@ class LeftWalk {
  public:
   LeftWalk(const std::vector<Alternative>& alternatives, const std::vector<bool>& empty,
            size_t rules)
-      : next_(rules), skips_(rules), ways_(rules), depth_(rules), skipped_(rules), state_(rules) {
+      : next_(rules), ways_(rules), depth_(rules), skipped_(rules), state_(rules) {
     for (const Alternative& each : alternatives) {
       for (const auto* at = each.from; at != each.until && refers(*at); at++) {
-        next_[each.rule].push_back(at->value);
-        skips_[each.rule].push_back(static_cast<size_t>(at - each.from));
+        next_[each.rule].push_back({at->value, static_cast<size_t>(at - each.from)});
         if (!empty[at->value]) break;
       }
     }
@@ -126,7 +125,7 @@ class LeftWalk {
     while (!path.empty()) {
       auto& [rule, at] = path.back();
       if (at < next_[rule].size()) {
-        const uint32_t to = next_[rule][at++];
+        const uint32_t to = next_[rule][at++].rule;
         if (state_[to] == State::Open) in_circles_ = true;
         if (state_[to] == State::New) {
           state_[to] = State::Open;
@@ -135,9 +134,8 @@ class LeftWalk {
         continue;
       }
       ways_[rule] = 1;
-      for (size_t i = 0; i < next_[rule].size(); i++) {
-        const uint32_t to = next_[rule][i];
-        skipped_[rule] = std::max(skipped_[rule], skips_[rule][i] + skipped_[to]);
+      for (const auto& [to, skipped] : next_[rule]) {
+        skipped_[rule] = std::max(skipped_[rule], skipped + skipped_[to]);
         ways_[rule] = std::min(ways_[rule] + ways_[to], kLeftWaysMax + 1);
         depth_[rule] = std::max(depth_[rule], depth_[to] + 1);
       }
@@ -148,8 +146,11 @@ class LeftWalk {
 
   bool in_circles_ = false;
   uint64_t all_ways_ = 0;
-  std::vector<std::vector<uint32_t>> next_;
-  std::vector<std::vector<size_t>> skips_;  // how much is empty before each of them
+  struct Beginning {
+    uint32_t rule;
+    size_t skipped;  // how much is empty before it
+  };
+  std::vector<std::vector<Beginning>> next_;
   std::vector<uint64_t> ways_;
   std::vector<size_t> depth_;
   std::vector<size_t> skipped_;
