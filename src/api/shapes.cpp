@@ -369,6 +369,7 @@ Json in_memory() {
                  {"tokens_per_s", number("of answers, over the last seconds")},
                  {"waiting", whole("requests that no worker has yet")},
                  {"waiting_ms", whole("how long the first of them has waited")},
+                 {"paused", or_null(text("why background requests do not compute now"))},
                  {"device_ms", whole("how long its worker has computed")},
                  {"device_wait_ms", whole("how long it waited while others computed")},
                  {"variant", text("the CPU code it runs")},

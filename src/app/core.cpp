@@ -44,6 +44,7 @@ struct Core::Doing {
 
   Tokens prompt_tokens = 0;
   Tokens reused_tokens = 0;
+  Tokens counted_prompt = 0, counted_reused = 0;  // by the metrics; of the first answer
   std::vector<Tokens> written;       // of each choice: as its deltas say, and in the end its Done
   std::set<std::string> tools;       // that were offered
   std::vector<ToolFragments> calls;  // of each choice
@@ -153,6 +154,7 @@ Core::Core(Loop& loop, Log& log, inventory::Models models, route::Receipts recei
       surroundings_(std::move(surroundings)),
       residents_(loop, log, models_, spawn, options_.residents, *this),
       spawn_(std::move(spawn)),
+      queue_(options_.background_share),
       begun_(loop.clock().now()) {}
 
 Core::~Core() = default;
@@ -423,6 +425,7 @@ void Core::schedule_pump() {
 }
 
 SteadyTime Core::arrived(api::WorkId id) const { return doing_.at(id)->arrived; }
+Lane Core::lane_of(api::WorkId id) const { return doing_.at(id)->lane; }
 
 size_t Core::computing(const ModelId& model) const {
   return static_cast<size_t>(std::count_if(parts_.begin(), parts_.end(), [&](const auto& entry) {
@@ -516,7 +519,6 @@ bool Core::must_renew(const ModelId& model) {
 void Core::hand_out(const ModelId& model) {
   if (must_renew(model)) return;
   const size_t places = options_.residents.shape.sequences;
-  const auto lane_of = [&](api::WorkId id) { return doing_.at(id)->lane; };
   // One that may be what its workers died of is not to take others down that had the same luck.
   const auto may = [&](api::WorkId id) {
     return !suspected(id) || std::none_of(parts_.begin(), parts_.end(), [&](const auto& entry) {
@@ -730,6 +732,15 @@ void Core::frame(const ModelId& model, wire::Frame frame) {
       if (!started) return broken(started.error());
       doing.said.at(choice).started(*started);
       report_started(doing, started->prompt_tokens);
+      if (choice == 0) count_prompt(doing, started->reused_tokens, started->reused_tokens);
+      return;
+    }
+    case wire::Type::Progress: {
+      auto progress = wire::from_frame<wire::Progress>(frame);
+      if (!progress) return broken(progress.error());
+      // what is no number is nothing yet
+      const double there = progress->fraction > 0 ? std::min(progress->fraction, 1.0) : 0;
+      if (choice == 0) count_prompt(doing, static_cast<uint64_t>(there * doing.prompt_tokens), 0);
       return;
     }
     case wire::Type::Delta: {
@@ -760,7 +771,6 @@ void Core::frame(const ModelId& model, wire::Frame frame) {
     case wire::Type::Load:
     case wire::Type::Inspect:
     case wire::Type::Loaded:
-    case wire::Type::Progress:
     case wire::Type::Generate:
     case wire::Type::Embed:
     case wire::Type::Rank:
@@ -802,7 +812,8 @@ void Core::on_delta(Doing& doing, unsigned choice, wire::Delta delta) {
     doing.receipt.ttft_ms = std::max<int64_t>(1, ms_between(doing.arrived, now()));
   Tokens& written = doing.written.at(choice);
   written += std::min(delta.tokens, UINT32_MAX - written);
-  metrics_.wrote(doing.model, delta.tokens, now());
+  metrics_.wrote(doing.model, doing.lane, delta.tokens, now());
+  if (choice == 0) count_prompt(doing, doing.prompt_tokens, 0);
   for (std::string* text : {&delta.text, &delta.reasoning}) {
     if (!is_utf8(*text)) *text = utf8_repaired(*text);
   }
@@ -810,11 +821,26 @@ void Core::on_delta(Doing& doing, unsigned choice, wire::Delta delta) {
                             std::move(delta.reasoning), std::move(delta.tool_calls)});
 }
 
+// So many tokens of its prompt are there by now, of which so many were reused, as far as is known.
+// Another worker that begins anew says less for a while.
+void Core::count_prompt(Doing& doing, uint64_t there, uint64_t reused) {
+  const auto count = [&](Tokens& counted, uint64_t by_now) {
+    const auto most = static_cast<Tokens>(std::min<uint64_t>(by_now, doing.prompt_tokens));
+    const Tokens before = std::exchange(counted, std::max(counted, most));
+    return counted - before;
+  };
+  const Tokens tokens = count(doing.counted_prompt, there);
+  metrics_.read(doing.model, doing.lane, tokens, count(doing.counted_reused, reused));
+}
+
 void Core::on_done(api::WorkId id, Doing& doing, unsigned choice, wire::Done done) {
   report_started(doing, done.prompt_tokens);
   doing.ended++;
   doing.prompt_tokens = std::max(doing.prompt_tokens, done.prompt_tokens);
   if (choice == 0) doing.reused_tokens = std::min(done.reused_tokens, done.prompt_tokens);
+  if (choice == 0) count_prompt(doing, doing.prompt_tokens, doing.reused_tokens);
+  if (const Tokens told = doing.written.at(choice); done.completion_tokens > told)
+    metrics_.wrote(doing.model, doing.lane, done.completion_tokens - told, now());
   doing.written.at(choice) = done.completion_tokens;
   if (choice == 0) doing.prefill_ms = std::max(0.0, done.prefill_ms);
   doing.cpu_ms += done.cpu_ms;

@@ -51,6 +51,8 @@ struct DoctorFacts {
   bool choose_engine = false;                    // where no daemon has done it
   std::string variant_set{};                     // engine.variant, for that
   size_t pulls = 0;                              // that run
+  std::string restraint{};                       // why fewer threads compute, or a lane waits
+  bool background_waits = false;                 // for that
 };
 
 class Core final : public api::Service, Residents::Owner, Pulls::Owner {
@@ -63,6 +65,9 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
   // A request whose worker died is computed by the next, as often; the answer goes on where it was.
   static constexpr unsigned kResumesMax = 2;
   static constexpr milliseconds kLookAfter{3'000};  // when nobody is in a hurry any more
+  // Whoever asks about models is answered without the machine's speed when it takes longer to
+  // measure, since others compute.
+  static constexpr milliseconds kSpeedsWaitMax{8'000};
   static constexpr int64_t kDeadlineMaxMs = int64_t{24} * 3'600'000;
   static constexpr size_t kAskedReceiptsMax = 1'000;
   static constexpr size_t kOwnersMax = 4'096;  // that a worker tells apart; the rest are one
@@ -71,6 +76,7 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
     Residents::Options residents;
     std::string models_default;  // as the person wrote it; "" for the list's own choice
     bool models_preload = false;
+    double background_share = 0.05;  // of the places that come free, sched/queue.h
   };
   // What it is told of its surroundings, for answers to questions.
   // Blocking; on the background thread.
@@ -80,9 +86,10 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
     Json status = Json::object();                    // fields of "status" that never change
     std::filesystem::path person;                    // the person's home folder, for models.find
     std::function<Json(const DoctorFacts&)> doctor;  // blocking; on the background thread
-    // How fast this machine computes with that engine (app/machine); blocking, on the background
-    // thread. Empty where nothing can be measured.
+    // How fast this machine computes with that engine (app/machine); blocking, on `measures`.
+    // Empty where nothing can be measured.
     std::function<Result<Json>(const EngineChoice&, Measure)> speeds{};
+    Background* measures = nullptr;        // nullptr: with the other blocking questions
     std::function<void()> stop;            // the daemon is asked to end
     std::map<std::string, Question> more;  // questions that others answer, by name
   };
@@ -165,6 +172,7 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
 
   Result<> pass_on(Doing& doing, unsigned choice, std::vector<wire::Delta> deltas);
   void on_delta(Doing& doing, unsigned choice, wire::Delta delta);
+  void count_prompt(Doing& doing, uint64_t there, uint64_t reused);
   void on_done(api::WorkId id, Doing& doing, unsigned choice, wire::Done done);
   void preload();
   void look_inside();
@@ -202,6 +210,7 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
   void plan(const Json& arguments, const api::Reply& reply);
   void with_speeds(Measure measure, const std::function<void()>& then);
   void measured_first(Measure measure, const std::function<void()>& then);
+  void look_up_speeds(Measure measure, const std::function<void()>& then);
   // `copies`: of a model that is not here; see inventory/needs.h
   Json plan_of(const inventory::Model& model, const inventory::Speeds* copies = nullptr) const;
   struct Answered;  // what a model's answers here have measured
@@ -212,6 +221,7 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
   size_t computing(const ModelId& model) const;
   int64_t longest_wait_ms(const std::vector<sched::JobId>& waiting) const;
   SteadyTime arrived(api::WorkId id) const;
+  Lane lane_of(api::WorkId id) const;
 
   SteadyTime now() const { return loop_.clock().now(); }
 
@@ -244,6 +254,13 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
   bool stopping_ = false;
   std::optional<inventory::Speeds> speeds_;  // once they were asked for
   SteadyTime speeds_until_{};                // then they are measured again
+  struct Asking {                            // somebody who waits for them
+    std::function<void()> then;
+    Loop::TimerId limit = 0;
+  };
+  std::map<uint64_t, Asking> asking_speeds_;
+  uint64_t next_asking_ = 1;
+  bool measuring_ = false;  // of those who wait, all are told when it ends
   const SteadyTime begun_;
 };
 

@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "app/testing/fake_house.h"
+#include "base/text.h"
 
 namespace lares::app {
 namespace {
@@ -246,6 +249,125 @@ TEST_F(CoreTest, AFullQueueIsBusy) {
   ASSERT_TRUE(refused->ended);
   EXPECT_EQ(refused->ended->result.error().code, Code::Busy);
   EXPECT_FALSE(all.back()->ended);
+}
+
+// The value of a sample of GET /metrics; -1: there is none.
+double sample(House& house, const std::string& name) {
+  const std::string text = "\n" + (*house.ask("metrics"))["text"].get<std::string>();
+  const size_t at = text.find("\n" + name + " ");
+  return at == std::string::npos ? -1 : std::stod(text.substr(at + name.size() + 2));
+}
+
+TEST_F(CoreTest, TokensAreCountedWhileTheyAreComputed) {
+  load("alpha");
+  api::Work work;
+  work.lane = "agent";
+  auto heard = house.chat("alpha", std::move(work));
+  const uint64_t id = asked("alpha").back();
+  const auto count = [&](const char* kind) {
+    return sample(house,
+                  cat("lares_tokens_total{model=\"alpha\",lane=\"agent\",kind=\"", kind, "\"}"));
+  };
+  FakeWorker& worker = *house.worker("alpha");
+  EXPECT_EQ(count("prompt"), 0);
+  worker.answer(wire::Started{100, 40}, id);
+  EXPECT_EQ(count("prompt_reused"), 40);
+  EXPECT_EQ(count("prompt"), 40);
+  worker.answer(wire::Progress{"prefill", 0.7}, id);
+  EXPECT_EQ(count("prompt"), 70);
+  worker.answer(wire::Progress{"prefill", std::nan("")}, id);
+  worker.answer(wire::Progress{"prefill", -3}, id);
+  EXPECT_EQ(count("prompt"), 70) << "it never goes back";
+  EXPECT_EQ(count("completion"), 0);
+  worker.answer(wire::Delta{"a", nullptr, 1}, id);
+  EXPECT_EQ(count("prompt"), 100);
+  EXPECT_EQ(count("completion"), 1);
+  worker.answer(wire::Delta{"b", nullptr, 2}, id);
+  EXPECT_EQ(count("completion"), 3);
+  wire::Done done;
+  done.reason = "stop";
+  done.prompt_tokens = 100;
+  done.reused_tokens = 40;
+  done.completion_tokens = 5;  // two of them had no text
+  worker.answer(done, id);
+  house.settle();
+  ASSERT_TRUE(heard->ended && heard->ended->result);
+  EXPECT_EQ(count("completion"), 5);
+  EXPECT_EQ(count("prompt"), 100);
+  EXPECT_EQ(count("prompt_reused"), 40);
+}
+
+TEST_F(CoreTest, WhatWasCancelledCountsAsFarAsItWasComputed) {
+  load("alpha");
+  const std::string prompt =
+      R"(lares_tokens_total{model="alpha",lane="interactive",kind="prompt"})";
+  const double before = sample(house, prompt);
+  auto heard = house.chat("alpha");
+  const uint64_t id = asked("alpha").back();
+  house.worker("alpha")->answer(wire::Started{100, 0}, id);
+  house.worker("alpha")->answer(wire::Progress{"prefill", 0.25}, id);
+  house.settle();
+  house.core->cancel(house.last_work);
+  house.settle();
+  ASSERT_TRUE(heard->ended);
+  EXPECT_EQ(sample(house, prompt) - before, 25);
+}
+
+TEST_F(CoreTest, MetricsSayWhoComputesAndWhoHasWaitedForHowLong) {
+  load("alpha");
+  const auto ask = [&](const char* lane) {
+    api::Work work;
+    work.lane = lane;
+    house.chat("alpha", std::move(work));
+  };
+  for (int i = 0; i < 8; i++) ask("agent");
+  ask("background");
+  house.advance(milliseconds(1500));
+  ask("background");
+  house.advance(milliseconds(500));
+  const auto of = [&](const char* family, const char* lane) {
+    return sample(house, cat(family, "{model=\"alpha\",lane=\"", lane, "\"}"));
+  };
+  EXPECT_EQ(of("lares_requests_computing", "agent"), 8);
+  EXPECT_EQ(of("lares_requests_computing", "background"), 0);
+  EXPECT_EQ(of("lares_requests_waiting", "background"), 2);
+  EXPECT_EQ(of("lares_waiting_seconds", "background"), 2);
+  EXPECT_EQ(of("lares_waiting_seconds", "agent"), 0);
+  const Json model = (*house.ask("ps"))[0];
+  EXPECT_EQ(model["lane"], "agent");
+  EXPECT_EQ(model["requests"], 8);
+  EXPECT_EQ(model["waiting"], 2);
+  EXPECT_EQ(model["waiting_ms"], 2000);
+}
+
+TEST_F(CoreTest, BackgroundsShareOfThePlacesIsTheSettings) {
+  // how many parts a stream of persons' requests gets before the background request that waits
+  const auto before_background = [](double share) {
+    House other({{"alpha", MiB(300)}}, MiB(600), /*preload=*/false, /*sequences=*/1, {},
+                House::Engine::Chosen, {}, share);
+    const auto ask = [&](const char* lane) {
+      api::Work work;
+      work.lane = lane;
+      return other.chat("alpha", std::move(work));
+    };
+    auto first = ask("interactive");
+    other.load("alpha");
+    auto background = ask("background");
+    for (int i = 0; i < 60; i++) ask("interactive");
+    int persons = 0;
+    while (!background->ended) {
+      const wire::Frame frame = House::frames(*other.worker("alpha"), Type::Generate).back();
+      const auto asked = *wire::from_frame<wire::Generate>(frame);
+      persons += asked.lane == Lane::Interactive ? 1 : 0;
+      wire::Done done;
+      done.reason = "stop";
+      other.worker("alpha")->answer(done, frame.id);
+      other.settle();
+    }
+    return persons;
+  };
+  EXPECT_EQ(before_background(0.05), 19);
+  EXPECT_EQ(before_background(0.25), 3);
 }
 
 TEST_F(CoreTest, CancellingStopsTheWorkerAndFreesTheSlotWhenItHasStopped) {

@@ -249,7 +249,8 @@ bool DaemonClient::running() {
 Result<Json> DaemonClient::self_test() {
   std::vector<std::string> environment;
   for (char** variable = environ; *variable; variable++) environment.emplace_back(*variable);
-  return host::probe(program_.string(), {"--self-test=json"}, kSelfTestMax, environment);
+  return host::probe(program_.string(), {"--self-test=json"},
+                     {.limit = kSelfTestMax, .environment = std::move(environment)});
 }
 
 void DaemonClient::interrupt() {

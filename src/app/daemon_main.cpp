@@ -15,6 +15,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <stop_token>
 #include <thread>
 
 #include "api/http.h"
@@ -369,7 +370,9 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
   const Programs parts = programs();
   const SystemClock clock;
   Loop loop(clock);
-  Background slow;   // questions, probes
+  Background slow;      // questions, probes
+  Background measures;  // how fast this machine is, which may have to wait for its turns
+  std::stop_source no_measuring;
   Background disk;   // receipts, in their order
   Background kept;   // conversations
   Background pulls;  // what pulls do with the disk: large, and nobody's answer waits for it
@@ -391,6 +394,7 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
   Leases leases(clock,
                 {settings.compute_agent_share / 100.0, settings.compute_background_share / 100.0});
   options.residents.leases = &leases;
+  options.background_share = settings.compute_background_share / 100.0;
   TRY_AS(options.residents.thinking_max, parse_thinking_max(settings.models_reasoning_budget));
   TRY_AS(options.residents.drafts, parse_draft_models(settings.models_draft));
   options.residents.thinking_max.seconds = settings.models_reasoning_seconds;
@@ -420,8 +424,10 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
   surroundings.doctor = [&](const DoctorFacts& facts) { return examine(facts, home, parts); };
   if (!arguments.fake) {
     surroundings.speeds = [&](const EngineChoice& engine, Measure measure) {
-      return machine_speeds(parts, home, engine.variant, settings.models_threads, measure, log);
+      return machine_speeds(parts, home, engine.variant, settings.models_threads, measure, leases,
+                            no_measuring.get_token(), log);
     };
+    surroundings.measures = &measures;
   }
   surroundings.stop = [&] { stop(); };
   surroundings.status["page"] = !api::page_files().empty();
@@ -437,6 +443,7 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
   stop = [&] {
     if (std::exchange(stopping, true)) return;
     log.info("ending");
+    no_measuring.request_stop();
     tell("STOPPING=1");
     // who comes from now on is not to be told that we end, but waits for the lock and starts the
     // next; a service manager, whose socket it is, does that itself
@@ -455,6 +462,12 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
     ~EndFirst() { background.end(); }
   };
   const EndFirst slow_ends_first{slow};
+  struct StopMeasuring {
+    std::stop_source& source;
+    ~StopMeasuring() { source.request_stop(); }
+  };
+  const EndFirst measures_end_first{measures};
+  const StopMeasuring before_that{no_measuring};
   const EndFirst kept_ends_first{kept};
   const EndFirst pulls_end_first{pulls};
 

@@ -60,6 +60,13 @@ void machine(Report& report, const DoctorFacts& facts, const Home& home) {
   }
 }
 
+void restraint(Report& report, const DoctorFacts& facts) {
+  if (facts.restraint.empty()) return;
+  report.line("restraint", nullptr,
+              cat(facts.restraint, "; fewer threads compute",
+                  facts.background_waits ? ", and background requests wait" : ""));
+}
+
 void receipts(Report& report, const DoctorFacts& facts) {
   if (!facts.receipts) return;  // no daemon runs that would write any
   const bool well = static_cast<bool>(*facts.receipts);
@@ -314,6 +321,7 @@ size_t outward_sockets(std::string_view table, const std::set<std::string>& inod
 Json examine(const DoctorFacts& facts, const Home& home, const Programs& programs) {
   Report report;
   machine(report, facts, home);
+  restraint(report, facts);
   receipts(report, facts);
   folders(report, home);
   damaged(report, home);

@@ -150,6 +150,18 @@ TEST_F(DoctorTest, ReceiptsThatAreNotOnDiskAreSaid) {
   EXPECT_EQ(line("receipts")["detail"], "2 of the last 3 are not on disk: no space");
 }
 
+TEST_F(DoctorTest, WhatRestrainsThisMachineIsSaid) {
+  EXPECT_EQ(line("restraint"), nullptr);
+  facts.restraint = "on battery";
+  facts.background_waits = true;
+  EXPECT_EQ(line("restraint")["ok"], nullptr) << "it is no fault";
+  EXPECT_EQ(line("restraint")["detail"],
+            "on battery; fewer threads compute, and background requests wait");
+  facts.restraint = "other programs compute on 1 core";
+  facts.background_waits = false;
+  EXPECT_EQ(line("restraint")["detail"], "other programs compute on 1 core; fewer threads compute");
+}
+
 TEST_F(DoctorTest, EachCpuVariantIsUsedOrSaysWhyNot) {
   const std::vector<std::string> claimed = inventory::claimed_variants(inventory::cpu());
   if (claimed.size() <= kProbesCompared) GTEST_SKIP() << "this CPU claims too few variants";

@@ -178,6 +178,15 @@ Leases::Seen Leases::seen(Member member) const {
           std::chrono::floor<milliseconds>(seen.waited), seen.turns};
 }
 
+std::array<milliseconds, 3> Leases::lane_held() const {
+  const MutexLock lock(mutex_);
+  std::array<milliseconds, 3> held{};
+  const auto exact = gang_.lane_held(clock_.now());
+  std::transform(exact.begin(), exact.end(), held.begin(),
+                 [](auto time) { return std::chrono::floor<milliseconds>(time); });
+  return held;
+}
+
 // What a worker's page says, told to the gang.
 void Leases::read(Member member, Seat& seat, SteadyTime now) {
   const uint32_t state = seat.page->state.load(std::memory_order_acquire);

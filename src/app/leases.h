@@ -13,6 +13,7 @@
 
 #include <sys/types.h>
 
+#include <array>
 #include <map>
 #include <memory>
 #include <optional>
@@ -59,6 +60,8 @@ class Leases {
     uint64_t turns = 0;
   };
   Seen seen(Member member) const;
+  // How long each lane has had the device, whoever computed for it.
+  std::array<milliseconds, 3> lane_held() const;
 
  private:
   struct Seat {

@@ -1,70 +1,13 @@
 #include <gtest/gtest.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
-#include <thread>
 
 #include "app/leases.h"
+#include "app/testing/member.h"
 
 namespace lares::app {
 namespace {
 
+using Worker = testing::Member;
 using wire::LeasePage;
-
-// A worker's end of its page, played by the test.
-class Worker {
- public:
-  explicit Worker(Leases& turns) : turns_(turns) {
-    auto joined = turns.join();
-    EXPECT_TRUE(joined);
-    member = joined->first;
-    ends_ = std::move(joined->second);
-    page = static_cast<LeasePage*>(::mmap(nullptr, sizeof(LeasePage), PROT_READ | PROT_WRITE,
-                                          MAP_SHARED, ends_.page.get(), 0));
-    EXPECT_NE(page, MAP_FAILED);
-  }
-  ~Worker() {
-    turns_.leave(member);
-    ::munmap(page, sizeof(LeasePage));
-  }
-  Worker(const Worker&) = delete;
-  Worker& operator=(const Worker&) = delete;
-
-  void say(LeasePage::State state) {
-    page->state = state;
-    ring();
-  }
-  void want(uint32_t lane, uint32_t work = 0, uint32_t step_us = 5'000) {
-    page->lane = lane;
-    page->work = work;
-    page->step_us = step_us;
-    say(LeasePage::Waiting);
-  }
-  void ring() const {
-    const uint64_t one = 1;
-    EXPECT_EQ(::write(ends_.bell.get(), &one, sizeof(one)), static_cast<ssize_t>(sizeof(one)));
-  }
-  // Waits for what the other thread does; false: it does not come.
-  template <class What>
-  static bool soon(What what) {
-    const SteadyTime until = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-    while (!what()) {
-      if (std::chrono::steady_clock::now() > until) return false;
-      std::this_thread::yield();
-    }
-    return true;
-  }
-  bool gets_it() const {
-    return soon([&] { return page->state == LeasePage::Holding; });
-  }
-
-  Leases::Member member = 0;
-  LeasePage* page = nullptr;
-
- private:
-  Leases& turns_;
-  Leases::Ends ends_;
-};
 
 class TurnsTest : public ::testing::Test {
  protected:
@@ -174,12 +117,50 @@ TEST_F(TurnsTest, ACalledWorkerStillGetsItsTurn) {
   EXPECT_TRUE(other.gets_it());
 }
 
-TEST_F(TurnsTest, TheNumberOfThreadsIsSaidToAllAndToThoseWhoComeLater) {
+TEST_F(TurnsTest, ThreadsAndTheWorstLaneAreSaidToAllAndToThoseWhoComeLater) {
   Worker one(turns);
+  EXPECT_EQ(one.page->worst, 2U);
   turns.restrain(3, Lane::Agent);
   Worker two(turns);
-  EXPECT_EQ(one.page->threads, 3U);
-  EXPECT_EQ(two.page->threads, 3U);
+  for (const Worker* each : {&one, &two}) {
+    EXPECT_EQ(each->page->threads, 3U);
+    EXPECT_EQ(each->page->worst, 1U);
+  }
+  turns.restrain(4, Lane::Background);
+  EXPECT_EQ(one.page->threads, 4U);
+  EXPECT_EQ(one.page->worst, 2U);
+}
+
+TEST_F(TurnsTest, ALaneThatIsPausedGetsNothingUntilItMayGoOn) {
+  Worker background(turns);
+  Worker agent(turns);
+  turns.allow(agent.member, Lane::Agent);
+  turns.restrain(2, Lane::Agent);
+  background.want(2);
+  for (int turn = 0; turn < 3; turn++) {
+    agent.want(1);
+    ASSERT_TRUE(agent.gets_it());
+    EXPECT_EQ(background.page->state, LeasePage::Waiting);
+    agent.say(LeasePage::Resting);
+    ASSERT_TRUE(Worker::soon([&] { return !turns.seen(agent.member).holds; }));
+  }
+  turns.restrain(2, Lane::Background);
+  EXPECT_TRUE(background.gets_it());
+}
+
+TEST_F(TurnsTest, TheTimeOfEachLaneIsCountedWhoeverComputes) {
+  {
+    Worker gone(turns);
+    turns.allow(gone.member, Lane::Agent);
+    gone.want(1);
+    ASSERT_TRUE(gone.gets_it());
+    ASSERT_TRUE(Worker::soon([&] { return turns.lane_held()[1] >= milliseconds(2); }))
+        << "while it holds it";
+  }
+  const auto held = turns.lane_held();
+  EXPECT_GE(held[1], milliseconds(2));
+  EXPECT_EQ(held[0], milliseconds(0));
+  EXPECT_EQ(held[2], milliseconds(0));
 }
 
 }  // namespace

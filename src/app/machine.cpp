@@ -22,10 +22,35 @@ double load() {
   return last_minute;
 }
 
+// Has a worker compute and print its answer, when it is its turn.
+Result<Json> in_turns(const Programs& programs, const std::vector<std::string>& arguments,
+                      Leases& leases, std::stop_token stop, milliseconds limit) {
+  TRY_AS(auto joined, leases.join());
+  auto& [member, ends] = joined;
+  struct Leave {
+    Leases& leases;
+    Leases::Member member;
+    ~Leave() { leases.leave(member); }
+  };
+  const Leave leave{leases, member};
+  auto answer = host::probe(
+      programs.worker.string(), arguments,
+      {.limit = limit,
+       .handed = {{ends.page.get(), wire::kLeaseFd}, {ends.bell.get(), wire::kBellFd}},
+       .started = [&leases, member = member](pid_t pid) { leases.set_pid(member, pid); },
+       .stop = std::move(stop)});
+  if (answer || answer.error().code != Code::Timeout) return answer;
+  const Leases::Seen seen = leases.seen(member);
+  if (seen.waited < seen.held) return answer;
+  return Error{Code::Busy, cat("measuring this machine: others computed for ",
+                               seen.waited.count() / 1000, " of ", limit.count() / 1000, " s")};
+}
+
 }  // namespace
 
 Result<Json> machine_speeds(const Programs& programs, const Home& home, const std::string& variant,
-                            unsigned threads, Measure measure, Log& log) {
+                            unsigned threads, Measure measure, Leases& leases, std::stop_token stop,
+                            Log& log, milliseconds limit) {
   const std::filesystem::path file = variant_file(programs, variant);
   const inventory::Cpu cpu = inventory::cpu();
   const Json key = {{"format", kFormat},           {"cpu", cpu.model},
@@ -41,8 +66,9 @@ Result<Json> machine_speeds(const Programs& programs, const Home& home, const st
   if (measure == Measure::Never)
     return Error{Code::NotFound, "the speed of this machine was not measured yet"};
   const bool quiet = load() < std::max(1.0, cpu.cores / 2.0);
-  TRY_AS(Json measured, host::probe(programs.worker.string(), {cat("--measure=", file.string()),
-                                                               cat("--threads=", threads)}));
+  TRY_AS(Json measured,
+         in_turns(programs, {cat("--measure=", file.string()), cat("--threads=", threads)}, leases,
+                  std::move(stop), limit));
   log.info("machine measured", {{"variant", variant}, {"quiet", quiet}});
   if (!quiet) {
     measured["passing"] = true;

@@ -3,6 +3,7 @@
 // them wait; once a second, and less often while nothing is to be computed.
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <thread>
 
@@ -16,11 +17,16 @@ class MachineWatch {
  public:
   using Changed = std::function<void(const sched::Restraint::Decision&)>;  // on its thread
 
-  static constexpr milliseconds kLookEvery{1'000};
-  static constexpr milliseconds kLookSeldom{5'000};
+  struct Look {
+    std::filesystem::path root = "/";  // of /proc and /sys
+    milliseconds every{1'000};         // while models want to compute
+    milliseconds seldom{5'000};
+  };
 
   // `leases` must outlive it.
-  MachineWatch(Leases& leases, sched::Restraint::Options options, Changed changed);
+  MachineWatch(Leases& leases, sched::Restraint::Options options, Changed changed, Look look);
+  MachineWatch(Leases& leases, sched::Restraint::Options options, Changed changed)
+      : MachineWatch(leases, options, std::move(changed), Look()) {}
   ~MachineWatch();
   MachineWatch(const MachineWatch&) = delete;
   MachineWatch& operator=(const MachineWatch&) = delete;
@@ -32,6 +38,7 @@ class MachineWatch {
   Leases& leases_;
   sched::Restraint restraint_;
   const Changed changed_;
+  const Look look_;
   sched::Restraint::Decision decision_;
   std::optional<std::pair<SteadyTime, inventory::ProcessorTime>> last_;
 

@@ -43,7 +43,14 @@ class Family {
 
 }  // namespace
 
-void Metrics::wrote(const sched::ModelId& model, Tokens tokens, SteadyTime now) {
+void Metrics::read(const sched::ModelId& model, Lane lane, Tokens tokens, Tokens reused) {
+  TokenCount& count = models_[model].tokens[static_cast<size_t>(lane)];
+  count.prompt += tokens;
+  count.reused += reused;
+}
+
+void Metrics::wrote(const sched::ModelId& model, Lane lane, Tokens tokens, SteadyTime now) {
+  models_[model].tokens[static_cast<size_t>(lane)].completion += tokens;
   auto& seconds = models_[model].seconds;
   const int64_t second = second_of(now);
   auto& [which, count] = seconds[static_cast<size_t>(second) % seconds.size()];
@@ -67,12 +74,6 @@ double Metrics::tokens_per_s(const sched::ModelId& model, SteadyTime now) const 
 void Metrics::ended(Lane lane, const route::Receipt& receipt) {
   LaneCount& count = lanes_[static_cast<size_t>(lane)];
   count.outcomes[receipt.outcome]++;
-  if (!receipt.model.empty()) {
-    Model& model = models_[receipt.model];
-    model.prompt_tokens += receipt.prompt_tokens;
-    model.reused_tokens += receipt.prompt_tokens_reused;
-    model.completion_tokens += receipt.completion_tokens;
-  }
   count.queued++;
   count.queue_s += static_cast<double>(receipt.queue_ms) / 1000;
   if (receipt.ttft_ms == 0) return;
@@ -106,11 +107,16 @@ std::string Metrics::text(const Now& now) const {
       [](const LaneCount& its) { return its.first_token_s; },
       [](const LaneCount& its) { return its.started; });
   {
-    Family family(out, "lares_tokens_total", "counter", "Tokens of requests that ended.");
+    Family family(out, "lares_tokens_total", "counter",
+                  "Tokens of prompts and answers, as they are computed.");
     for (const auto& [id, model] : models_) {
-      family.add(cat(label("model", id), ",kind=\"prompt\""), model.prompt_tokens);
-      family.add(cat(label("model", id), ",kind=\"prompt_reused\""), model.reused_tokens);
-      family.add(cat(label("model", id), ",kind=\"completion\""), model.completion_tokens);
+      for (const Lane lane : kLanes) {
+        const TokenCount& count = model.tokens[static_cast<size_t>(lane)];
+        const std::string whose = cat(label("model", id), ",", label("lane", name(lane)));
+        family.add(cat(whose, ",kind=\"prompt\""), count.prompt);
+        family.add(cat(whose, ",kind=\"prompt_reused\""), count.reused);
+        family.add(cat(whose, ",kind=\"completion\""), count.completion);
+      }
     }
   }
   const auto of_models = [&](std::string_view what, std::string_view kind, std::string_view help,
@@ -120,16 +126,20 @@ std::string Metrics::text(const Now& now) const {
   };
   of_models("lares_model_memory_bytes", "gauge", "What a model holds of the budget.",
             [](const Now::Model& m) { return m.memory.n; });
-  of_models("lares_requests_computing", "gauge", "Requests that a model's worker has.",
-            [](const Now::Model& m) { return m.computing; });
-  {
-    Family family(out, "lares_requests_waiting", "gauge", "Requests that wait for a worker.");
+  const auto of_lanes = [&](std::string_view what, std::string_view help, auto value) {
+    Family family(out, what, "gauge", help);
     for (const Now::Model& model : now.models) {
       for (const Lane lane : kLanes)
         family.add(cat(label("model", model.id), ",", label("lane", name(lane))),
-                   model.waiting[static_cast<size_t>(lane)]);
+                   value(model, static_cast<size_t>(lane)));
     }
-  }
+  };
+  of_lanes("lares_requests_computing", "Answers that a model's worker has.",
+           [](const Now::Model& m, size_t lane) { return m.computing[lane]; });
+  of_lanes("lares_requests_waiting", "Requests that wait for a worker.",
+           [](const Now::Model& m, size_t lane) { return m.waiting[lane]; });
+  of_lanes("lares_waiting_seconds", "How long the longest of them has waited until now.",
+           [](const Now::Model& m, size_t lane) { return seconds(m.longest_wait[lane]); });
   of_models("lares_device_seconds_total", "counter",
             "How long a model's worker has computed, since it was started.",
             [](const Now::Model& m) { return seconds(m.lease.held); });
@@ -138,6 +148,12 @@ std::string Metrics::text(const Now& now) const {
             [](const Now::Model& m) { return seconds(m.lease.waited); });
   of_models("lares_device_turns_total", "counter", "How often it was its turn.",
             [](const Now::Model& m) { return m.lease.turns; });
+  {
+    Family family(out, "lares_device_lane_seconds_total", "counter",
+                  "How long models have computed for requests of a lane.");
+    for (const Lane lane : kLanes)
+      family.add(label("lane", name(lane)), seconds(now.lane_held[static_cast<size_t>(lane)]));
+  }
   Family(out, "lares_memory_used_bytes", "gauge", "What all models hold.")
       .add("", now.memory_used.n);
   Family(out, "lares_memory_budget_bytes", "gauge", "What they may hold.")

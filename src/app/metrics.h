@@ -19,7 +19,9 @@ namespace lares::app {
 class Metrics {
  public:
   // Tokens that were written for answers of a model, just now.
-  void wrote(const sched::ModelId& model, Tokens tokens, SteadyTime now);
+  void wrote(const sched::ModelId& model, Lane lane, Tokens tokens, SteadyTime now);
+  // Tokens of prompts that are computed by now, or were reused.
+  void read(const sched::ModelId& model, Lane lane, Tokens tokens, Tokens reused);
   // One request ended.
   void ended(Lane lane, const route::Receipt& receipt);
 
@@ -31,11 +33,13 @@ class Metrics {
     struct Model {
       sched::ModelId id;
       Bytes memory;
-      size_t computing = 0;
-      std::array<size_t, 3> waiting{};  // in each lane
+      // in each lane
+      std::array<size_t, 3> computing{}, waiting{};
+      std::array<milliseconds, 3> longest_wait{};
       Leases::Seen lease;
     };
     std::vector<Model> models;  // those in memory, or that somebody waits for
+    std::array<milliseconds, 3> lane_held{};
     Bytes memory_used, memory_budget;
   };
   // Prometheus' text format, version 0.0.4.
@@ -44,8 +48,11 @@ class Metrics {
   static constexpr milliseconds kRateOver{5'000};
 
  private:
+  struct TokenCount {
+    uint64_t prompt = 0, reused = 0, completion = 0;
+  };
   struct Model {
-    uint64_t prompt_tokens = 0, reused_tokens = 0, completion_tokens = 0;
+    std::array<TokenCount, 3> tokens;  // of each lane
     // tokens of answers in each of the last seconds, and which second that is
     std::array<std::pair<int64_t, uint64_t>, 8> seconds{};
   };

@@ -78,20 +78,41 @@ void Core::measured_first(Measure measure, const std::function<void()>& then) {
   const auto& engine = residents_.engine();
   const bool known = speeds_ && now() < speeds_until_;
   if (known || !surroundings_.speeds || !engine || !*engine) return then();
-  const bool taken = slow_.post([this, engine = **engine, measure, then] {
+  if (measure == Measure::Never) return measuring_ ? then() : look_up_speeds(measure, then);
+  const uint64_t id = next_asking_++;
+  const Loop::TimerId limit = loop_.after(kSpeedsWaitMax, [this, id] {
+    const auto late = asking_speeds_.extract(id);
+    late.mapped().then();  // without them the answer says less
+  });
+  asking_speeds_.emplace(id, Asking{then, limit});
+  if (std::exchange(measuring_, true)) return;
+  look_up_speeds(measure, [this] {
+    measuring_ = false;
+    for (auto& [number, asking] : std::exchange(asking_speeds_, {})) {
+      loop_.cancel(asking.limit);
+      asking.then();
+    }
+  });
+}
+
+// From where they are kept, or measured.
+void Core::look_up_speeds(Measure measure, const std::function<void()>& then) {
+  Background& where = surroundings_.measures ? *surroundings_.measures : slow_;
+  const bool taken = where.post([this, engine = **residents_.engine(), measure, then] {
     auto told = std::make_shared<Result<Json>>(surroundings_.speeds(engine, measure));
     loop_.post_end([this, told, then] {
       if (*told) {
         speeds_ = inventory::Speeds::from(**told);
         speeds_until_ = (*told)->value("passing", false) ? now() + kPassingFor : SteadyTime::max();
+      } else if (const Error& error = told->error(); error.code == Code::Busy) {
+        log_.info("the speed of this machine was not measured", {{"why", error.message}});
+      } else if (error.code != Code::NotFound && error.code != Code::Cancelled) {
+        log_.warn("the speed of this machine could not be measured", {{"why", error.message}});
       }
-      if (!*told && told->error().code != Code::NotFound)
-        log_.warn("the speed of this machine could not be measured",
-                  {{"why", told->error().message}});
       then();
     });
   });
-  if (!taken) then();  // without it the answer says less
+  if (!taken) then();
 }
 
 Json Core::plan_of(const inventory::Model& model, const inventory::Speeds* copies) const {

@@ -1,6 +1,9 @@
 // Core's answers about models before they are loaded.
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <semaphore>
+
 #include "app/testing/fake_house.h"
 
 namespace lares::app {
@@ -96,6 +99,38 @@ TEST(Plans, SpeedsMeasuredBesideOtherProgramsHoldForAWhileOnly) {
   house.speeds = measured(1e9);
   house.clock.advance(std::chrono::hours(24));
   EXPECT_EQ(rate(), quick) << "on a quiet machine it is measured once";
+}
+
+TEST(Plans, WhoAsksDoesNotWaitForSpeedsThatTakeLongToMeasure) {
+  House house({{"alpha", MiB(300)}}, MiB(500));
+  house.speeds = {{"threads", 2u}, {"types", Json::object()}};
+  std::atomic<int> measured = 0;
+  std::binary_semaphore go(0);
+  house.measuring = [&] {
+    measured++;
+    go.acquire();
+  };
+  int answers = 0;
+  const auto ask = [&] {
+    house.core->ask("plan", {{"name", "alpha"}}, [&](const Result<Json>& plan) {
+      EXPECT_TRUE(plan);
+      answers++;
+    });
+    house.settle();
+  };
+  ask();
+  house.advance(Core::kSpeedsWaitMax - milliseconds(1));
+  EXPECT_EQ(answers, 0);
+  house.advance(milliseconds(1));
+  EXPECT_EQ(answers, 1);
+  ask();  // who comes later waits for the same measuring
+  ask();
+  EXPECT_EQ(answers, 1);
+  go.release();
+  while (answers < 3) house.settle();
+  EXPECT_EQ(measured, 1);
+  house.advance(Core::kSpeedsWaitMax);
+  EXPECT_EQ(answers, 3) << "each is answered once";
 }
 
 TEST(Plans, TheCatalogueHasTheSizeOfAFileThatIsHere) {

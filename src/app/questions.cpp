@@ -332,6 +332,7 @@ void Core::ps(const Json&, const api::Reply& reply) {
          {"tokens_per_s", metrics_.tokens_per_s(id, now())},
          {"waiting", waiting.size()},
          {"waiting_ms", longest_wait_ms(waiting)},
+         {"paused", restraint_.worst < Lane::Background ? Json(restraint_.why) : Json()},
          {"device_ms", seen.lease.held.count()},
          {"device_wait_ms", seen.lease.waited.count()},
          {"variant", seen.hello.variant},
@@ -354,15 +355,22 @@ void Core::metrics(const Json&, const api::Reply& reply) {
   Metrics::Now seen;
   seen.memory_used = residents_.residency().used();
   seen.memory_budget = residents_.residency().budget();
+  if (const Leases* leases = options_.residents.leases) seen.lane_held = leases->lane_held();
   std::vector<ModelId> ids = residents_.present();
   for (const ModelId& id : queue_.models()) {
     if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
   }
   for (const ModelId& id : ids) {
     const Residents::Seen resident = residents_.seen(id);
-    Metrics::Now::Model model{id, resident.reserved, computing(id), {}, resident.lease};
-    for (const Lane lane : {Lane::Interactive, Lane::Agent, Lane::Background})
-      model.waiting[static_cast<size_t>(lane)] = queue_.size(id, lane);
+    Metrics::Now::Model model{id, resident.reserved, {}, {}, {}, resident.lease};
+    for (const auto& [wire_id, part] : parts_)
+      model.computing[static_cast<size_t>(part.lane)] += part.model == id ? 1 : 0;
+    for (const sched::JobId waiting : queue_.waiting_for(id)) {
+      const auto lane = static_cast<size_t>(lane_of(waiting));
+      model.waiting[lane]++;
+      model.longest_wait[lane] =
+          std::max(model.longest_wait[lane], milliseconds(ms_between(arrived(waiting), now())));
+    }
     seen.models.push_back(std::move(model));
   }
   reply(Json{{"text", metrics_.text(seen)}});
@@ -395,6 +403,8 @@ void Core::doctor(const Json&, const api::Reply& reply) {
                     surroundings_.status.value("address", ""),
                     receipts_.written()};
   if (pulls_) facts.pulls = pulls_->running();
+  facts.restraint = restraint_.why;
+  facts.background_waits = restraint_.worst < Lane::Background;
   for (const ModelId& id : residents_.present())
     facts.workers.emplace_back(id, residents_.seen(id).hello);
   for (const inventory::Model& model : models_.all()) {

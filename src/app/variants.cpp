@@ -62,8 +62,9 @@ std::vector<Probed> read_probed(const Json& list) {
 // `sure`: whether it would come out so again. A machine that is busy makes a probe late.
 Probed probe(const Programs& programs, const std::string& name, milliseconds limit, bool& sure) {
   Probed probed{.variant = name};
-  const auto said = host::probe(programs.worker.string(),
-                                {cat("--probe=", variant_file(programs, name).string())}, limit);
+  const auto said =
+      host::probe(programs.worker.string(),
+                  {cat("--probe=", variant_file(programs, name).string())}, {.limit = limit});
   if (!said) {
     probed.why = said.error().message;
     if (said.error().code == Code::Timeout || said.error().code == Code::Io) sure = false;

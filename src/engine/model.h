@@ -30,6 +30,8 @@
 
 namespace lares::engine {
 
+class Lease;
+
 using Position = int32_t;
 using Sequence = int32_t;  // 0 .. Facts::sequences - 1
 
@@ -390,8 +392,8 @@ struct Backend {
   // `--probe=FILE`: tries a CPU backend in this process, which may die of it; one line of JSON.
   Result<Json> (*probe)(const std::string& file) = nullptr;
   // `--measure=FILE [--threads=N]`: how fast it computes here with so many threads (0: as many as
-  // cores); one line of JSON.
-  Result<Json> (*measure)(const std::string& file, unsigned threads) = nullptr;
+  // cores), in turns of the lease; one line of JSON.
+  Result<Json> (*measure)(const std::string& file, unsigned threads, Lease& lease) = nullptr;
 };
 
 }  // namespace lares::engine

@@ -16,7 +16,8 @@ namespace lares::host {
 namespace {
 
 constexpr size_t kLinesKept = 3;
-constexpr milliseconds kTick{20};  // where no pidfd tells of the end
+constexpr milliseconds kTick{20};       // where no pidfd tells of the end
+constexpr milliseconds kStopEvery{50};  // it is looked whether to stop
 
 SteadyTime now() { return std::chrono::steady_clock::now(); }
 
@@ -48,7 +49,7 @@ bool drain(const Fd& fd, Take take) {
 }  // namespace
 
 Result<Json> probe(const std::string& program, const std::vector<std::string>& arguments,
-                   milliseconds limit, std::vector<std::string> environment) {
+                   ProbeOptions options) {
   const std::string doing = cat("trying '", program, arguments.empty() ? "" : " ",
                                 arguments.empty() ? "" : arguments.front(), "'");
   const Fd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
@@ -56,12 +57,16 @@ Result<Json> probe(const std::string& program, const std::vector<std::string>& a
   auto log = make_pipe();
   if (!null || !out || !log)
     return Error{Code::Io, system_error(cat(doing, ": opening pipes"), errno).message};
-  TRY_AS(const Process process,
-         start_process(
-             {.program = program,
-              .arguments = arguments,
-              .handed = {{null.get(), 0}, {out->theirs.get(), 1}, {log->theirs.get(), 2}},
-              .environment = environment.empty() ? child_environment() : std::move(environment)}));
+  std::vector<std::pair<int, int>> handed = std::move(options.handed);
+  handed.insert(handed.end(), {{null.get(), 0}, {out->theirs.get(), 1}, {log->theirs.get(), 2}});
+  TRY_AS(
+      const Process process,
+      start_process({.program = program,
+                     .arguments = arguments,
+                     .handed = std::move(handed),
+                     .environment = options.environment.empty() ? child_environment()
+                                                                : std::move(options.environment)}));
+  options.started(process.pid);
   out->theirs.reset();
   log->theirs.reset();
 
@@ -69,7 +74,7 @@ Result<Json> probe(const std::string& program, const std::vector<std::string>& a
   LastLines lines(kLinesKept);
   std::optional<ProcessEnd> end;
   std::optional<Error> verdict;
-  const SteadyTime until = now() + limit;
+  const SteadyTime until = now() + options.limit;
   bool out_open = true;
   bool log_open = true;
   const auto read_all = [&] {
@@ -86,12 +91,15 @@ Result<Json> probe(const std::string& program, const std::vector<std::string>& a
   while (!end) {
     const auto left = std::chrono::ceil<milliseconds>(until - now());
     if (left.count() <= 0 && !verdict)
-      verdict = Error{Code::Timeout, cat(doing, ": not done after ", limit.count(), " ms")};
+      verdict = Error{Code::Timeout, cat(doing, ": not done after ", options.limit.count(), " ms")};
+    if (options.stop.stop_requested() && !verdict)
+      verdict = Error{Code::Cancelled, cat(doing, ": it is not wanted any more")};
     if (verdict) kill_group(process.pid);
     std::array<pollfd, 3> fds{pollfd{out_open ? out->ours.get() : -1, POLLIN, 0},
                               pollfd{log_open ? log->ours.get() : -1, POLLIN, 0},
                               pollfd{process.pidfd.get(), POLLIN, 0}};
-    const auto wait = process.pidfd && !verdict ? left : std::min(left, kTick);
+    auto wait = process.pidfd && !verdict ? left : std::min(left, kTick);
+    if (options.stop.stop_possible()) wait = std::min(wait, kStopEvery);
     static_cast<void>(::poll(fds.data(), fds.size(),
                              static_cast<int>(std::max<int64_t>(wait.count(), verdict ? 5 : 0))) <
                       0);

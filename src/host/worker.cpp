@@ -357,7 +357,7 @@ class Reader {
           tell(std::move(loaded));
         });
       case Conduct::Meaning::Progress:
-        if (frame.id != 0) return;  // of a prompt: a sign of life, which the beats give too
+        if (frame.id != 0) return tell(std::move(frame));  // of a prompt
         return read<wire::Progress>(frame,
                                     [&](wire::Progress progress) { tell(std::move(progress)); });
       case Conduct::Meaning::Answer: end_of(frame); return tell(std::move(frame));

@@ -491,10 +491,31 @@ TEST(Probe, NamesTheSignalAndTheLastLines) {
   EXPECT_EQ(probe(child_program(), {"--crime=exit:3"}).error().code, Code::WorkerDied);
 }
 
+TEST(Probe, HandsOnWhatItIsGivenAndSaysWhichProcessItIs) {
+  const Fd given(::open("/dev/zero", O_RDONLY | O_CLOEXEC));
+  pid_t pid = 0;
+  const auto answer =
+      probe("/bin/sh", {"-c", "echo \"[$$, \\\"$(readlink /proc/self/fd/5)\\\"]\""},
+            {.handed = {{given.get(), 5}}, .started = [&](pid_t started) { pid = started; }});
+  ASSERT_TRUE(answer) << answer.error().message;
+  EXPECT_EQ((*answer)[0], pid);
+  EXPECT_EQ((*answer)[1], "/dev/zero");
+}
+
+TEST(Probe, EndsWhenItIsNotWantedAnyMore) {
+  std::stop_source stop;
+  const auto answer =
+      probe(child_program(), {"--crime=silence"},
+            {.started = [&](pid_t) { stop.request_stop(); }, .stop = stop.get_token()});
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().code, Code::Cancelled);
+  EXPECT_TRUE(no_child_is_left());
+}
+
 TEST(Probe, IsBoundedInTimeAndOutput) {
-  const auto slow = probe(child_program(), {"--crime=silence"}, milliseconds(100));
+  const auto slow = probe(child_program(), {"--crime=silence"}, {.limit = milliseconds(100)});
   EXPECT_EQ(slow.error().code, Code::Timeout);
-  const auto flood = probe(child_program(), {"--crime=log-flood"}, milliseconds(300));
+  const auto flood = probe(child_program(), {"--crime=log-flood"}, {.limit = milliseconds(300)});
   EXPECT_EQ(flood.error().code, Code::Timeout);
   EXPECT_EQ(probe(child_program(), {"--print=no JSON"}).error().code, Code::Corrupt);
   EXPECT_EQ(probe("/nowhere/program", {}).error().code, Code::Io);

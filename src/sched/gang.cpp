@@ -274,4 +274,11 @@ Gang::Seen Gang::seen(Member member, SteadyTime now) const {
   return seen;
 }
 
+std::array<Gang::Duration, 3> Gang::lane_held(SteadyTime now) const {
+  std::array<Duration, 3> held = lane_held_;
+  if (holder_)
+    held[index(seats_.at(*holder_).claim->lane)] += std::max(Duration{0}, now - charged_);
+  return held;
+}
+
 }  // namespace lares::sched

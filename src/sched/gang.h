@@ -96,7 +96,7 @@ class Gang {
     uint64_t turns = 0;
   };
   Seen seen(Member member, SteadyTime now) const;
-  const std::array<Duration, 3>& lane_held() const { return lane_held_; }
+  std::array<Duration, 3> lane_held(SteadyTime now) const;  // by all members that ever were
 
  private:
   struct Seat {

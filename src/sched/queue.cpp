@@ -7,11 +7,18 @@
 namespace lares::sched {
 namespace {
 
+constexpr double kOwed = 1 - 1e-9;  // as often as it says, though 20 times 0.05 is not quite 1
+
 Error busy(std::string_view what) {
   return {Code::Busy, cat("the queue is full: ", what, "; retry in a few seconds")};
 }
 
 }  // namespace
+
+Queue::Queue(double background_share) : background_share_(background_share) {
+  assert(background_share >= 0);
+  assert(background_share <= 1);
+}
 
 Result<> Queue::add(Job job) {
   assert(job.parts > 0);
@@ -80,12 +87,6 @@ void Queue::charge(const std::string& owner, Lane lane, double ms) {
   });
 }
 
-size_t Queue::size(const ModelId& model, Lane lane) const {
-  return static_cast<size_t>(std::count_if(waiting_.begin(), waiting_.end(), [&](const Job& job) {
-    return job.model == model && job.lane == lane;
-  }));
-}
-
 bool Queue::remove(JobId id) {
   const auto it =
       std::find_if(waiting_.begin(), waiting_.end(), [&](const Job& j) { return j.id == id; });
@@ -95,7 +96,7 @@ bool Queue::remove(JobId id) {
   waiting_.erase(it);
   const bool last = std::none_of(waiting_.begin(), waiting_.end(),
                                  [&](const Job& j) { return j.model == model; });
-  if (last) taken_.erase(model);
+  if (last) owed_.erase(model);
   return true;
 }
 
@@ -109,9 +110,11 @@ std::optional<JobId> Queue::take(const ModelId& model, const May& may) {
       best = &job;
   }
   if (!best) return std::nullopt;
-  unsigned& taken = taken_[model];
-  taken = (taken + 1) % kOldestEvery;
-  Job& next = taken == 0 ? *oldest : *best;
+  double& owed = owed_[model];
+  owed += background_share_;
+  const bool due = owed >= kOwed;
+  if (due) owed -= 1;
+  Job& next = due ? *oldest : *best;
   const JobId id = next.id;
   if (--next.parts == 0) remove(id);
   return id;

@@ -5,9 +5,9 @@
 // one by one. Per model, lanes go before each other (interactive, agent, background). Within a lane
 // owners (apps) are served fairly: the next part is that of the owner who was charged least for
 // computing, and of its jobs whoever came first. An owner that comes back from rest is lifted to
-// the least of those that wait, so that rest earns nothing (VTC, OSDI '24). Each kOldestEvery-th
-// part of a model goes to the oldest job of any lane, so that none waits for ever behind a stream
-// of better ones.
+// the least of those that wait, so that rest earns nothing (VTC, OSDI '24). Of a model's parts,
+// background's share goes to the oldest job of any lane (each 20th at 5 %), so that none waits for
+// ever behind a stream of better ones.
 //
 //   add() ──> waiting ──take() of the last part, or remove()──> gone
 //                ^───────────────── give_back() ──────────────────'
@@ -49,8 +49,11 @@ class Queue {
       192;  // so that one model's flood leaves room for others
   static constexpr size_t kWaitingBackgroundMax = 128;  // and background's for people
   static constexpr Bytes kWaitingBytesMax = MiB(128);   // prompts of all jobs
-  static constexpr unsigned kOldestEvery = 20;          // background keeps 5 %
   static constexpr size_t kOwnersMax = 256;             // of those that wait for nothing
+
+  // `background_share`: of the parts that are taken while better jobs wait, those of whoever came
+  // first. 0: none. Requires: 0 to 1.
+  explicit Queue(double background_share = 0.05);
 
   // Busy, naming the limit that is reached. Requires: an id that is not waiting, at least one part.
   Result<> add(Job job);
@@ -80,15 +83,16 @@ class Queue {
   size_t ahead_of(JobId id) const;
 
   size_t size() const { return waiting_.size(); }
-  size_t size(const ModelId& model, Lane lane) const;
   Bytes bytes() const { return bytes_; }
 
  private:
   double served(const Job& job) const;
   void lift(const Job& job);
+  const double background_share_;
   std::vector<Job> waiting_;  // in order of arrival
   Bytes bytes_;
-  std::map<ModelId, unsigned> taken_;  // parts, modulo kOldestEvery; only models with jobs waiting
+  // What the oldest job of a model is owed, in parts; only models with jobs waiting.
+  std::map<ModelId, double> owed_;
   std::map<std::pair<std::string, Lane>, double> served_;  // ms, virtual
 };
 

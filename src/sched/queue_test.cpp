@@ -43,13 +43,38 @@ TEST(Queue, AJobIsTakenOncePerPart) {
 }
 
 TEST(Queue, NobodyWaitsForEverBehindAStreamOfBetterJobs) {
-  Queue q;
-  ASSERT_TRUE(q.add(job(1, "m", Lane::Background)));
-  for (JobId id = 2; id < 2 + Queue::kOldestEvery; id++) {
-    ASSERT_TRUE(q.add(job(id, "m")));
-    if (q.take("m") == 1u) return;
+  // which of a stream's parts goes to the background job that waits; 0: none of them
+  const auto taken_at = [](Queue q) {
+    EXPECT_TRUE(q.add(job(1, "m", Lane::Background)));
+    for (unsigned part = 1; part <= 100; part++) {
+      EXPECT_TRUE(q.add(job(1 + part, "m")));
+      if (q.take("m") == 1u) return part;
+    }
+    return 0U;
+  };
+  EXPECT_EQ(taken_at(Queue()), 20U) << "5 %";
+  EXPECT_EQ(taken_at(Queue(0.01)), 100U);
+  EXPECT_EQ(taken_at(Queue(0.2)), 5U);
+  EXPECT_EQ(taken_at(Queue(1)), 1U);
+  EXPECT_EQ(taken_at(Queue(0)), 0U) << "without a share it waits for as long as others come";
+}
+
+TEST(Queue, BackgroundGetsItsShareOfTheParts) {
+  for (const auto& [share, wanted] : {std::pair{0.05, 10}, {0.15, 30}, {0.5, 100}}) {
+    Queue q(share);
+    JobId next = 1;
+    for (int i = 0; i < 110; i++) ASSERT_TRUE(q.add(job(next++, "m", Lane::Background)));
+    int background = 0;
+    for (int i = 0; i < 200; i++) {
+      ASSERT_TRUE(q.add(job(next++, "m")));
+      background += *q.take("m") <= 110 ? 1 : 0;
+      // what others were not given is not to fill the queue
+      for (const JobId id : q.waiting_for("m")) {
+        if (id > 110) q.remove(id);
+      }
+    }
+    EXPECT_NEAR(background, wanted, 1) << share;
   }
-  FAIL() << "the background job was never taken";
 }
 
 TEST(Queue, ARemovedJobIsNeverTaken) {

@@ -15,6 +15,7 @@ import os
 import pathlib
 import random
 import re
+import select
 import shutil
 import signal
 import socket
@@ -402,6 +403,29 @@ class Leaving(WithHouse):
         self.until_idle()
 
 
+    def test_one_that_vanishes_in_the_middle_of_a_batch_harms_none_of_the_others(self):
+        bystander = Stream(self.port, chat("count: 100")).until_text()
+        other = Asked(self.port, chat("count: 60"))
+        for gone_after in (1, 3, 8):  # pieces of its answer; without a goodbye, or with one
+            with self.subTest(gone_after=gone_after):
+                victims = [Stream(self.port, chat("count: 2000")).until_text() for _ in range(3)]
+                for _, _event in zip(range(gone_after), victims[0].events()):
+                    pass
+                linger = struct.pack("ii", 1, 0)
+                for victim in victims[:2]:
+                    victim.connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                for victim in victims:
+                    victim.close()
+                wait_until(lambda: owner(self.house, "GET", "/lares/v1/ps")[0]["requests"] <= 2,
+                           "nobody computes for them any more", 20)
+        bystander.rest()
+        self.assertEqual((bystander.text, bystander.error, bystander.done), (counting(100), None, True))
+        status, answer = other.result()
+        self.assertEqual((status, text_of(answer)), (200, counting(60)))
+        outcomes = [row["outcome"] for row in owner(self.house, "GET", "/lares/v1/receipts?limit=11")]
+        self.assertEqual((outcomes.count("cancelled"), outcomes.count("stop")), (9, 2), outcomes)
+
+
 class NeverReading(WithHouse):
     arguments = [*FAKE, "--fake=context-train=1000000"]
     settings = "[models]\ncontext = 1000000\n"
@@ -592,6 +616,63 @@ class WithHome(unittest.TestCase):
 
     def set_aside(self):
         return [str(file) for file in self.home.rglob("*.damaged-*")]
+
+
+class AtOnce(WithHome):
+    """More requests at once than are let in. By default it is the connections of one user that are counted first, and
+    with more of those (api.connections) what waits for one model (sched/queue.h)."""
+
+    CONNECTIONS, WAITING, SEQUENCES = 64, 192, 8
+
+    def ask_all(self, house, count):
+        """Sends so many requests before it reads an answer; their sockets."""
+        sockets = []
+        for number in range(count):
+            body = json.dumps(chat(f"repeat: n{number}")).encode()
+            s = socket.create_connection(("127.0.0.1", house.port), timeout=LIMIT_S)
+            s.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost:%d\r\nContent-Type: application/json\r\n"
+                      b"Connection: close\r\nContent-Length: %d\r\n\r\n" % (house.port, len(body)) + body)
+            sockets.append(s)
+        return sockets
+
+    def reply(self, s):
+        """(status, Retry-After, the answer)."""
+        response = http.client.HTTPResponse(s)
+        response.begin()
+        with s:
+            return response.status, response.getheader("Retry-After"), json.loads(response.read())
+
+    def assert_some_are_refused(self, settings, count, let_in, words):
+        house = self.start(SLOW, settings=settings)
+        # all places are taken, so that nobody's turn comes before the last has asked
+        bystander = Stream(house.port, chat("count: 120")).until_text()
+        holders = [Stream(house.port, chat("count: 2000")).until_text() for _ in range(self.SEQUENCES - 1)]
+        sockets = self.ask_all(house, count)
+        wait_until(lambda: len(select.select(sockets, [], [], 0)[0]) == count - let_in, "the others are told so at once")
+        for holder in holders:
+            holder.close()
+        served = 0
+        for number, s in enumerate(sockets):
+            status, retry_after, answer = self.reply(s)
+            if status == 200:
+                self.assertEqual(text_of(answer), f"n{number}")
+                served += 1
+                continue
+            self.assertIn(status, (429, 503), answer)
+            self.assertRegex(retry_after or "", r"^[1-9][0-9]*$")
+            for word in words:
+                self.assertIn(word, answer["error"]["message"])
+        self.assertEqual(served, let_in)
+        bystander.rest()
+        self.assertEqual((bystander.text, bystander.error, bystander.done), (counting(120), None, True))
+        self.assert_serves(house)
+
+    def test_more_connections_than_one_user_may_have(self):
+        self.assert_some_are_refused("", 100, self.CONNECTIONS - self.SEQUENCES, ("64 connections", "api.connections"))
+
+    def test_more_requests_than_may_wait_for_one_model(self):
+        self.assert_some_are_refused("[api]\nconnections = 1000\n", 250, self.WAITING,
+                                     ("the queue is full", "192 requests wait for 'fake'", "retry"))
 
 
 class Starting(WithHome):

@@ -34,12 +34,17 @@ def key(name, kind, value):
     return struct.pack("<Q", len(name)) + name + struct.pack("<I", kind) + value
 
 
-def tensor(name, offset):
-    """What the head says of a tensor: 32 numbers of four bytes each."""
-    return struct.pack("<Q", len(name)) + name + struct.pack("<IQIQ", 1, 32, 0, offset)
+def tensor(name, offset, size=(32,)):
+    """What the head says of a tensor of numbers of four bytes each."""
+    return (struct.pack("<Q", len(name)) + name + struct.pack(f"<I{len(size)}Q", len(size), *size)
+            + struct.pack("<IQ", 0, offset))
 
 
-UINT32, STRING, ARRAY = 4, 8, 9
+def text(value):
+    return struct.pack("<Q", len(value)) + value
+
+
+UINT32, FLOAT32, STRING, ARRAY = 4, 6, 8, 9
 
 # What it is, its bytes, and words that the answer must have.
 NOT_GGUF = (
@@ -293,6 +298,80 @@ class Damaged(WithModel):
                 status, answer = ask(port, body, path)
                 self.assertEqual(status, 400, answer)
                 self.assertRegex(answer["error"]["message"], r"has at least \d+,\d{3} tokens.* context is 8,192")
+
+
+class Refused(WithModel):
+    """Requests that would end a worker, keep it busy for ever or make no sense: each is refused by its field, while
+    another's answer of the same model goes on to its right end."""
+
+    BYSTANDER = " ".join(str(i) for i in range(1, 150))
+
+    def setUp(self):
+        super().setUp()
+        self.other = "another-models-adapter"
+        adapter = self.file(self.other, header(tensors=2, keys=4)
+                            + key(b"general.type", STRING, text(b"adapter"))
+                            + key(b"general.architecture", STRING, text(b"gemma3"))
+                            + key(b"adapter.type", STRING, text(b"lora"))
+                            + key(b"adapter.lora.alpha", FLOAT32, struct.pack("<f", 2))
+                            + tensor(b"blk.0.attn_q.weight.lora_a", 0, (8, 4))
+                            + tensor(b"blk.0.attn_q.weight.lora_b", 128, (4, 8)) + bytes(512))
+        status, _, err = self.lares("models", "add", str(adapter))
+        self.assertEqual(status, 0, err)
+        self.addCleanup(self.lares, "models", "rm", self.other)
+        self.bystander = None
+
+    def bystanding(self):
+        """An answer whose text is known, which has begun and not ended."""
+        if not self.bystander:
+            self.bystander = Stream(self.house.port, {
+                "model": self.model, "max_tokens": 2000, **chat("Count."),
+                "grammar": f'root ::= "{self.BYSTANDER}"'}).until_text()
+            self.reading = threading.Thread(target=self.bystander.rest, daemon=True)
+            self.reading.start()
+        return self.reading.is_alive()
+
+    def assert_right_end(self):
+        self.reading.join(LIMIT_S)
+        self.assertEqual((self.bystander.text, self.bystander.error, self.bystander.done), (self.BYSTANDER, None, True))
+        self.bystander = None
+
+    def structures(self):
+        """(what it is, fields of a request, the field that the message names, words that say what is wrong or to do)."""
+        tangled = "root ::= a0\n" + "".join(f"a{i} ::= a{i + 1} | a{i + 1}\n" for i in range(40)) + 'a40 ::= "x"\n'
+
+        def json_schema(schema):
+            return {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}}
+        yield ("a pattern of 60,000 parentheses", json_schema({"type": "string", "pattern": "(" * 60_000}),
+               "response_format", ("bytes", "at most"))
+        yield "a schema 3,000 deep", None, "", ("64 levels",)
+        for regex, words in (("(a|a)*b", ("too many ways",)), ("((a{0,1000}){0,1000}){0,1000}", ("too tangled",)),
+                             ("((.)*){1,500}", ("too tangled",))):
+            yield f"the regex {regex}", {"structured_outputs": {"regex": regex}}, "structured_outputs", words
+        yield "a grammar that is never met", {"grammar": 'root ::= "a" root'}, "grammar", ("can never be met",)
+        yield "a tangled grammar", {"grammar": tangled}, "grammar", ("too tangled",)
+        yield ("another model's adapter", {"lora": [{"id": self.other}]}, "lora",
+               ("'gemma3'", "name the model that it was made for"))
+        yield "a budget of -2", {"reasoning_budget": -2}, "reasoning_budget", ("-2", "0")
+        yield "a budget larger than the context", {"reasoning_budget": 1_000_000}, "reasoning_budget", ("1,000,000", "8,192")
+
+    def test_each_names_its_field_while_another_is_answered(self):
+        deep = b'{"items": ' * 3_000 + b"{}" + b"}" * 3_000
+        for what, more, field, words in self.structures():
+            with self.subTest(what=what):
+                if not self.bystanding():
+                    self.assert_right_end()
+                    self.bystanding()
+                body = json.dumps(chat("Hi", model=self.model, **(more or {"metadata": "DEEP"}))).replace('"DEEP"', deep.decode())
+                status, answer = ask(self.house.port, body)
+                self.assertEqual(status, 400, f"{answer!r:.400}")
+                print(what, answer["error"])
+                if field:
+                    self.assertEqual(answer["error"]["param"], field)
+                    self.assertIn(f"'{field}", answer["error"]["message"])
+                for word in words:
+                    self.assertIn(word, answer["error"]["message"])
+        self.assert_right_end()
 
 
 class TooLarge(WithModel):

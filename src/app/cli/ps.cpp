@@ -59,6 +59,8 @@ Result<int> run(Context& context, const Arguments& arguments) {
                pid > 0 ? cat(pid) : ""});
   }
   TRY(context.screen.out(table.print(table_width(context))));
+  if (const std::string why = text_of(models.front(), "paused"); !why.empty())
+    context.screen.say(cat("lares: background requests wait: ", why, "\n"));
   return 0;
 }
 

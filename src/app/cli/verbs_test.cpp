@@ -465,6 +465,45 @@ TEST_F(VerbsTest, CompletionsStartNoDaemon) {
   EXPECT_TRUE(daemon_.asked.empty());
 }
 
+TEST_F(VerbsTest, PsAndStatusSayWhyBackgroundWaits) {
+  daemon_.will("GET /lares/v1/ps",
+               Json::array({{{"model", "qwen"}, {"state", "ready"}, {"paused", "on battery"}}}));
+  ASSERT_EQ(run({"ps"}), 0);
+  EXPECT_EQ(err(), "lares: background requests wait: on battery\n");
+  daemon_.will("GET /lares/v1/status",
+               {{"restraint", "on battery"}, {"paused_lanes", Json::array({"background"})}});
+  ASSERT_EQ(run({"status"}), 0);
+  EXPECT_NE(out().find("on battery; background requests wait"), std::string::npos) << out();
+}
+
+TEST_F(VerbsTest, PsShowsWhoComputesHowFastAndWhoWaits) {
+  daemon_.will("GET /lares/v1/ps", Json::array({{{"model", "qwen"},
+                                                 {"state", "ready"},
+                                                 {"memory_bytes", MiB(300).n},
+                                                 {"requests", 3},
+                                                 {"lane", "interactive"},
+                                                 {"tokens_per_s", 12.34},
+                                                 {"waiting", 5},
+                                                 {"waiting_ms", 2640},
+                                                 {"up_s", 65},
+                                                 {"variant", "icelake"},
+                                                 {"draft_refused", nullptr},
+                                                 {"pid", 77}},
+                                                {{"model", "idle"},
+                                                 {"state", "ready"},
+                                                 {"memory_bytes", MiB(200).n},
+                                                 {"requests", 0},
+                                                 {"lane", nullptr},
+                                                 {"tokens_per_s", 0.0},
+                                                 {"waiting", 0},
+                                                 {"waiting_ms", 0},
+                                                 {"up_s", 5},
+                                                 {"variant", "icelake"},
+                                                 {"pid", 78}}}));
+  ASSERT_EQ(run({"ps"}), 0);
+  EXPECT_EQ(out(), "GOLDEN");
+}
+
 TEST_F(VerbsTest, ModelsAddTakesAFileANumberOrAName) {
   const Json found =
       Json::array({{{"program", "Ollama"}, {"name", "llama3:8b"}, {"file", "/o/one"}},

@@ -154,11 +154,12 @@ class House {
 
   House(const std::vector<ModelSpec>& models, Bytes budget, bool preload = false,
         uint32_t sequences = 8, std::function<void(FakeWorker&)> spawned = {},
-        Engine engine = Engine::Chosen, DraftModels drafts = {})
+        Engine engine = Engine::Chosen, DraftModels drafts = {}, double background_share = 0.05)
       : on_spawn(std::move(spawned)), loop(clock) {
     options.residents = {budget, GiB(16), {.sequences = sequences}, 0};
     options.residents.drafts = std::move(drafts);
     options.models_preload = preload;
+    options.background_share = background_share;
     auto list = inventory::Models::open(folder.path(), log);
     assert(list);
     for (const ModelSpec& spec : models) {
@@ -256,6 +257,7 @@ class House {
   api::WorkId last_work = 0;
   bool asked_to_stop = false;
   Json speeds;  // what measuring the machine gives; null: it cannot be measured
+  std::function<void()> measuring = [] {};  // before that, on another thread
 
  private:
   void build(inventory::Models list) {
@@ -265,13 +267,17 @@ class House {
     options.residents.fetcher = "'/clone/lares'";
     surroundings.stop = [this] { asked_to_stop = true; };
     surroundings.speeds = [this](const EngineChoice&, Measure) -> Result<Json> {
+      measuring();
       if (speeds.is_null()) return Error{Code::NotFound, "not measured"};
       return speeds;
     };
     surroundings.doctor = [](const DoctorFacts& facts) -> Json {
       Json quarantined = Json::array();
       for (const auto& [model, why] : facts.quarantined) quarantined.push_back(model);
-      return {{"models", facts.models.size()}, {"quarantined", std::move(quarantined)}};
+      return {{"models", facts.models.size()},
+              {"quarantined", std::move(quarantined)},
+              {"restraint", facts.restraint},
+              {"background_waits", facts.background_waits}};
     };
     core = std::make_unique<Core>(
         loop, log, std::move(list), *std::move(receipts), slow,

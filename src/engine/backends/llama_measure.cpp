@@ -17,6 +17,7 @@ constexpr int64_t kRows = 2048;
 constexpr int64_t kPrompt = 512;       // tokens of one step of a prompt
 constexpr Bytes kStreamed = MiB(192);  // weights of one step of an answer: more than a cache
 constexpr size_t kMatricesMax = 96;
+constexpr double kPackMs = 50;  // what packing one matrix takes, about
 constexpr auto kDecodeTime = std::chrono::milliseconds(60);
 constexpr auto kPrefillTime = std::chrono::milliseconds(60);
 
@@ -50,7 +51,8 @@ Rates rates_of(Trial& trial, ggml_type type) {
     if (!layout && trial.takes(each, type, kInner, kRows, kPrompt)) layout = each;
   }
   if (!layout) return {};
-  const std::vector<char> packed = packed_matrix(type);
+  std::vector<char> packed;
+  trial.in_turn(kPackMs, [&] { packed = packed_matrix(type); });
   const size_t count = std::min<size_t>(kMatricesMax, kStreamed.n / packed.size() + 1);
 
   const Context weight_context = make_context(count + 1);
@@ -62,7 +64,7 @@ Rates rates_of(Trial& trial, ggml_type type) {
   if (!buffer) return {};
   ggml_backend_buffer_set_usage(buffer.get(), GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
   for (ggml_tensor* const matrix : weights)
-    ggml_backend_tensor_set(matrix, packed.data(), 0, packed.size());
+    trial.in_turn(1, [&] { ggml_backend_tensor_set(matrix, packed.data(), 0, packed.size()); });
 
   Rates rates;
   if (!ggml_backend_buft_is_host(layout))
@@ -70,7 +72,7 @@ Rates rates_of(Trial& trial, ggml_type type) {
                    static_cast<double>(packed.size());
 
   // One token through all of them, each fed by the one before, as layers are.
-  const std::vector<float> input = random_values(static_cast<size_t>(kInner * kPrompt), 2);
+  static const std::vector<float> input = random_values(static_cast<size_t>(kInner * kPrompt), 2);
   const auto seconds_for = [&](size_t matrices, int64_t columns, std::chrono::milliseconds limit) {
     const Context context = make_context(matrices * 2 + 8);
     ggml_tensor* const first = ggml_new_tensor_2d(context.get(), GGML_TYPE_F32, kInner, columns);
@@ -165,9 +167,9 @@ double logit_ns() {
 
 }  // namespace
 
-Result<Json> measure(const std::string& file, unsigned threads) {
+Result<Json> measure(const std::string& file, unsigned threads, Lease& lease) {
   TRY_AS(ggml_backend_reg_t const reg, load_variant(file));
-  Trial trial(reg);
+  Trial trial(reg, &lease);
   if (!trial.usable()) return Error{Code::Unsupported, cat("'", file, "' has no CPU device")};
   if (threads == 0) threads = static_cast<unsigned>(std::max(1, common_cpu_get_num_math()));
   trial.keep_threads(static_cast<int>(threads), 0);
@@ -186,11 +188,15 @@ Result<Json> measure(const std::string& file, unsigned threads) {
   }
   const Rates attention = attention_rates(trial);
   const double step = step_seconds(trial, kInner, kPrompt);
+  const double node = step_seconds(trial, 1024, 1);
+  double logit = 0;
+  trial.in_turn(kPackMs, [&] { logit = logit_ns(); });
+  lease.rest();
   return Json{{"variant", std::filesystem::path(file).stem().string()},
               {"threads", threads},
-              {"node_us", step_seconds(trial, 1024, 1) * 1e6},
+              {"node_us", node * 1e6},
               {"step_values_per_s", step > 0 ? static_cast<double>(kInner * kPrompt) / step : 0},
-              {"logit_ns", logit_ns()},
+              {"logit_ns", logit},
               {"types", std::move(types)},
               {"attention",
                {{"decode_bytes_per_s", attention.decode_bytes_per_s},

@@ -1,9 +1,10 @@
 // Measure: how fast this machine computes what models are made of, with one CPU backend and as many
 // threads as a model would have. From it the daemon predicts rates of models that it has never
-// loaded (inventory/plan). Run in a process that is thrown away, as a probe is; reads no foreign
-// byte.
+// loaded (inventory/speed). Run in a process that is thrown away, as a probe is; reads no foreign
+// byte. It computes as a model does, a step at a time when it is its turn.
 #pragma once
 
+#include "engine/lease.h"
 #include "engine/model.h"
 
 namespace lares::engine::llama {
@@ -16,7 +17,7 @@ namespace lares::engine::llama {
 //      prefill: values times tokens, each a multiplication and an addition
 //      copied: bytes for each of the file's that a loader makes beside the mapped file; 0: none
 //  attention: {decode_bytes_per_s, prefill_values_per_s}}
-// Takes some seconds. Unsupported as the probe.
-Result<Json> measure(const std::string& file, unsigned threads);
+// Takes some seconds of its own turns. Unsupported as the probe.
+Result<Json> measure(const std::string& file, unsigned threads, Lease& lease);
 
 }  // namespace lares::engine::llama

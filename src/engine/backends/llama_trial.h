@@ -1,6 +1,7 @@
 // A CPU backend under trial: weights of every packing in the layouts that a model's loader would
 // give them, computed through the scheduler that a model would use. For the probe (is it right?)
-// and for measuring (how fast?). Included by those two alone; one thread.
+// and for measuring (how fast?). Measured is in turns, as a member of the gang (engine/lease.h).
+// Included by those two alone; one thread.
 #pragma once
 
 #include <ggml-alloc.h>
@@ -13,6 +14,8 @@
 #include <memory>
 #include <random>
 #include <vector>
+
+#include "engine/lease.h"
 
 namespace lares::engine::llama {
 
@@ -46,9 +49,12 @@ class Trial {
  public:
   static constexpr auto kMeasure = std::chrono::milliseconds(10);
 
-  explicit Trial(ggml_backend_reg_t reg) : reg_(reg), device_(ggml_backend_reg_dev_get(reg, 0)) {
+  // `lease`, where turns are given out, outlives it.
+  explicit Trial(ggml_backend_reg_t reg, Lease* lease = nullptr)
+      : reg_(reg), device_(ggml_backend_reg_dev_get(reg, 0)), lease_(lease) {
     engine_.reset(ggml_backend_dev_init(device_, nullptr));
     if (!engine_) return;
+    heed_aborts();
     set_threads_ = function<ggml_backend_set_n_threads_t>("ggml_backend_set_n_threads");
     ggml_backend_t engines[] = {engine_.get()};
     scheduler_.reset(
@@ -80,6 +86,15 @@ class Trial {
     if (pool_) use(engine_.get(), pool_);
     if (set_threads_) set_threads_(engine_.get(), threads);
     measuring_threads_ = threads;
+  }
+
+  // Computes something of our own, when it is our turn; `ms`: how long that will take.
+  template <class Work>
+  void in_turn(double ms, Work work) {
+    while (lease_ && !lease_->enter({Lane::Background, /*decode=*/false, ms})) {
+    }
+    work();
+    if (lease_) lease_->step_over();
   }
 
   // May weights of this type lie in this layout, as a model's loader would ask?
@@ -115,27 +130,53 @@ class Trial {
     // checked with two threads, measured with one where threads do not stay: starting them is not
     // what is measured
     if (set_threads_ && !pool_) set_threads_(engine_.get(), 2);
-    bool good = ggml_backend_sched_graph_compute(scheduler_.get(), graph) == GGML_STATUS_SUCCESS;
+    double took = 0;
+    bool good = step(graph, took);
     if (!seconds) return good;
-    using Steady = std::chrono::steady_clock;
-    const auto begin = Steady::now();
+    double spent = 0;  // without waiting for a turn
     *seconds = 1e9;
     if (set_threads_ && !pool_) set_threads_(engine_.get(), measuring_threads_);
     do {
-      const auto from = Steady::now();
-      good = ggml_backend_sched_graph_compute(scheduler_.get(), graph) == GGML_STATUS_SUCCESS;
-      *seconds = std::min(*seconds, std::chrono::duration<double>(Steady::now() - from).count());
-    } while (good && Steady::now() - begin < limit);
+      good = step(graph, took);
+      *seconds = std::min(*seconds, took);
+      spent += took;
+    } while (good && spent < std::chrono::duration<double>(limit).count());
     return good;
   }
 
  private:
+  // Once, again when it had to be given up. `seconds`: what it took the time before, and then now.
+  bool step(ggml_cgraph* graph, double& seconds) {
+    using Steady = std::chrono::steady_clock;
+    ggml_status status = GGML_STATUS_ABORTED;
+    while (status == GGML_STATUS_ABORTED) {
+      in_turn(seconds * 1e3, [&] {
+        const auto from = Steady::now();
+        status = ggml_backend_sched_graph_compute(scheduler_.get(), graph);
+        seconds = std::chrono::duration<double>(Steady::now() - from).count();
+      });
+    }
+    return status == GGML_STATUS_SUCCESS;
+  }
+  // A step ends early where it is not worth waiting for.
+  void heed_aborts() {
+    auto* const set =
+        function<ggml_backend_set_abort_callback_t>("ggml_backend_set_abort_callback");
+    if (!set || !lease_ || !lease_->abort_word()) return;
+    set(
+        engine_.get(),
+        [](void* lease) {
+          return static_cast<Lease*>(lease)->abort_word()->load(std::memory_order_relaxed) != 0;
+        },
+        lease_);
+  }
   template <class Function>
   Function function(const char* name) const {
     return reinterpret_cast<Function>(ggml_backend_reg_get_proc_address(reg_, name));
   }
   ggml_backend_reg_t reg_;
   ggml_backend_dev_t device_;
+  Lease* lease_;
   Engine engine_;
   Scheduler scheduler_;
   ggml_backend_set_n_threads_t set_threads_ = nullptr;

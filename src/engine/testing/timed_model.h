@@ -22,10 +22,13 @@ class TimedModel final : public Model {
   double fixed_ms, row_ms;
   size_t steps = 0;
   size_t rows = 0;
-  std::function<void()> on_step = [] {};
+  std::function<void()> on_step = [] {};  // of tokens
+  // Whenever anything is computed, by the name of the function.
+  std::function<void(std::string_view)> on_compute = [](std::string_view) {};
   Model& inner() { return *model_; }
 
   Decoded decode(std::span<const Row> rows_now) override {
+    on_compute("decode");
     on_step();
     steps++;
     rows += rows_now.size();
@@ -56,9 +59,13 @@ class TimedModel final : public Model {
                                                  std::span<const Media> media) override {
     return model_->tokenize_media(prompt, media);
   }
-  Decoded encode(MediaPiece& piece) override { return model_->encode(piece); }
+  Decoded encode(MediaPiece& piece) override {
+    on_compute("encode");
+    return model_->encode(piece);
+  }
   void forget_rows(MediaPiece& piece) override { model_->forget_rows(piece); }
   Decoded decode_media(const MediaRows& rows_now) override {
+    on_compute("decode_media");
     return model_->decode_media(rows_now);
   }
   Result<std::unique_ptr<Sampler>> sampler(const Sampling& sampling,
@@ -84,6 +91,7 @@ class TimedModel final : public Model {
     return model_->restore(to, state);
   }
   Result<std::vector<float>> embed(std::span<const std::span<const Token>> inputs) override {
+    on_compute("embed");
     return model_->embed(inputs);
   }
 
