@@ -133,7 +133,7 @@ TEST_F(MachineWatchTest, WhatTheKernelDoesNotSayOrSaysBadlyRestrainsNothing) {
                                             "nan",
                                             "-1",
                                             "99999999999999999999",
-                                            "Discharging\0!",
+                                            std::string("Discharging\0!", 13),
                                             std::string(100'000, '9'),
                                             "\xff\xfe\n\n\x01"};
   for (const std::string& text : garbage) {

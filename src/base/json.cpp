@@ -45,11 +45,7 @@ class Counter {
     begins_.pop_back();
     std::sort(begin, names_.end());
     if (const auto twice = std::adjacent_find(begin, names_.end()); twice != names_.end()) {
-      return refuse(cat("an object names ",
-                        twice->size() > kNameShownMax
-                            ? cat("something of ", twice->size(), " bytes")
-                            : dump(Json(*twice)),
-                        " twice; send it once"));
+      return refuse(cat("an object names ", shown(*twice), " twice; send it once"));
     }
     names_.erase(begin, names_.end());
     return true;
@@ -86,8 +82,18 @@ class Counter {
   }
   bool deeper() {
     if (++depth_ > limits_.depth_max)
-      return refuse(cat("nested deeper than ", limits_.depth_max, " levels"));
+      return refuse(
+          cat(field(), "nested deeper than ", limits_.depth_max, " levels; send what is flatter"));
     return value();
+  }
+  static std::string shown(const std::string& name) {
+    return name.size() > kNameShownMax ? cat("something of ", name.size(), " bytes")
+                                       : dump(Json(name));
+  }
+  // Of the outermost object, the member that is being read, where names are kept.
+  std::string field() const {
+    const size_t named = begins_.size() > 1 ? begins_[1] : names_.size();
+    return begins_.empty() || named == 0 ? "" : cat(shown(names_[named - 1]), " is ");
   }
 
   const JsonLimits limits_;

@@ -39,6 +39,22 @@ TEST(Json, NestedTenThousandDeepIsRefusedWithoutBeingBuilt) {
   std::string objects;
   for (int i = 0; i < 10'000; i++) objects += "{\"a\":";
   EXPECT_NE(why(objects).find("nested deeper than 64 levels"), std::string::npos);
+  EXPECT_EQ(why(objects),
+            "this is not JSON that we take: nested deeper than 64 levels; send what is "
+            "flatter");
+  // where names are kept, the field of the outermost object is said
+  const auto why_strict = [](const std::string& text) {
+    const JsonLimits strict{.twice_named = TwiceNamed::Refused};
+    return parse_json(text, strict).error().message;
+  };
+  const std::string names = R"("field" is nested deeper than 64 levels)";
+  for (const std::string& text : {R"({"a": {"b": 1}, "field": {"x": )" + objects,
+                                  R"({"a": 1, "field": )" + std::string(70, '['),
+                                  R"({"a": [{"b": {}}], "field": [[{"c": {}}, )" + objects})
+    EXPECT_NE(why_strict(text).find(names), std::string::npos) << why_strict(text);
+  EXPECT_EQ(why_strict(objects).find("\"a\" is nested"),
+            std::string_view("this is not JSON that we take: ").size());
+  EXPECT_NE(why_strict(std::string(70, '[')).find("take: nested"), std::string::npos);
   EXPECT_TRUE(parse_json(std::string(64, '[') + std::string(64, ']')));
   EXPECT_FALSE(parse_json(std::string(65, '[') + std::string(65, ']')));
 }

@@ -71,21 +71,21 @@ struct Leased {
 
 TEST(BatcherLease, AnswersComputeInTheirTurns) {
   Leased leased(Options{});
-  for (uint64_t id = 1; id <= 3; id++) leased.talk.complete(id, "count: 30");
+  for (uint64_t id = 1; id <= 3; id++) leased.talk.complete(id, "count: 8");
   const auto computed = leased.run();
-  EXPECT_GT(computed.at("decode"), 30);
+  EXPECT_GT(computed.at("decode"), 8);
   EXPECT_EQ(leased.turns, computed.at("decode")) << "each step is a turn";
-  EXPECT_TRUE(leased.talk[3].text.ends_with(" 30"));
+  EXPECT_TRUE(leased.talk[3].text.ends_with(" 8"));
 }
 
 TEST(BatcherLease, SoDoesADraftModel) {
   Leased leased(Options{{"draft-right", "100"}});
   leased.draft_with_another();
-  leased.talk.complete(1, "count: 120", {{"temperature", 0}});
+  leased.talk.complete(1, "count: 40", {{"temperature", 0}});
   const auto computed = leased.run();
-  EXPECT_GT(computed.at("draft's decode"), 10);
+  EXPECT_GT(computed.at("draft's decode"), 3);
   EXPECT_EQ(leased.turns, computed.at("decode")) << "in the steps of the other";
-  EXPECT_TRUE(leased.talk[1].text.ends_with(" 120"));
+  EXPECT_TRUE(leased.talk[1].text.ends_with(" 40"));
 }
 
 TEST(BatcherLease, SoDoPicturesAndWhatIsSaidOfThem) {
@@ -99,7 +99,7 @@ TEST(BatcherLease, SoDoPicturesAndWhatIsSaidOfThem) {
           {{"messages", Json::array({{{"role", "user"}, {"content", std::move(content)}}})}},
           Lane::Interactive,
           0});
-  leased.talk.complete(2, "count: 20");
+  leased.talk.complete(2, "count: 6");
   const auto computed = leased.run();
   EXPECT_EQ(computed.at("encode"), 1);
   EXPECT_GE(computed.at("decode_media"), 1);
@@ -120,12 +120,12 @@ TEST(BatcherLease, SoDoVectors) {
 TEST(BatcherLease, WhatIsCancelledOrPreemptedComputesInItsTurnsToo) {
   Leased leased(Options{});
   leased.talk.lane = Lane::Background;
-  for (uint64_t id = 1; id <= 6; id++) leased.talk.complete(id, "count: 40");
-  for (int i = 0; i < 10; i++) leased.talk.batcher.step();
+  for (uint64_t id = 1; id <= 6; id++) leased.talk.complete(id, "count: 8");
+  for (int i = 0; i < 6; i++) leased.talk.batcher.step();
   leased.talk.batcher.cancel(2);
   leased.talk.lane = Lane::Interactive;
-  for (uint64_t id = 7; id <= 9; id++) leased.talk.complete(id, "count: 10");
-  EXPECT_GT(leased.run().at("decode"), 40);
+  for (uint64_t id = 7; id <= 9; id++) leased.talk.complete(id, "count: 4");
+  EXPECT_GT(leased.run().at("decode"), 8);
   for (const uint64_t id : {1, 3, 4, 5, 6, 7, 8, 9}) EXPECT_TRUE(leased.talk[id].done) << id;
 }
 

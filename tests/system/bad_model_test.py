@@ -10,6 +10,7 @@ it they are skipped. Run by ctest, a class at a time, and by hand:
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import struct
@@ -337,40 +338,39 @@ class Refused(WithModel):
         self.bystander = None
 
     def structures(self):
-        """(what it is, fields of a request, the field that the message names, words that say what is wrong or to do)."""
+        """(what it is, fields of a request, the field that is named, words that say what is wrong or what to do)."""
         tangled = "root ::= a0\n" + "".join(f"a{i} ::= a{i + 1} | a{i + 1}\n" for i in range(40)) + 'a40 ::= "x"\n'
 
         def json_schema(schema):
             return {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}}
         yield ("a pattern of 60,000 parentheses", json_schema({"type": "string", "pattern": "(" * 60_000}),
                "response_format", ("bytes", "at most"))
-        yield "a schema 3,000 deep", None, "", ("64 levels",)
-        for regex, words in (("(a|a)*b", ("too many ways",)), ("((a{0,1000}){0,1000}){0,1000}", ("too tangled",)),
+        yield "a schema 3,000 deep", json_schema("DEEP"), "response_format", ("64 levels", "flatter")
+        for regex, words in (("(a|a)*b", ("too many ways", "write it so")), ("((a{0,1000}){0,1000}){0,1000}", ("too tangled",)),
                              ("((.)*){1,500}", ("too tangled",))):
-            yield f"the regex {regex}", {"structured_outputs": {"regex": regex}}, "structured_outputs", words
+            yield f"the regex {regex}", {"structured_outputs": {"regex": regex}}, "structured_outputs.regex", words
         yield "a grammar that is never met", {"grammar": 'root ::= "a" root'}, "grammar", ("can never be met",)
         yield "a tangled grammar", {"grammar": tangled}, "grammar", ("too tangled",)
         yield ("another model's adapter", {"lora": [{"id": self.other}]}, "lora",
                ("'gemma3'", "name the model that it was made for"))
-        yield "a budget of -2", {"reasoning_budget": -2}, "reasoning_budget", ("-2", "0")
-        yield "a budget larger than the context", {"reasoning_budget": 1_000_000}, "reasoning_budget", ("1,000,000", "8,192")
+        yield "a budget of -2", {"reasoning_budget": -2}, "reasoning_budget", ("-2", "from 0")
+        yield ("a budget larger than the context", {"reasoning_budget": 1_000_000}, "reasoning_budget",
+               ("1,000,000", "8,192", "ask for less"))
 
     def test_each_names_its_field_while_another_is_answered(self):
-        deep = b'{"items": ' * 3_000 + b"{}" + b"}" * 3_000
+        deep = '{"items": ' * 3_000 + "{}" + "}" * 3_000
         for what, more, field, words in self.structures():
             with self.subTest(what=what):
                 if not self.bystanding():
                     self.assert_right_end()
                     self.bystanding()
-                body = json.dumps(chat("Hi", model=self.model, **(more or {"metadata": "DEEP"}))).replace('"DEEP"', deep.decode())
+                body = json.dumps(chat("Hi", model=self.model, **more)).replace('"DEEP"', deep)
                 status, answer = ask(self.house.port, body)
                 self.assertEqual(status, 400, f"{answer!r:.400}")
-                print(what, answer["error"])
-                if field:
-                    self.assertEqual(answer["error"]["param"], field)
-                    self.assertIn(f"'{field}", answer["error"]["message"])
+                error = answer["error"]
+                self.assertIn(field, (error["param"], *re.findall('"([a-z_]+)"', error["message"])))
                 for word in words:
-                    self.assertIn(word, answer["error"]["message"])
+                    self.assertIn(word, error["message"])
         self.assert_right_end()
 
 

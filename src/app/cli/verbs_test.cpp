@@ -501,7 +501,14 @@ TEST_F(VerbsTest, PsShowsWhoComputesHowFastAndWhoWaits) {
                                                  {"variant", "icelake"},
                                                  {"pid", 78}}}));
   ASSERT_EQ(run({"ps"}), 0);
-  EXPECT_EQ(out(), "GOLDEN");
+  EXPECT_EQ(
+      out(),
+      "MODEL  STATE   MEMORY  ANSWERING  LANE         TOK/S  WAITING    FOR         UP  ENGINE   "
+      "DRAFT  PID\n"
+      "qwen   ready  300 MiB          3  interactive   12.3        5  2.6 s  1 min 5 s  icelake  "
+      "        77\n"
+      "idle   ready  200 MiB          0                            0               5 s  icelake  "
+      "        78\n");
 }
 
 TEST_F(VerbsTest, ModelsAddTakesAFileANumberOrAName) {
