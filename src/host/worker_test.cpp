@@ -55,6 +55,8 @@ TEST(Worker, AnswersAndStopsWhenAsked) {
   ASSERT_EQ(play.told.loads.size(), 1U);
   ASSERT_EQ(play.told.progress.size(), 1U) << "that of the prompt is not the load's";
   ASSERT_EQ(play.told.frames.size(), 5U);
+  ASSERT_EQ(play.told.prompts.size(), 1U);
+  EXPECT_EQ(play.told.prompts[0].id, 7U);
   EXPECT_EQ(play.told.frames[0].type, static_cast<uint8_t>(Type::Started));
   EXPECT_EQ(wire::from_frame<wire::Delta>(play.told.frames[2])->text, "1 ");
   for (const auto& frame : play.told.frames) EXPECT_EQ(frame.id, 7U);

@@ -34,7 +34,8 @@ struct Told {
   std::vector<wire::Hello> hellos;
   std::vector<wire::Loaded> loads;
   std::vector<wire::Progress> progress;
-  std::vector<wire::Frame> frames;
+  std::vector<wire::Frame> frames;   // of answers
+  std::vector<wire::Frame> prompts;  // how far they are computed
   std::vector<WorkerEnded> ends;
   bool out_of_order = false;
 
@@ -43,7 +44,10 @@ struct Told {
     if (auto* hello = std::get_if<wire::Hello>(&event)) hellos.push_back(std::move(*hello));
     if (auto* loaded = std::get_if<wire::Loaded>(&event)) loads.push_back(std::move(*loaded));
     if (auto* part = std::get_if<wire::Progress>(&event)) progress.push_back(*part);
-    if (auto* frame = std::get_if<wire::Frame>(&event)) frames.push_back(std::move(*frame));
+    if (auto* frame = std::get_if<wire::Frame>(&event)) {
+      const bool prompt = frame->type == static_cast<uint8_t>(wire::Type::Progress);
+      (prompt ? prompts : frames).push_back(std::move(*frame));
+    }
     if (auto* end = std::get_if<WorkerEnded>(&event)) ends.push_back(std::move(*end));
   }
 };
