@@ -67,7 +67,7 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
   static constexpr milliseconds kLookAfter{3'000};  // when nobody is in a hurry any more
   // Whoever asks about models is answered without the machine's speed when it takes longer to
   // measure, since others compute.
-  static constexpr milliseconds kSpeedsWaitMax{8'000};
+  static constexpr milliseconds kSpeedsWaitMax{20'000};
   static constexpr int64_t kDeadlineMaxMs = int64_t{24} * 3'600'000;
   static constexpr size_t kAskedReceiptsMax = 1'000;
   static constexpr size_t kOwnersMax = 4'096;  // that a worker tells apart; the rest are one
