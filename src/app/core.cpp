@@ -830,7 +830,8 @@ void Core::count_prompt(Doing& doing, uint64_t there, uint64_t reused) {
     return counted - before;
   };
   const Tokens tokens = count(doing.counted_prompt, there);
-  metrics_.read(doing.model, doing.lane, tokens, count(doing.counted_reused, reused));
+  const Tokens again = count(doing.counted_reused, reused);
+  if (tokens > 0 || again > 0) metrics_.read(doing.model, doing.lane, tokens, again);
 }
 
 void Core::on_done(api::WorkId id, Doing& doing, unsigned choice, wire::Done done) {

@@ -79,8 +79,7 @@ constexpr Setting kSettings[] = {
      &Settings::engine_variant},
     {"compute.background_share", "%", "5",
      "of the time that others compute for somebody who waits, and of the places that come free, "
-     "how "
-     "much background requests get",
+     "how much background requests get",
      &Settings::compute_background_share, 1, 90},
     {"compute.agent_share", "%", "10", "the same for requests of agents, beside those of persons",
      &Settings::compute_agent_share, 1, 90},
