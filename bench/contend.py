@@ -6,7 +6,9 @@ each model with as many threads, which is what a router of processes gives. In t
 compared with the same server's alone, within one run. Where 4,000 tokens are read in the background, B reads them.
 """
 
+import http.client
 import os
+import re
 import statistics
 import sys
 import threading
@@ -45,13 +47,23 @@ class Side:
             raise RuntimeError("no token came back")
         return times
 
+    def device_seconds(self):
+        """How long B has computed; None where nobody says."""
+        if self.name != "lares":
+            return None
+        endpoint, model = self.b
+        c = http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=30)
+        c.request("GET", "/metrics", headers=endpoint.headers)
+        text = c.getresponse().read().decode()
+        c.close()
+        return float(re.search(r'^lares_device_seconds_total{model="%s"} (\S+)' % re.escape(model), text, re.M).group(1))
+
 
 class Beside:
     """Requests of B, one after another in a thread of their own until it is left: `tokens` came in `took` seconds."""
 
-    def __init__(self, side, prompts, answer, lane, read=False):
+    def __init__(self, side, prompts, answer, lane):
         self.side, self.prompts, self.answer, self.lane = side, prompts, answer, lane
-        self.read = read  # count what was read instead
         self.stop, self.tokens, self.began, self.took = threading.Event(), 0, time.monotonic(), 0.0
         self.thread = threading.Thread(target=self.go)
 
@@ -60,12 +72,9 @@ class Beside:
         turn = 0
         while not self.stop.is_set():
             body = self.side.body(model, self.prompts(turn), self.answer, self.lane)
-            body["stream_options"] = {"include_usage": True}
             turn += 1
             for _, chunk in endpoint.stream(body, path="/v1/completions"):
-                if self.read:
-                    self.tokens += (chunk.get("usage") or {}).get("prompt_tokens", 0)
-                elif any(choice.get("text") for choice in chunk.get("choices") or []):
+                if any(choice.get("text") for choice in chunk.get("choices") or []):
                     self.tokens += 1
                 if self.stop.is_set():
                     break
@@ -126,20 +135,22 @@ def together(side, rounds):
 
 
 def firsts_beside_prefill(side, rounds, prefill_tokens):
-    """Times to the first token of a prompt of about 64 tokens: alone, and while B reads a long prompt in the background."""
+    """Times to the first token of a prompt of about 64 tokens: alone, and while B reads a long prompt in the background. And
+    what part of that time B computed, where that is known."""
     def first(salt):
         times = side.stream(side.a, prompt_of(salt, 44), 2, "interactive")
         return times[1] - times[0]
 
     alone = [first(f"i{r}") for r in range(rounds)]
 
-    reading = Beside(side, lambda turn: prompt_of(f"long{turn}", prefill_tokens), 1, "background", read=True)
-    with reading as beside:
+    with Beside(side, lambda turn: prompt_of(f"long{turn}", prefill_tokens), 1, "background"):
         busy = []
+        began, before = time.monotonic(), side.device_seconds()
         for r in range(rounds):
             time.sleep(0.05)
             busy.append(first(f"j{r}"))
-    return alone, busy, beside.tokens / beside.took
+        part = None if before is None else (side.device_seconds() - before) / (time.monotonic() - began)
+    return alone, busy, part
 
 
 def measure(run, side, args):
@@ -169,11 +180,11 @@ def measure(run, side, args):
     run.row(f"{side.name}: first token of A beside B, ratio",
             f"{statistics.median(first_busy) / statistics.median(first_alone):.2f}")
     run.row(f"{side.name}: what B has of its speed meanwhile", f"{b.tokens / b.took / alone_b:.3f}")
-    alone, busy, rate = firsts_beside_prefill(side, args.rounds * 4, args.prefill)
+    alone, busy, part = firsts_beside_prefill(side, args.rounds * 4, args.prefill)
     at, limit = statistics.median(busy) * 1000, statistics.median(alone) * 1300 + 60
     run.row(f"{side.name}: first token of 64, alone (ms)", harness.spread([a * 1000 for a in alone], 1))
     run.row(f"{side.name}: the same while B reads {args.prefill} tokens (ms)", harness.spread([b * 1000 for b in busy], 1),
-            *bar(f"<= {limit:.0f}", at <= limit), note=f"B reads {rate:.0f} tok/s")
+            *bar(f"<= {limit:.0f}", at <= limit), note="" if part is None else f"B computes {part:.0%} of the time")
 
 
 def main():

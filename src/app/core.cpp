@@ -526,25 +526,34 @@ void Core::hand_out(const ModelId& model) {
       return part.model == model && part.work != id && suspected(part.work);
     });
   };
-  // Somebody waits who is more urgent than one that computes: its worker gives him that one's
-  // place.
-  const auto urgent_waits = [&] {
-    auto most_urgent = Lane::Background;
-    for (const sched::JobId id : queue_.waiting_for(model)) {
-      if (may(id)) most_urgent = std::min(most_urgent, lane_of(id));
-    }
-    const auto as_urgent = std::count_if(parts_.begin(), parts_.end(), [&](const auto& entry) {
-      const Part& part = entry.second;
-      return part.model == model && (part.work == 0 || part.lane <= most_urgent);
-    });
-    return static_cast<size_t>(as_urgent) < places;
-  };
   size_t open = computing(model);
-  while (open < places || urgent_waits()) {
+  while (open < places) {
     const auto id = queue_.take(model, may);
     if (!id) return;
     if (hand_part(model, *id)) open++;
   }
+  // all are taken: the worker gives some of those that wait another one's place
+  for (;;) {
+    const Places<std::string> taken = places_of(model);
+    const auto id = queue_.take(model, [&](api::WorkId waiting) {
+      const Doing& doing = *doing_.at(waiting);
+      return may(waiting) && taken.giver(doing.lane, doing.receipt.principal);
+    });
+    if (!id) return;
+    hand_part(model, *id);
+  }
+}
+
+Places<std::string> Core::places_of(const ModelId& model) const {
+  Places<std::string> places(options_.residents.shape.sequences);
+  for (const auto& [id, part] : parts_) {
+    if (part.model == model) places.has_one(part.lane, part.owner);
+  }
+  for (const sched::JobId id : queue_.waiting_for(model)) {
+    const Doing& doing = *doing_.at(id);
+    places.waits(doing.lane, doing.receipt.principal);
+  }
+  return places;
 }
 
 // False: the work ended instead.

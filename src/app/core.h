@@ -29,6 +29,7 @@
 #include "app/pulls.h"
 #include "app/residents.h"
 #include "base/mutex.h"
+#include "base/places.h"
 #include "inventory/speed.h"
 #include "route/receipts.h"
 #include "sched/queue.h"
@@ -151,6 +152,7 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
   void tell_lane(const ModelId& model);
   void settle(const Part& part, const wire::Done& done);
   bool hand_part(const ModelId& model, api::WorkId id);
+  Places<std::string> places_of(const ModelId& model) const;
   wire::Frame frame_of(const Doing& doing, unsigned choice);
   bool suspected(api::WorkId id) const;
   bool goes_on(api::WorkId id, const std::vector<unsigned>& choices, const Error& error);

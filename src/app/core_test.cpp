@@ -233,6 +233,20 @@ TEST_F(CoreTest, BackgroundWorkThatFillsAModelsSlotsKeepsNobodyWaiting) {
   EXPECT_EQ(house.core->waiting(), 4u + 4u + 1u);
 }
 
+TEST_F(CoreTest, AnAppThatFillsAModelsSlotsLeavesAnotherItsPart) {
+  load("alpha");
+  const auto ask = [&](const std::string& who) {
+    api::Work work;
+    work.who.id = who;
+    return house.chat("alpha", std::move(work));
+  };
+  for (int i = 0; i < 12; i++) ask("app:many");
+  EXPECT_EQ(asked("alpha").size(), 1u + 8u);
+  for (int i = 0; i < 6; i++) ask("app:few");
+  EXPECT_EQ(asked("alpha").size(), 1u + 8u + 4u) << "half of them; the worker knows whose they were";
+  EXPECT_EQ(house.core->waiting(), 4u + 2u);
+}
+
 TEST_F(CoreTest, AnUnknownPriorityIsRefused) {
   api::Work work;
   work.lane = "urgent";

@@ -5,8 +5,8 @@
 //
 //   add() ──> waiting ──admit()──> computing (prompt, then token by token) ──finish()──> ended
 //                ^                     │
-//                └──── preempt() ──────┘   its cells or its sequence go to another: what it
-//                computed is parked, or computed anew
+//                └──── preempt() ──────┘   its cells or its sequence go to another (base/places.h
+//                says whose): what it computed is parked, or computed anew
 //   add() ──> waiting ──embed_step()──> ended   of vectors and scores
 //   cancel()   from any state ──> ended
 //

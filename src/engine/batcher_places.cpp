@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 
+#include "base/places.h"
 #include "base/text.h"
 #include "engine/batcher.h"
 
@@ -247,11 +248,18 @@ Batcher::Requests::iterator Batcher::next_waiting(bool owed) {
   return std::min_element(waiting_.begin(), waiting_.end(), before);
 }
 
-// Takes a less urgent request's place. False: all are as urgent.
+// Takes the place of a less urgent request, or of one whose owner has more than its part.
 bool Batcher::make_way(const Request& request) {
-  Request* const other = youngest_of_least_urgent();
-  if (!other || other->lane <= request.lane) return false;
-  preempt(*other);
+  Places<uint32_t> places(computing_.size());
+  for (const auto& other : computing_) places.has_one(other->lane, other->owner);
+  for (const auto& other : waiting_) places.waits(other->lane, other->owner);
+  const auto giver = places.giver(request.lane, request.owner);
+  if (!giver) return false;
+  const auto youngest =
+      std::find_if(computing_.rbegin(), computing_.rend(), [&](const auto& other) {
+        return other->lane == giver->lane && other->owner == giver->owner;
+      });
+  preempt(**youngest);
   return true;
 }
 

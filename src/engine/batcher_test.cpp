@@ -679,7 +679,25 @@ TEST(Batcher, AnUrgentRequestTakesThePlaceOfOneThatNobodyWaitsFor) {
   EXPECT_TRUE(talk[2].text.ends_with(" 49 50")) << talk[2].text;
 }
 
-TEST(Batcher, RequestsOfOneLaneDoNotTakeEachOthersPlaces) {
+TEST(Batcher, WhoAsksForLittleHasAPlaceBesideOneWhoWouldFillThemAll) {
+  Talk talk({}, small(2048, 2));
+  talk.owner = 1;
+  for (uint64_t id = 1; id <= 3; id++)
+    talk.complete(id, cat(letters(100, static_cast<char>('a' + id)), "\ncount: 6", id));
+  for (int i = 0; i < 12; i++) talk.batcher.step();
+  talk.owner = 2;
+  talk.complete(4, "repeat: now");
+  talk.complete(5, "repeat: then");
+  for (int i = 0; i < 20 && !talk[5].ended(); i++) talk.batcher.step();
+  EXPECT_EQ(talk[4].text, "now");
+  EXPECT_EQ(talk[5].text, "then");
+  EXPECT_FALSE(talk[1].ended() || talk[2].ended() || talk[3].ended());
+  ASSERT_TRUE(talk.run());
+  for (uint64_t id = 1; id <= 3; id++)
+    EXPECT_TRUE(talk[id].text.ends_with(cat(" 6", id))) << talk[id].text;
+}
+
+TEST(Batcher, RequestsOfOneOwnerDoNotTakeEachOthersPlaces) {
   Talk talk({}, small(2048, 1));
   talk.complete(1, "count: 20");
   talk.batcher.step();

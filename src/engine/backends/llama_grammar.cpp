@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 
 #include "base/text.h"
 #include "engine/backends/llama_grammar_check.h"
@@ -26,6 +27,19 @@ std::string parser_words(const std::string& said) {
   std::string_view words = std::string_view(said).substr(at + kBefore.size());
   words = words.substr(0, std::min(words.find('\n'), kWordsMax));
   return cat("is no grammar: ", utf8_repaired(trimmed(words)));
+}
+
+// The first of the tokens that are named by their numbers, <[5]>, of which the model has none.
+std::optional<uint32_t> unknown_token(const llama_grammar_rules& rules, const llama_vocab* vocab) {
+  const auto tokens = static_cast<uint32_t>(llama_vocab_n_tokens(vocab));
+  for (const auto& rule : rules) {
+    for (const llama_grammar_element& element : rule) {
+      const bool names =
+          element.type == LLAMA_GRETYPE_TOKEN || element.type == LLAMA_GRETYPE_TOKEN_NOT;
+      if (names && element.value >= tokens) return element.value;
+    }
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -75,6 +89,9 @@ Result<std::unique_ptr<Grammar>> Grammar::make(const llama_vocab* vocab, const s
   const auto root = parser.symbol_ids.find("root");
   if (root == parser.symbol_ids.end())
     return wrong("has no rule 'root', with which it would begin");
+  if (const auto unknown = unknown_token(parser.rules, vocab))
+    return wrong(cat("names the token ", *unknown, ", and this model has ",
+                     llama_vocab_n_tokens(vocab), ", counted from 0"));
   if (const std::string what = check_rules(parser.rules, root->second); !what.empty())
     return wrong(what);
   // the engine's own waiting searches all of the text again for each token, so words are ours
