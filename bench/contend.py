@@ -165,7 +165,9 @@ def measure(run, side, args):
     alone_b = speed(side, side.b, 3, "background")
     alone, first_alone = answers(side, args.rounds, "a")
     with endless(side, "background") as b:
+        began, before = time.monotonic(), side.device_seconds()
         busy, first_busy = answers(side, args.rounds, "c")
+        part = None if before is None else (side.device_seconds() - before) / (time.monotonic() - began)
     step_b = 1 / alone_b
     ratios = [quantile(busy, q) / quantile(alone, q) for q in (0.5, 0.95)]
     run.row(f"{side.name}: gap between tokens alone, p50 / p95 / p99 (ms)",
@@ -180,6 +182,8 @@ def measure(run, side, args):
     run.row(f"{side.name}: first token of A beside B, ratio",
             f"{statistics.median(first_busy) / statistics.median(first_alone):.2f}")
     run.row(f"{side.name}: what B has of its speed meanwhile", f"{b.tokens / b.took / alone_b:.3f}")
+    if part is not None:
+        run.row(f"{side.name}: what B has of the time meanwhile", f"{part:.3f}", *bar("0.05 within a tenth, or more", part >= 0.045))
     alone, busy, part = firsts_beside_prefill(side, args.rounds * 4, args.prefill)
     at, limit = statistics.median(busy) * 1000, statistics.median(alone) * 1300 + 60
     run.row(f"{side.name}: first token of 64, alone (ms)", harness.spread([a * 1000 for a in alone], 1))

@@ -42,7 +42,8 @@ Batcher::Batcher(Model& model, Pulse& pulse, const Clock& clock, Lease& lease, O
       embeddings_(model, clock, shares_),
       slots_(model.facts().sequences, model.facts().cells),
       parked_(Bytes{model.facts().parked_bytes}),
-      park_tried_(slots_.count()) {
+      park_tried_(slots_.count()),
+      rested_(slots_.count()) {
   for (const Lane lane : {Lane::Agent, Lane::Background}) {
     if (const auto part = lease_.part(lane)) shares_.set_part(lane, *part);
   }
@@ -207,6 +208,7 @@ bool Batcher::step() {
       token_ms_ = cost_.known() ? cost_.ms(computing_.size() + 1) : 0;
       if (took > 0) cpu_per_ms_ += 0.1 * (cpu_ms / took - cpu_per_ms_);
       advance(parts);
+      leave_rested();
       break;
     }
     case Decoded::Aborted: break;

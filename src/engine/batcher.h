@@ -13,7 +13,8 @@
 // Beside it may be a draft model (drafter.h), which computes inside the same steps.
 //
 // A conversation that ended rests in its cells, is copied out of them (parked.h) when there is
-// nothing to compute, and loses them when another begins.
+// nothing to compute or others have computed for a while, and loses them then or when another
+// begins.
 //
 // Every request ends exactly once, by Done or Failed. A request alone never lacks cells: its prompt
 // is no longer than the context, and its answer ends there ("length"). What is asked becomes a
@@ -60,6 +61,7 @@ inline constexpr double kStepSharedMs = 60;
 // What is left of a step when something urgent comes, if it is to be given up for that.
 inline constexpr milliseconds kWorthAborting{40};
 inline constexpr size_t kParkMin = 64;  // tokens; what is shorter rests in its cells
+inline constexpr uint64_t kRestMax = 64;  // steps of others for which a conversation rests there
 
 class Batcher {
  public:
@@ -124,6 +126,7 @@ class Batcher {
   void leave_cells(Sequence but);
   void leave_all_cells();
   bool park_one();
+  void leave_rested();
   bool park(Sequence sequence);
   bool may_build_on(const Request& request, Sequence sequence) const;
   bool window_whole(Sequence sequence, size_t keep) const;
@@ -189,6 +192,7 @@ class Batcher {
   AdapterSets sets_;
   SetTurns set_turns_;
   std::vector<uint64_t> park_tried_;  // of each sequence: Slot::used when that was done
+  std::vector<uint64_t> rested_;      // of each: the steps of others
   Requests waiting_;                  // in the order of arrival
   Requests computing_;                // in the order of admission
   StepCost cost_;

@@ -2,6 +2,7 @@
 // what of those that rest stays in the engine's cells.
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 #include "base/places.h"
 #include "base/text.h"
@@ -154,6 +155,21 @@ bool Batcher::park_one() {
     if (park(sequence)) return true;
   }
   return false;
+}
+
+// After a step: what has rested long enough is parked and leaves its cells, one at a time, since
+// each copy makes the answers in progress wait.
+void Batcher::leave_rested() {
+  for (size_t s = 0; s < slots_.count(); s++) {
+    const auto sequence = static_cast<Sequence>(s);
+    const auto& slot = slots_[sequence];
+    const bool rests = !slot.busy && slot.tokens.size() >= kParkMin;
+    rested_[s] = rests ? rested_[s] + 1 : 0;
+    if (rested_[s] < kRestMax) continue;
+    rested_[s] = 0;
+    if (std::exchange(park_tried_[s], slot.used) != slot.used) park(sequence);
+    if (parked_.holds(slot.tokens, slot.adapters)) return clear(sequence);
+  }
 }
 
 // False: there is no room for it, or this model cannot.

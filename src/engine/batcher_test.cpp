@@ -420,6 +420,24 @@ TEST(Batcher, WhatRestsLeavesTheCellsAndWhatWasUsedLongestAgoIsForgotten) {
   EXPECT_LE(reused(11, 'b'), 1U);
 }
 
+TEST(Batcher, WhatRestsLeavesTheCellsWhileOthersCompute) {
+  Talk talk({}, small(4096, 2));
+  const std::string prompt = cat(letters(300), "\nrepeat: Hello.");
+  talk.complete(1, prompt);
+  talk.complete(2, "count: 900");
+  while (!talk[1].ended()) ASSERT_TRUE(talk.batcher.step());
+  EXPECT_GT(talk.batcher.slots().cells_total() - talk.batcher.slots().cells_free(), 300U);
+  for (uint64_t i = 0; i <= kRestMax; i++) talk.batcher.step();
+  ASSERT_FALSE(talk[2].ended());
+  EXPECT_EQ(talk.batcher.parked().count(), 1U);
+  EXPECT_LT(talk.batcher.slots().cells_total() - talk.batcher.slots().cells_free(), 300U);
+  talk.complete(3, cat(prompt, "Hello.\nrepeat: Again."));
+  ASSERT_TRUE(talk.run());
+  EXPECT_EQ(talk[3].text, "Again.");
+  EXPECT_GE(talk[3].done->reused_tokens, 300U);
+  EXPECT_TRUE(talk[2].text.ends_with(" 900"));
+}
+
 TEST(Batcher, RestComesThoughNotAllThatRestsCanBeParked) {
   Talk talk(Options{{"parked", "1000"}}, small(1024, 8));  // for two of these six
   for (uint64_t id = 1; id <= 6; id++)
