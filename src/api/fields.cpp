@@ -86,7 +86,7 @@ constexpr auto kChatMore = std::to_array<RequestField>({
     {"modalities", K::SomeWords, "", 0, 0, "", "text", "Only [\"text\"] so far."},
     {"audio", K::Nothing, "", 0, 0, "", "", "Not yet."},
     {"web_search_options", K::Nothing, "", 0, 0, "", "", "Not yet: nothing is looked up anywhere."},
-    {"reasoning_budget", K::Integer, "reasoning_budget", 0, kTokensMax, "", "", "The most tokens that the model may think before it answers; then its thoughts are ended, and the answer comes. 0: none."},
+    {"reasoning_budget", K::Integer, "reasoning_budget", 0, kTokensMax, "", "", "The most tokens that the model may think before it answers; then its thoughts are ended, and the answer comes. 0: none. In any case thoughts leave room for the answer: a quarter of max_tokens, or of what the context has left, but at least 16 tokens and at most 1,024."},
     {"reasoning_budget_tokens", K::Integer, "", 0, kTokensMax, "", "", "The same, as llama-server calls it."},
     {"reasoning_effort", K::Word, "reasoning_effort", 0, 0, "", "none|minimal|low|medium|high|auto", "How long to think: none is a reasoning_budget of 0, minimal of 128, low of 512, medium of 2048, and high has none; models that know the word are told it too. auto: as much of models.reasoning_seconds as the question looks worth, by its length, figures, code and parts, at the speed of this machine."},
     {"reasoning", K::Object, "", 0, 0, "", "", kIgnored},
@@ -157,7 +157,7 @@ constexpr RequestField kLares[] = {
     {"priority", K::Word, "", 0, 0, "\"interactive\"", "interactive|agent|background", "Who waits for it."},
     {"place", K::Word, "", 0, 0, "\"auto\"", "auto|local|cloud", "Where it may run; there is no cloud yet."},
     {"privacy", K::Word, "", 0, 0, "\"personal\"", "public|personal|secret", "How confidential it is."},
-    {"deadline_ms", K::Integer, "", 1, kDeadlineMsMax, "", "", "Ends with an error when it takes longer."},
+    {"deadline_ms", K::Integer, "", 1, kDeadlineMsMax, "", "", "Ends with an error when it takes longer. With reasoning_effort auto, thoughts keep to half of it."},
     {"cost_max_usd", K::Number, "", 0, 1'000'000, "", "", "What it may cost; on this machine nothing does."},
 };
 // clang-format on

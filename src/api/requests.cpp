@@ -632,6 +632,8 @@ Result<Work> generation_work(Table table, Json& given, std::string_view body,
                    "leave one of the two out");
   work.body = wire_body(table, given);
   work.body.update(structured);
+  if (work.kind == Work::Kind::Chat && work.deadline_ms > 0)
+    work.body["deadline_ms"] = work.deadline_ms;
   const auto messages = work.body.find("messages");
   if (!work.conversation.empty() && messages != work.body.end() && has_media(*messages))
     return not_yet("messages",

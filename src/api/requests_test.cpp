@@ -690,6 +690,7 @@ TEST(LaresObject, ItsFieldsBecomeTheWorks) {
   ASSERT_TRUE(read);
   EXPECT_EQ(read->works[0].lane, "background");
   EXPECT_EQ(read->works[0].deadline_ms, 5000);
+  EXPECT_EQ(read->works[0].body["deadline_ms"], 5000) << "a worker's thoughts keep to it";
   EXPECT_EQ(read->works[0].conversation, "c");
   EXPECT_EQ(read->works[0].parent, "m");
 }

@@ -740,6 +740,9 @@ void Core::frame(const ModelId& model, wire::Frame frame) {
       auto started = wire::from_frame<wire::Started>(frame);
       if (!started) return broken(started.error());
       doing.said.at(choice).started(*started);
+      if (!doing.started && started->thinking_max >= 0)
+        doing.receipt.why.push_back(
+            cat("thinking: at most ", grouped(started->thinking_max), " tokens"));
       report_started(doing, started->prompt_tokens);
       if (choice == 0) count_prompt(doing, started->reused_tokens, started->reused_tokens);
       return;

@@ -441,6 +441,21 @@ TEST_F(CoreTest, ADeadlineEndsTheWorkWhereverItIs) {
   EXPECT_EQ(asked("alpha", Type::Cancel).size(), 1u);
 }
 
+TEST_F(CoreTest, AReceiptSaysHowLongTheModelMayThink) {
+  const auto thinking_lines = [&](int64_t thinking_max) {
+    auto heard = house.chat("alpha");
+    const uint64_t id = asked("alpha").back();
+    house.worker("alpha")->answer(wire::Started{10, 4, 77, thinking_max}, id);
+    complete("alpha", id);
+    std::vector<std::string> lines = heard->ended->receipt.why;
+    std::erase_if(lines, [](const std::string& line) { return !line.starts_with("thinking"); });
+    return lines;
+  };
+  load("alpha");
+  EXPECT_EQ(thinking_lines(1'234), std::vector<std::string>{"thinking: at most 1,234 tokens"});
+  EXPECT_EQ(thinking_lines(wire::kThinkFreely), std::vector<std::string>{});
+}
+
 TEST_F(CoreTest, AnAnswerGoesOnWithTheNextWorkerWhereItWas) {
   load("alpha");
   load("beta");

@@ -355,8 +355,11 @@ bool Batcher::choose(Request& request, int row) {
     return false;
   }
   if (request.options.stop_repeating && request.repetition.grown(request.answer())) {
-    finish(request, "repeats");
-    return false;
+    if (!chosen->thinking) {
+      finish(request, "repeats");
+      return false;
+    }
+    request.sampler->stop_thinking();  // thoughts that go round in circles come to no end
   }
   if ((most && request.generated() >= *most) || request.tokens.size() > model_.facts().context) {
     finish(request, "length");

@@ -217,10 +217,11 @@ void Batcher::begin(Request& request, Slots::Place place, std::optional<Parked::
     request.reused = place.keep;
     request.began = clock_.now();
     const Structure& structure = request.options.structure;
-    out_(request.id, wire::Started{static_cast<Tokens>(request.prompt),
-                                   static_cast<Tokens>(request.reused), request.chance,
-                                   structure.automatic ? int64_t{*structure.thinking_max}
-                                                       : wire::kThinkFreely});
+    out_(request.id,
+         wire::Started{static_cast<Tokens>(request.prompt), static_cast<Tokens>(request.reused),
+                       request.chance,
+                       structure.automatic || structure.lowered ? int64_t{*structure.thinking_max}
+                                                                : wire::kThinkFreely});
     if (request.options.echo && !request.resumes) {
       std::string text;
       if (const auto* given = std::get_if<std::string>(&request.options.prompt)) {

@@ -558,6 +558,117 @@ TEST(Batcher, CancelEndsARequestInEveryState) {
   for (uint64_t id = 1; id <= 3; id++) EXPECT_EQ(talk[id].ends, 1);
 }
 
+// Beside an answer that must come out as it would alone.
+struct Beside {
+  explicit Beside(Options options = {}, const wire::Load& load = small(4096, 4, 64))
+      : talk(std::move(options), load) {
+    talk.complete(kOther, "count: 60");
+  }
+  void step_until(const std::function<bool()>& there) {
+    for (int i = 0; i < 1'000 && !there(); i++) ASSERT_TRUE(talk.batcher.step());
+    ASSERT_TRUE(there());
+  }
+  void cancel(uint64_t id) {
+    ASSERT_FALSE(talk[id].ended());
+    ASSERT_FALSE(talk[kOther].ended());
+    talk.batcher.cancel(id);
+    ASSERT_TRUE(talk[id].failed);
+    EXPECT_EQ(talk[id].failed->code, Code::Cancelled);
+    EXPECT_FALSE(talk.batcher.has(id));
+  }
+  ~Beside() {
+    EXPECT_TRUE(talk.run());
+    std::string numbers;
+    for (int i = 1; i <= 60; i++) numbers += cat(i == 1 ? "" : " ", i);
+    EXPECT_EQ(talk[kOther].text, numbers);
+    EXPECT_EQ(talk.batcher.slots().cells_busy(-1), 0U);
+    for (const auto& [id, heard] : talk.heard) EXPECT_EQ(heard.ends, 1) << id;
+  }
+  static constexpr uint64_t kOther = 99;
+  Talk talk;
+};
+
+TEST(Batcher, CancelsAThought) {
+  Beside beside;
+  beside.talk.chat(1, cat("repeat: <think>", letters(200), "</think>answer"));
+  beside.step_until([&] { return beside.talk[1].reasoning.size() > 9; });
+  beside.cancel(1);
+  beside.talk.batcher.stop_thinking(1);  // too late
+  beside.talk.chat(2, cat("repeat: <think>", letters(200), "</think>another"));
+  ASSERT_TRUE(beside.talk.run());
+  EXPECT_EQ(beside.talk[2].text, "another");
+  EXPECT_TRUE(beside.talk[1].text.empty());
+}
+
+TEST(Batcher, CancelsAnAnswerThatIsComputedAgain) {
+  const std::string said = "zyxwvutsrqponmlkjihgfedcbazyxwvutsrqponmlkjihgfedcba";
+  Beside beside;
+  const auto tokens = beside.talk.model->tokenize(said, Special::AsText);
+  std::string ids;
+  for (size_t i = 1; i < tokens->size(); i++) {
+    ids += static_cast<char>((*tokens)[i]);
+    ids += std::string("\0\0\x80", 3);  // told here
+  }
+  const auto resume = [&](uint64_t id, const std::string& more) {
+    beside.talk.batcher.generate(id, {"completion", {{"prompt", cat("bytes: ", more)}}},
+                                 Begun{7, wire::kThinkFreely, ids});
+  };
+  std::string hex;
+  for (const char c : said + "!") {
+    constexpr std::string_view kDigits = "0123456789abcdef";
+    hex += kDigits[static_cast<size_t>(c) / 16];
+    hex += kDigits[static_cast<size_t>(c) % 16];
+  }
+  resume(1, hex);
+  for (int i = 0; i < 12; i++) ASSERT_TRUE(beside.talk.batcher.step());
+  ASSERT_TRUE(beside.talk[1].started);
+  EXPECT_EQ(beside.talk[1].text, "") << "it is being computed again";
+  beside.cancel(1);
+  resume(2, hex);
+  ASSERT_TRUE(beside.talk.run());
+  EXPECT_EQ(beside.talk[2].text, "!");
+  EXPECT_EQ(beside.talk[1].text, "");
+}
+
+TEST(Batcher, CancelsAnEmbeddingBetweenItsSteps) {
+  const auto vectors = [](Talk& talk, uint64_t id) { return talk[id].done->vectors; };
+  Talk alone({{"pooling", "mean"}}, small(4096, 4, 64));
+  alone.batcher.embed(1, {Json::array({"b", "ab"})});
+  ASSERT_TRUE(alone.run());
+
+  Beside beside(Options{{"pooling", "mean"}});
+  Json many = Json::array();
+  for (int i = 0; i < 40; i++) many.push_back(letters(30));
+  beside.talk.batcher.embed(1, {many});
+  beside.talk.batcher.embed(2, {Json::array({"b", "ab"})});
+  beside.step_until([&] { return beside.talk[1].started.has_value(); });
+  ASSERT_TRUE(beside.talk.batcher.step());
+  beside.talk.batcher.interrupt(1);
+  ASSERT_TRUE(beside.talk.batcher.step());
+  beside.cancel(1);
+  ASSERT_TRUE(beside.talk.run());
+  ASSERT_TRUE(beside.talk[2].done);
+  EXPECT_EQ(vectors(beside.talk, 2), vectors(alone, 1));
+}
+
+TEST(Batcher, CancelsARankingBetweenItsSteps) {
+  Talk alone({{"pooling", "rank"}}, small(4096, 4, 64));
+  alone.batcher.rank(1, {"ab", Json::array({"xy", "ab", "ax"})});
+  ASSERT_TRUE(alone.run());
+
+  Beside beside(Options{{"pooling", "rank"}});
+  Json many = Json::array();
+  for (int i = 0; i < 40; i++) many.push_back(letters(30));
+  beside.talk.batcher.rank(1, {"x", many});
+  beside.step_until([&] { return beside.talk[1].started.has_value(); });
+  ASSERT_TRUE(beside.talk.batcher.step());
+  beside.cancel(1);
+  beside.talk.batcher.rank(2, {"ab", Json::array({"xy", "ab", "ax"})});
+  ASSERT_TRUE(beside.talk.run());
+  ASSERT_TRUE(beside.talk[2].done);
+  EXPECT_EQ(beside.talk[2].done->vectors, alone[1].done->vectors);
+}
+
 TEST(Batcher, WhatACancelledPromptComputedIsReused) {
   Talk talk({}, small(4096, 2, 64));
   talk.complete(1, letters(500) + "\nrepeat: a");

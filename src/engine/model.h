@@ -147,6 +147,7 @@ struct Sampling {
   float dynatemp_exponent = 1;
   bool ignore_eos = false;
   std::shared_ptr<const Constraint> constraint;  // from render_chat() or constrain() of the model
+  std::optional<Tokens> thinking_max;  // of thoughts, without their tags; nullopt: no limit
 };
 
 struct Candidate {
@@ -159,10 +160,12 @@ struct Chosen {
   float logprob = 0;           // set when candidates were asked for
   std::vector<Candidate> top;  // likeliest first
   bool last = false;           // nothing can follow it, whatever else was asked
-  bool thinking = false;       // it belongs to what the model thinks before it answers
+  bool thinking = false;       // the model thinks it before it answers
 };
 
-// One request's way of choosing tokens; remembers what it chose, for penalties.
+// One request's way of choosing tokens; remembers what it chose, for penalties. Within a thought,
+// and between its end and the answer's first word, no end of the answer is chosen, unless a grammar
+// is in force and wants it.
 class Sampler {
  public:
   virtual ~Sampler() = default;
@@ -213,6 +216,7 @@ struct Rendered {
   std::vector<std::string> stops;                     // beside the request's own
   std::shared_ptr<const AnswerFormat> format = {};    // nullptr: all of the answer is its text
   std::shared_ptr<const Constraint> constraint = {};  // nullptr: none
+  size_t thought_tags = 0;  // tokens of the tags around its thoughts; 0: it has none
 };
 
 // A piece of a prompt that is no text: a projector makes rows of it. Owned by its request; the

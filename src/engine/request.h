@@ -101,7 +101,8 @@ struct Request {
   std::unique_ptr<Sampler> sampler;
   TextOut text;
   std::optional<AnswerReader> reader;  // of a format; else all of the answer is text
-  size_t thought = 0;                  // tokens before the answer
+  size_t thought_tags = 0;             // Rendered::thought_tags
+  size_t thought = 0;                  // tokens of thoughts
   Repetition repetition;
   Speculation speculation;
   bool drafts = true;                      // this model's state lets them be taken back

@@ -78,7 +78,12 @@ Result<Made> RequestMaker::generate(uint64_t id, const wire::Generate& message,
             " tokens, but this model's context is ", grouped(facts.context), "; ask for less"),
         "reasoning_budget"};
   }
-  choose_thinking(options, begun ? begun->thinking_max : wire::kThinkFreely);
+  const int64_t chosen_before = begun ? begun->thinking_max : wire::kThinkFreely;
+  choose_thinking(options, chosen_before);
+  const std::optional<Tokens> thinking_asked = structure.thinking_max;
+  // known before the chat is rendered, so that templates that can leave thoughts out do
+  const Tokens most = options.max_tokens.value_or(0);
+  if (options.chat && most > 0 && thinking_room(most, 0) == 0) options.structure.thinking_max = 0;
   auto request = std::make_unique<Request>(id, message, std::move(options), chance);
   if (begun) {
     TRY_AS(request->replay, Replay::from(begun->ids, facts.vocabulary));
@@ -91,6 +96,7 @@ Result<Made> RequestMaker::generate(uint64_t id, const wire::Generate& message,
   }
   TRY_AS(request->tokens, prompt_tokens(*request));
   request->prompt = request->tokens.size();
+  limit_thinking(*request, thinking_asked, chosen_before);
   {
     // each of DRY's breakers is looked for in every token
     const Pulse::Quiet quiet(
@@ -124,11 +130,31 @@ void RequestMaker::choose_thinking(GenerateOptions& options, int64_t chosen_befo
     if (thinking_.tokens >= 0) structure.thinking_max = static_cast<Tokens>(thinking_.tokens);
   }
   if (!structure.automatic) return;
+  if (chosen_before >= 0) {
+    structure.thinking_max = static_cast<Tokens>(chosen_before);
+    return;
+  }
   const double token_ms = token_ms_();
-  structure.thinking_max =
-      chosen_before >= 0 ? static_cast<Tokens>(chosen_before)
-                         : thinking_budget(features_of_last(options.messages), thinking_.seconds,
-                                           token_ms > 0 ? 1000 / token_ms : kSpeedUnknown);
+  const double speed = token_ms > 0 ? 1000 / token_ms : kSpeedUnknown;
+  Tokens budget = thinking_budget(features_of_last(options.messages), thinking_.seconds, speed);
+  if (structure.deadline) budget = std::min(budget, thinking_in_time(*structure.deadline, speed));
+  structure.thinking_max = budget;
+}
+
+// Thoughts leave room for the answer, whatever was asked for.
+void RequestMaker::limit_thinking(Request& request, std::optional<Tokens> asked,
+                                  int64_t chosen_before) const {
+  Structure& structure = request.options.structure;
+  if (request.thought_tags > 0) {
+    const size_t context_left = model_.facts().context + 1 - request.prompt;
+    const size_t left =
+        std::min<size_t>(request.options.max_tokens.value_or(context_left), context_left);
+    Tokens most = thinking_room(left, request.thought_tags);
+    if (chosen_before >= 0) most = std::min(most, static_cast<Tokens>(chosen_before));
+    structure.thinking_max = std::min(structure.thinking_max.value_or(most), most);
+    structure.lowered = structure.thinking_max != asked;
+  }
+  request.options.sampling.thinking_max = structure.thinking_max;
 }
 
 Result<std::vector<Media>> RequestMaker::media_of(Json& messages) {
@@ -206,6 +232,7 @@ Result<std::vector<Token>> RequestMaker::prompt_tokens(Request& request) {
       stops.insert(stops.end(), rendered.stops.begin(), rendered.stops.end());
       options.messages = nullptr;
       options.sampling.constraint = std::move(rendered.constraint);
+      request.thought_tags = rendered.thought_tags;
       if (rendered.format)
         request.reader.emplace(std::move(rendered.format), clock_, request.chance);
     } else {

@@ -64,6 +64,7 @@ class RequestMaker {
  private:
   Result<> check_length(size_t at_least, bool exact, std::string_view param) const;
   void choose_thinking(GenerateOptions& options, int64_t chosen_before) const;
+  void limit_thinking(Request& request, std::optional<Tokens> asked, int64_t chosen_before) const;
   Result<std::vector<Token>> prompt_tokens(Request& request);
   Result<std::vector<Token>> gap_tokens(const Gap& gap, std::optional<Tokens> answer);
   Result<std::vector<Media>> media_of(Json& messages);

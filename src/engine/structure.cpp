@@ -94,6 +94,11 @@ Result<> read_thinking(const Json& body, Structure& out) {
     out.exact = true;
     out.automatic = false;
   }
+  if (const Json* deadline = find(body, "deadline_ms")) {
+    if (!deadline->is_number_integer() || *deadline < 1 || *deadline > INT32_MAX)
+      return wrong("deadline_ms", "is not a whole number of milliseconds from 1 on");
+    out.deadline = std::chrono::milliseconds(deadline->get<int64_t>());
+  }
   return Unit{};
 }
 

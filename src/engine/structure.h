@@ -3,6 +3,7 @@
 // model writes these things, and the batcher. Nothing here computes; compute thread only.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -46,7 +47,9 @@ struct Structure {
   std::optional<Tokens> thinking_max;
   bool exact = false;      // the request named that number, so one that cannot be is an error
   bool automatic = false;  // thinking_max is to be chosen by the question (thinking_budget.h)
-  std::string effort;      // for templates that have a word for it: "low", "medium", "high"; ""
+  bool lowered = false;    // thinking_max is less than was asked for, so that an answer fits
+  std::optional<std::chrono::milliseconds> deadline;  // the whole answer is to be there by then
+  std::string effort;  // for templates that have a word for it: "low", "medium", "high"; ""
   // Asks for nothing that a plain chat has not; how long it thinks is another matter.
   bool empty() const { return tools.empty() && must.empty(); }
 };

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "engine/testing/talk.h"
+#include "engine/thinking_budget.h"
 
 namespace lares::engine {
 namespace {
@@ -80,8 +81,80 @@ TEST(StructuredAnswers, ABudgetEndsTheThoughtsAndTheAnswerComes) {
   EXPECT_EQ(none.text, "answer");
   EXPECT_EQ(say(talk, question, {{"reasoning_effort", "none"}}).reasoning, "");
   EXPECT_EQ(say(talk, question, {{"reasoning_effort", "high"}}).reasoning, "abcdefghijklmnopq");
+  EXPECT_LE(heard.done->reasoning_tokens, 4U);
   const Heard& endless = say(talk, "repeat: <think>abcdefghijklmnopq", {{"reasoning_budget", 4}});
   EXPECT_LT(endless.reasoning.size(), 8U);
+  EXPECT_FALSE(endless.text.empty());
+}
+
+constexpr size_t kTags = 15;  // letters of the fake's <think> and </think>
+
+TEST(StructuredAnswers, ThoughtsLeaveRoomForTheAnswerWhateverTheBudget) {
+  const std::string thought(300, 'x');
+  for (const bool ends : {true, false}) {
+    const std::string question = cat("repeat: <think>", thought, ends ? "</think>answer" : "");
+    for (const int max_tokens : {16, 17, 24, 31, 32, 50, 100, 200}) {
+      for (const Json& budget : {Json(), Json(0), Json(20), Json(250), Json(5'000)}) {
+        Talk talk;
+        const Heard& heard =
+            say(talk, question, {{"max_tokens", max_tokens}, {"reasoning_budget", budget}});
+        ASSERT_TRUE(heard.done) << heard.failed->message;
+        const Tokens room = thinking_room(static_cast<size_t>(max_tokens), kTags);
+        const Tokens most = budget.is_null() ? room : std::min(room, budget.get<Tokens>());
+        const auto where = cat(max_tokens, " tokens, budget ", dump(budget), ", ends: ", ends);
+        EXPECT_FALSE(heard.text.empty()) << where;
+        EXPECT_EQ(heard.done->reasoning_tokens, most) << where;
+        EXPECT_EQ(heard.started->thinking_max, budget.is_null() || budget.get<Tokens>() > room
+                                                   ? int64_t{room}
+                                                   : wire::kThinkFreely)
+            << where;
+      }
+    }
+  }
+}
+
+TEST(StructuredAnswers, ThoughtsLeaveRoomForTheAnswerInTheContext) {
+  for (const Tokens context : {Tokens{116}, Tokens{128}, Tokens{200}}) {
+    wire::Load load;
+    load.context = context;
+    Talk talk({}, load);
+    const Heard& heard = say(talk, cat("repeat: <think>", std::string(60, 'x'), "</think>answer"));
+    ASSERT_TRUE(heard.done) << heard.failed->message;
+    EXPECT_FALSE(heard.text.empty()) << context;
+    const size_t left = context + 1 - heard.done->prompt_tokens;
+    EXPECT_EQ(heard.started->thinking_max, thinking_room(left, kTags)) << context;
+    EXPECT_LE(heard.done->reasoning_tokens, thinking_room(left, kTags)) << context;
+    EXPECT_LE(heard.done->completion_tokens, left);
+  }
+}
+
+TEST(StructuredAnswers, WhatDoesNotThinkIsToldOfNoThoughts) {
+  Talk talk;
+  EXPECT_EQ(say(talk, "count: 40", {{"max_tokens", 20}}).started->thinking_max, wire::kThinkFreely);
+  EXPECT_EQ(say(talk, "count: 40", {{"max_tokens", 4}}).started->thinking_max, wire::kThinkFreely);
+}
+
+TEST(StructuredAnswers, ThoughtsThatRepeatThemselvesEndInAnAnswer) {
+  Talk talk;
+  const Heard& heard = say(talk, cat("repeat: <think>", std::string(900, 'x'), "</think>answer"),
+                           {{"stop_repeating", true}});
+  ASSERT_TRUE(heard.done);
+  EXPECT_LT(heard.reasoning.size(), 400U);
+  EXPECT_EQ(heard.text, "answer");
+  EXPECT_EQ(heard.done->reason, "stop");
+}
+
+TEST(StructuredAnswers, AThoughtIsNotTheEndOfAnAnswer) {
+  Talk talk;
+  const Heard& open = say(talk, "repeat: <think>abc", {{"reasoning_budget", 9}});
+  ASSERT_TRUE(open.done);
+  EXPECT_TRUE(open.reasoning.starts_with("abc."));
+  EXPECT_EQ(open.done->reasoning_tokens, 9U);
+  EXPECT_EQ(open.text, ".");
+  EXPECT_EQ(open.done->reason, "stop");
+  const Heard& closed = say(talk, "repeat: <think>abc</think>  ");
+  EXPECT_EQ(closed.reasoning, "abc");
+  EXPECT_EQ(trimmed(closed.text), ".");
 }
 
 TEST(StructuredAnswers, ABudgetThatCannotBeIsRefused) {
@@ -155,18 +228,30 @@ TEST(StructuredAnswers, HowLongItThinksMayBeLeftToTheQuestion) {
     batcher.generate(1, {"chat", std::move(more)});
     while (batcher.step()) {
     }
-    return std::pair(thought_of, started->thinking_max);
+    EXPECT_LE(thought_of, thought.size());
+    return std::pair(thought_of, *started);
   };
   const Json automatic = {{"reasoning_effort", "auto"}};
   constexpr ThinkingMax kByQuestion{wire::kThinkByQuestion, 10};
-  const auto [simple, chosen] = thinks("hi", automatic, {});
-  EXPECT_EQ(chosen, 60) << "a fifth of 30 s at 10 tokens/s";
-  EXPECT_LT(simple, 62U);
-  EXPECT_EQ(thinks("hi", Json::object(), kByQuestion).second, 32) << "the least";
-  EXPECT_EQ(thinks("hi", Json::object(), {}).second, wire::kThinkFreely);
-  EXPECT_EQ(thinks("hi", {{"reasoning_budget", 5}}, kByQuestion).second, wire::kThinkFreely);
+  const auto chosen = [&](const std::string& question, Json more, ThinkingMax max) {
+    return thinks(question, std::move(more), max).second.thinking_max;
+  };
+  EXPECT_EQ(chosen("hi", automatic, {}), 60) << "a fifth of 30 s at 10 tokens/s";
+  EXPECT_LT(thinks("hi", automatic, {}).first, 62U);
+  EXPECT_EQ(chosen("hi", Json::object(), kByQuestion), 32) << "the least";
+  const auto freely = thinks("hi", Json::object(), {}).second;
+  EXPECT_EQ(freely.thinking_max, thinking_room(8'193 - freely.prompt_tokens, kTags));
+  EXPECT_EQ(chosen("hi", {{"reasoning_budget", 5}}, kByQuestion), wire::kThinkFreely);
   EXPECT_EQ(thinks("hi", {{"reasoning_effort", "high"}}, kByQuestion).first, thought.size());
-  EXPECT_GT(thinks("12 + 34 * 56 = ? and why?", automatic, {}).second, chosen);
+  EXPECT_GT(chosen("12 + 34 * 56 = ? and why?", automatic, {}), 60);
+  EXPECT_EQ(chosen("hi", {{"reasoning_effort", "auto"}, {"max_tokens", 60}}, {}),
+            thinking_room(60, kTags));
+  EXPECT_EQ(chosen("hi", {{"reasoning_effort", "auto"}, {"deadline_ms", 10'000}}, {}), 50)
+      << "half of the time";
+  EXPECT_EQ(chosen("hi", {{"reasoning_effort", "auto"}, {"deadline_ms", 1'000}}, {}), 0);
+  EXPECT_EQ(chosen("hi", {{"reasoning_budget", 70}, {"deadline_ms", 1'000}}, {}),
+            wire::kThinkFreely)
+      << "what was asked for is not the worker's choice";
 }
 
 TEST(StructuredAnswers, BadShapesAreRefusedByTheirField) {
@@ -183,6 +268,7 @@ TEST(StructuredAnswers, BadShapesAreRefusedByTheirField) {
   EXPECT_EQ(param({{"must", {{"choice", Json::array({""})}, {"param", "p"}}}}), "p");
   EXPECT_EQ(param({{"must", {{"grammar", "x"}, {"param", "p"}}}}), "p");
   EXPECT_EQ(param({{"must", {{"schema", std::string(300 << 10, ' ')}, {"param", "p"}}}}), "p");
+  EXPECT_EQ(param({{"deadline_ms", 0}}), "deadline_ms");
   EXPECT_EQ(param({{"tools", 7}}), "tools");
   EXPECT_EQ(param({{"tools", Json::array({Json::object()})}}), "tools");
   EXPECT_EQ(param({{"tools", kTools}, {"tool_choice", "any"}}), "tool_choice");

@@ -59,7 +59,7 @@ void Thinking::add(std::string_view piece) {
   }
   const bool was_inside = inside();
   look(piece);
-  if (was_inside || inside()) tokens_++;
+  if (was_inside) tokens_++;
 }
 
 bool Thinking::over() const {

@@ -45,7 +45,7 @@ class Thinking {
 
   const Tags tags_;
   std::optional<Tokens> budget_;
-  Tokens tokens_ = 0;  // that were added inside
+  Tokens tokens_ = 0;  // that were added inside, so not those of the tag that begins it
   State state_ = State::Before;
   std::string tail_;  // the last of what was written, as long as a tag
   std::string behind_;

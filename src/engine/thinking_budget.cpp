@@ -75,4 +75,15 @@ Tokens thinking_budget(const QuestionFeatures& features, double seconds, double 
   return static_cast<Tokens>(std::clamp<double>(std::round(tokens), kThoughtMin, kThoughtMax));
 }
 
+Tokens thinking_in_time(std::chrono::milliseconds all, double tokens_per_s) {
+  const double speed = tokens_per_s > 0 ? tokens_per_s : kSpeedUnknown;
+  const double tokens = std::chrono::duration<double>(all).count() / 2 * speed;
+  return tokens < kThoughtMin ? 0 : static_cast<Tokens>(std::min<double>(tokens, kThoughtMax));
+}
+
+Tokens thinking_room(size_t left, size_t tags) {
+  const size_t kept = std::clamp(left / 4, kAnswerMin, kAnswerMax) + tags;
+  return static_cast<Tokens>(left - std::min(left, kept));
+}
+
 }  // namespace lares::engine

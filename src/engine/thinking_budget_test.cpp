@@ -59,5 +59,24 @@ TEST(ThinkingBudget, IsTheAcceptedTimeAtTheMeasuredSpeed) {
   EXPECT_EQ(thinking_budget(greeting, 0, 100), 0U) << "no time, no thoughts";
 }
 
+TEST(ThinkingBudget, HalfOfADeadlineIsForThoughts) {
+  using std::chrono::seconds;
+  EXPECT_EQ(thinking_in_time(seconds(20), 100), 1'000U);
+  EXPECT_EQ(thinking_in_time(seconds(20), 0), thinking_in_time(seconds(20), kSpeedUnknown));
+  EXPECT_EQ(thinking_in_time(seconds(1), 64), kThoughtMin);
+  EXPECT_EQ(thinking_in_time(seconds(1), 63), 0U) << "so few are no thought";
+  EXPECT_EQ(thinking_in_time(seconds(86'400), 10'000), kThoughtMax);
+}
+
+TEST(ThinkingBudget, AQuarterIsKeptForTheAnswerWithinBounds) {
+  EXPECT_EQ(thinking_room(400, 0), 300U);
+  EXPECT_EQ(thinking_room(400, 5), 295U);
+  EXPECT_EQ(thinking_room(32'768, 2), 32'768U - kAnswerMax - 2);
+  EXPECT_EQ(thinking_room(40, 2), 40U - kAnswerMin - 2);
+  EXPECT_EQ(thinking_room(19, 2), 1U);
+  EXPECT_EQ(thinking_room(18, 2), 0U);
+  EXPECT_EQ(thinking_room(0, 2), 0U);
+}
+
 }  // namespace
 }  // namespace lares::engine

@@ -19,7 +19,7 @@ TEST(Thinking, GoesFromTheOneTagToTheOther) {
   t.add("nk>\nc");
   EXPECT_FALSE(t.inside());
   EXPECT_EQ(t.behind_end(), "\nc");
-  EXPECT_EQ(t.tokens(), 3U);
+  EXPECT_EQ(t.tokens(), 2U);
   t.add("d");
   EXPECT_EQ(t.behind_end(), "");
   EXPECT_FALSE(t.may_begin());

@@ -129,8 +129,8 @@ struct Loaded {
 // beside a schema; and "param", the field that errors name). Of chats only: tools (array of {name,
 // description, parameters}, the last as JSON text, whose order of properties counts), tool_choice
 // ("auto" or "required"), parallel_tool_calls (bool), reasoning_budget (tokens of thinking before
-// the answer), reasoning_effort ("none", "minimal", "low", "medium", "high",
-// "auto").
+// the answer), reasoning_effort ("none", "minimal", "low", "medium", "high", "auto"), deadline_ms
+// (for the whole answer; of "auto", thoughts keep to half of it).
 struct Generate {
   std::string kind;
   Json body;
@@ -176,8 +176,8 @@ struct Started {
   // What was left to chance comes from this number: the seed where the request names none, and the
   // ids of calls of tools.
   uint32_t chance = 0;
-  // The tokens of thinking that were chosen for it where that was left to the worker, as the next
-  // one may be faster.
+  // The most tokens of thinking, where the worker has chosen that: because it was left to it, or
+  // because no answer would fit behind what was asked for. The next worker may be faster.
   int64_t thinking_max = kThinkFreely;
 };
 

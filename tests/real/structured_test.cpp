@@ -202,11 +202,13 @@ struct Thought {
   size_t tokens = 0;   // that were thought
   std::string behind;  // the answer
 };
-Thought think(Model& model, llama::LlamaConstraint constraint, int stop_after = -1) {
+Thought think(Model& model, llama::LlamaConstraint constraint, std::optional<Tokens> budget,
+              int stop_after = -1) {
   constraint.tags = {"<think>", {"</think>"}};
   constraint.prompt_end = "<think>\n";
   Sampling sampling;
   sampling.temperature = 0;
+  sampling.thinking_max = budget;
   sampling.constraint = std::make_shared<llama::LlamaConstraint>(std::move(constraint));
   model.forget();
   const auto prompt =
@@ -227,9 +229,10 @@ Thought think(Model& model, llama::LlamaConstraint constraint, int stop_after = 
     out.tokens += chosen->thinking ? 1 : 0;
     const std::string piece = model.piece(chosen->token, Special::AsText);
     out.all += piece;
-    if (!chosen->thinking) out.behind += piece;
     rows = {{chosen->token, rows.back().position + 1, 0, true}};
   }
+  const size_t end = out.all.find("</think>");
+  if (end != std::string::npos) out.behind = trimmed(out.all.substr(end + 8));
   return out;
 }
 
@@ -238,17 +241,14 @@ TEST(RealThinking, ABudgetIsKeptToInTokensAndTheAnswerComes) {
   shape.context = 512;
   shape.threads = 1;
   LOAD_OR_SKIP(model, kSmall, shape);
-  const size_t tag = model.tokenize("</think>", Special::Parsed)->size();
   for (const Tokens budget : {0U, 1U, 20U}) {
-    llama::LlamaConstraint constraint;
-    constraint.budget = budget;
-    const Thought thought = think(model, constraint);
-    EXPECT_LE(thought.tokens, budget + tag + 3) << thought.all;
+    const Thought thought = think(model, {}, budget);
+    EXPECT_LE(thought.tokens, budget) << thought.all;
     EXPECT_NE(thought.all.find("</think>"), std::string::npos) << thought.all;
     EXPECT_FALSE(thought.behind.empty()) << budget;
   }
-  const Thought stopped = think(model, {}, 10);
-  EXPECT_LE(stopped.tokens, 10 + tag + 3);
+  const Thought stopped = think(model, {}, {}, 10);
+  EXPECT_EQ(stopped.tokens, 10U);
   EXPECT_FALSE(stopped.behind.empty());
 }
 
@@ -258,12 +258,11 @@ TEST(RealThinking, WhatTheAnswerMustBeIsNotTheThoughts) {
   shape.threads = 1;
   LOAD_OR_SKIP(model, kSmall, shape);
   llama::LlamaConstraint constraint;
-  constraint.budget = 15;
   constraint.grammar = "root ::= \"yes\" | \"no\"";
   constraint.param = "p";
   constraint.after_thinking = true;
-  const Thought thought = think(model, constraint);
-  EXPECT_GE(thought.tokens, 15U);
+  const Thought thought = think(model, constraint, 15);
+  EXPECT_EQ(thought.tokens, 15U);
   EXPECT_TRUE(thought.behind == "yes" || thought.behind == "no") << thought.all;
 }
 

@@ -383,6 +383,16 @@ class Leaving(WithHouse):
         stream.close()
         self.until_idle()
 
+    def test_also_when_it_thinks(self):
+        stream = Stream(self.port, chat(f"repeat: <think>{'x' * 3000}</think>answer"))
+        for event in stream.events():
+            if event["choices"][0]["delta"].get("reasoning_content"):
+                break
+        self.assertEqual(owner(self.house, "GET", "/lares/v1/ps")[0]["requests"], 1)
+        stream.close()
+        self.until_idle()
+        self.assertEqual(stream.text, "")
+
     def test_also_when_it_waits_for_a_whole_answer(self):
         body = json.dumps(chat("count: 2000")).encode()
         with socket.create_connection(("127.0.0.1", self.port)) as s:

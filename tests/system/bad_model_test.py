@@ -20,7 +20,7 @@ import threading
 import time
 import unittest
 
-from client import LIMIT_S, Stream, alive, ask, chat, owner, run_tests, text_of, wait_until  # noqa: I001
+from client import LIMIT_S, Stream, alive, ask, chat, owner, run_tests, text_of, wait_until, with_template  # noqa: I001
 from house import House, default_model, programs  # found by client
 
 GIB = 1 << 30
@@ -256,14 +256,7 @@ class Damaged(WithModel):
 
     def with_template(self, name, text):
         """A copy of the good one with another chat template."""
-        copy = self.copy(name)
-        content = bytearray(copy.read_bytes())
-        at = content.index(b"tokenizer.chat_template") + len(b"tokenizer.chat_template") + 4
-        (length,) = struct.unpack_from("<Q", content, at)
-        self.assertLessEqual(len(text), length)
-        content[at + 8:at + 8 + length] = text.encode().ljust(length)
-        copy.write_bytes(content)
-        return copy
+        return with_template(self.good, self.folder / f"{name}.gguf", text)
 
     def test_a_chat_template_that_does_not_end_costs_its_request_an_error(self):
         endless = "{% for i in range(9999) %}{% for j in range(9999) %}{% endfor %}{% endfor %}"

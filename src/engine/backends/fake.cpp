@@ -14,7 +14,8 @@
 //   anything else   "The prompt has N words."
 // With adapters the answer ends with the first one's number; one whose name begins with "broken"
 // cannot be loaded.
-// Its answers have a format: <think>THOUGHTS</think> at their beginning, and with tools
+// Its answers have a format: <think>THOUGHTS</think> at their beginning (thoughts that do not end
+// go on with dots until they have to, and where no word follows them, a dot does), and with tools
 // <tool_call>{"name": NAME, "arguments": {...}}</tool_call> at their end. Where a call is required
 // and none is ordered, it calls the first tool with {}. Of what an answer must be it knows
 // "choice", of which it says the first, and a schema, to which it says {}. Tokens are single bytes,
@@ -131,8 +132,10 @@ struct Script {
 class FakeConstraint final : public Constraint {
  public:
   std::string says;  // whatever is ordered; "": what is
-  std::optional<Tokens> thinking_max;
 };
+
+constexpr std::string_view kThink = "<think>";
+constexpr std::string_view kThinkEnd = "</think>";
 
 class FakeFormat final : public AnswerFormat {
  public:
@@ -168,8 +171,6 @@ class FakeFormat final : public AnswerFormat {
   }
 
  private:
-  static constexpr std::string_view kThink = "<think>";
-  static constexpr std::string_view kThinkEnd = "</think>";
   static constexpr std::string_view kCall = "<tool_call>";
   static constexpr std::string_view kCallEnd = "</tool_call>";
   // All before the tag, and without what could be its beginning.
@@ -203,6 +204,7 @@ class FakeSampler final : public Sampler {
 
  private:
   Result<Chosen> next(int row, std::optional<unsigned> top, std::optional<Token> before);
+  void go_on();
   void end_thoughts();
   std::vector<float> logits() const;
   Token scripted(size_t at) const;
@@ -216,7 +218,8 @@ class FakeSampler final : public Sampler {
   std::mt19937_64 random_;
   Thinking thinking_;
   bool ended_thoughts_ = false;
-  const bool plain_;  // no option changes what the script says
+  bool unanswered_ = false;  // its thoughts have ended, and no word has followed them
+  const bool plain_;         // no option changes what the script says
 };
 
 class FakeModel final : public Model {
@@ -349,12 +352,9 @@ class FakeModel final : public Model {
                              ", \"arguments\": {}}</tool_call>");
       rendered.constraint = std::move(constraint);
     }
-    const bool thinks = prompt.find("<think>") != std::string::npos;
-    if (thinks && !rendered.constraint) {
-      auto constraint = std::make_shared<FakeConstraint>();
-      constraint->thinking_max = structure.thinking_max;
-      rendered.constraint = std::move(constraint);
-    }
+    const bool thinks = prompt.find(kThink) != std::string::npos;
+    if (thinks && !rendered.constraint) rendered.constraint = std::make_shared<FakeConstraint>();
+    if (thinks) rendered.thought_tags = kThink.size() + kThinkEnd.size();
     if (thinks || !structure.tools.empty())
       rendered.format = std::make_shared<FakeFormat>(!structure.tools.empty());
     return rendered;
@@ -694,11 +694,9 @@ FakeSampler::FakeSampler(FakeModel& model, const Sampling& sampling, std::span<c
       prompt_(prompt.size()),
       script_(script_for(model, prompt, sampling.constraint.get())),
       random_(sampling.seed),
-      thinking_(sampling.constraint ? Thinking::Tags{"<think>", {"</think>"}} : Thinking::Tags{},
-                "",
-                sampling.constraint
-                    ? static_cast<const FakeConstraint&>(*sampling.constraint).thinking_max
-                    : std::nullopt),
+      thinking_(sampling.constraint ? Thinking::Tags{std::string(kThink), {std::string(kThinkEnd)}}
+                                    : Thinking::Tags{},
+                "", sampling.thinking_max),
       plain_(script_.random == 0 && sampling.logit_bias.empty() && !sampling.ignore_eos &&
              sampling.presence_penalty == 0 && sampling.frequency_penalty == 0 &&
              sampling.repeat_penalty == 1 && sampling.temperature <= 1) {
@@ -722,6 +720,13 @@ Token FakeSampler::scripted(size_t at) const {
   return at == script_.answer.size() ? model_.mark().value_or(kEnd) : Token{kEnd};
 }
 
+// Within thoughts, and right behind them, a script does not end.
+void FakeSampler::go_on() {
+  auto& answer = script_.answer;
+  const bool has_to = thinking_.inside() || unanswered_;
+  if (has_to && said_.size() - prompt_ == answer.size()) answer.push_back('.');
+}
+
 // The script goes on where its thoughts end.
 void FakeSampler::end_thoughts() {
   if (ended_thoughts_ || !thinking_.over()) return;
@@ -730,10 +735,10 @@ void FakeSampler::end_thoughts() {
   auto& answer = script_.answer;
   answer.resize(std::max(at, answer.size()), Token{kEnd});
   const std::string rest = text_of(std::span(answer).subspan(at));
-  if (rest.starts_with("</think>")) return;
-  const size_t end = rest.find("</think>");
-  const auto short_one =
-      model_.tokenize(end == std::string::npos ? "</think>" : rest.substr(end), Special::AsText);
+  if (rest.starts_with(kThinkEnd)) return;
+  const size_t end = rest.find(kThinkEnd);
+  const auto short_one = model_.tokenize(
+      end == std::string::npos ? kThinkEnd : std::string_view(rest).substr(end), Special::AsText);
   answer.resize(at);
   answer.insert(answer.end(), short_one->begin() + 1, short_one->end());
 }
@@ -812,14 +817,17 @@ Result<Chosen> FakeSampler::next(int row, std::optional<unsigned> top,
       std::memcmp(held.data(), said_.data(), held.size_bytes()) != 0) {
     return Error{Code::Corrupt, "the fake's cells hold another conversation"};
   }
+  go_on();
   // what the script did not say was said because its thoughts were stopped there
   if (before && plain_ && thinking_.inside() && *before != scripted(said_.size() - prompt_))
     thinking_.stop();
   end_thoughts();
   const bool inside = thinking_.inside();
   const auto took = [&](Chosen& chosen) {
-    thinking_.add(raw_piece(chosen.token));
-    chosen.thinking = inside || thinking_.inside();
+    const std::string piece = raw_piece(chosen.token);
+    thinking_.add(piece);
+    chosen.thinking = inside && !ended_thoughts_;
+    unanswered_ = (inside && !thinking_.inside()) || (unanswered_ && trimmed(piece).empty());
   };
   if (plain_ && !top && model_.numbers()) {  // what the long way would choose
     const size_t at = said_.size() - prompt_;

@@ -290,7 +290,7 @@ Result<Rendered> ChatTemplate::render_structure(const Chat& chat,
                  "template; send 'auto'",
                  "tool_choice"};
   }
-  constraint->budget = structure.thinking_max;
+  rendered.thought_tags = tag_tokens(vocab_, constraint->tags);
   if (!must.empty() && must.schema.empty()) {
     TRY_AS(constraint->grammar, grammar_of(must));
     constraint->ambiguity = Ambiguity::Checked;

@@ -259,7 +259,7 @@ Result<std::unique_ptr<Sampler>> make_sampler(llama_context* context, const llam
   const bool greedy = sampling.temperature <= 0 && !active.strays && suppressed == 0;
   std::unique_ptr<Steering> steering;
   if (const auto* constraint = static_cast<const LlamaConstraint*>(sampling.constraint.get())) {
-    TRY_AS(steering, Steering::make(vocab, *constraint));
+    TRY_AS(steering, Steering::make(vocab, *constraint, sampling.thinking_max));
   }
   try {
     common_sampler* const made = common_sampler_init(model, params);

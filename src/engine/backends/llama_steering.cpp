@@ -3,15 +3,17 @@
 #include <common.h>
 
 #include <cmath>
+#include <utility>
 
 #include "base/text.h"
 
 namespace lares::engine::llama {
 
-Steering::Steering(const llama_vocab* vocab, const LlamaConstraint& constraint)
+Steering::Steering(const llama_vocab* vocab, const LlamaConstraint& constraint,
+                   std::optional<Tokens> thinking_max)
     : vocab_(vocab),
       param_(constraint.param),
-      thinking_(constraint.tags, constraint.prompt_end, constraint.budget),
+      thinking_(constraint.tags, constraint.prompt_end, thinking_max),
       gated_(constraint.after_thinking),
       waits_(!constraint.triggers.none()) {
   if (!constraint.tags.known()) return;
@@ -20,8 +22,9 @@ Steering::Steering(const llama_vocab* vocab, const LlamaConstraint& constraint)
 }
 
 Result<std::unique_ptr<Steering>> Steering::make(const llama_vocab* vocab,
-                                                 const LlamaConstraint& constraint) {
-  std::unique_ptr<Steering> out(new Steering(vocab, constraint));
+                                                 const LlamaConstraint& constraint,
+                                                 std::optional<Tokens> thinking_max) {
+  std::unique_ptr<Steering> out(new Steering(vocab, constraint, thinking_max));
   if (constraint.grammar.empty()) return out;
   TRY_AS(out->grammar_, Grammar::make(vocab, constraint.grammar, constraint.triggers,
                                       constraint.controls, constraint.param, constraint.ambiguity));
@@ -34,36 +37,42 @@ std::optional<Token> Steering::forced() {
     const auto end = common_tokenize(vocab_, thinking_.tags().ends.front(), false, true);
     forced_.assign(end.begin(), end.end());
   }
-  if (forced_.empty()) return std::nullopt;
+  was_forced_ = !forced_.empty();
+  if (!was_forced_) return std::nullopt;
   const Token token = forced_.front();
   forced_.pop_front();
   return token;
 }
 
 bool Steering::allows(Token token) const {
-  if (!grammar_) return true;
-  if (gate_closed()) return !llama_vocab_is_eog(vocab_, token);
+  if (has_to_go_on() && llama_vocab_is_eog(vocab_, token)) return false;
+  if (!grammar_ || gate_closed()) return true;
   if (gated_ && thinking_.may_begin() && token == begin_) return true;
   return grammar_->allows(token);
 }
 
 Result<> Steering::mask(std::span<float> logits) const {
-  if (!grammar_) return Unit{};
-  if (gate_closed()) {
+  if (has_to_go_on()) {
     for (size_t i = 0; i < logits.size(); i++) {
       if (llama_vocab_is_eog(vocab_, static_cast<Token>(i))) logits[i] = -INFINITY;
     }
-    return Unit{};
   }
+  if (!grammar_ || gate_closed()) return Unit{};
   if (grammar_->mask(logits)) return Unit{};
   return Error{Code::Invalid,
                cat("'", param_, "' cannot go on here with any of this model's tokens"), param_};
 }
 
 Result<bool> Steering::took(Token token) {
+  const std::string text = token_text(vocab_, token);
   const bool before = thinking_.inside();
-  thinking_.add(token_text(vocab_, token));
-  const bool thinking = before || thinking_.inside();
+  thinking_.add(text);
+  const bool inside = before || thinking_.inside();
+  const bool thinking = before && !std::exchange(was_forced_, false);
+  if (before && !thinking_.inside())
+    unanswered_ = trimmed(thinking_.behind_end()).empty();
+  else
+    unanswered_ = unanswered_ && trimmed(text).empty();
   if (!grammar_) return thinking;
   if (waits_) {
     // what the model only thinks of calling it does not call
@@ -76,7 +85,7 @@ Result<bool> Steering::took(Token token) {
     TRY(grammar_->accept(token));
   } else if (before && !thinking_.inside()) {
     TRY(grammar_->accept(std::string(trimmed(thinking_.behind_end()))));
-  } else if (!thinking) {
+  } else if (!inside) {
     TRY(grammar_->accept(token));
   }
   return thinking;

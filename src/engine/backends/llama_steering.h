@@ -17,7 +17,8 @@ class Steering {
  public:
   // Invalid, with the constraint's param, as Grammar::make().
   static Result<std::unique_ptr<Steering>> make(const llama_vocab* vocab,
-                                                const LlamaConstraint& constraint);
+                                                const LlamaConstraint& constraint,
+                                                std::optional<Tokens> thinking_max);
 
   // The token that comes next, whatever the model thinks of it.
   std::optional<Token> forced();
@@ -25,13 +26,19 @@ class Steering {
   bool allows(Token token) const;
   // What is not allowed becomes -INFINITY; an error when nothing is left.
   Result<> mask(std::span<float> logits) const;
-  // It was chosen. Whether it belongs to the model's thoughts.
+  // It was chosen. Whether the model thinks it: what was forced is not thought.
   Result<bool> took(Token token);
   void stop_thinking() { thinking_.stop(); }
 
  private:
-  Steering(const llama_vocab* vocab, const LlamaConstraint& constraint);
+  Steering(const llama_vocab* vocab, const LlamaConstraint& constraint,
+           std::optional<Tokens> thinking_max);
   bool gate_closed() const { return gated_ && thinking_.inside(); }
+  // No grammar says where the answer ends, and it may not end here.
+  bool has_to_go_on() const {
+    const bool grammar_rules = grammar_ && !gate_closed() && !waits_;
+    return !grammar_rules && (thinking_.inside() || unanswered_);
+  }
 
   const llama_vocab* const vocab_;
   const std::string param_;
@@ -41,6 +48,8 @@ class Steering {
   const bool waits_;                  // it comes into force with the answer's words
   std::optional<Token> begin_;        // of thinking, where that is one token
   std::deque<Token> forced_;
+  bool was_forced_ = false;  // what comes next
+  bool unanswered_ = false;  // a thought has ended, and nothing but white space has followed it
 };
 
 }  // namespace lares::engine::llama

@@ -168,6 +168,12 @@ std::shared_ptr<LlamaConstraint> constraint_of(const llama_vocab* vocab,
   return out;
 }
 
+size_t tag_tokens(const llama_vocab* vocab, const Thinking::Tags& tags) {
+  if (!vocab || !tags.known()) return 0;
+  return common_tokenize(vocab, tags.begin, false, true).size() +
+         common_tokenize(vocab, tags.ends.front(), false, true).size();
+}
+
 std::shared_ptr<const AnswerFormat> format_of(const llama_vocab* vocab,
                                               const common_chat_params& params) {
   return std::make_shared<LlamaFormat>(vocab, params);

@@ -25,7 +25,6 @@ class LlamaConstraint final : public Constraint {
   bool after_thinking = false;
   std::string prompt_end;  // what the prompt begins the answer with
   Thinking::Tags tags;
-  std::optional<Tokens> budget;  // of thinking
 };
 
 // GBNF of what a text must be. Invalid or Unsupported, with must.param. Requires: not empty.
@@ -40,6 +39,9 @@ std::shared_ptr<LlamaConstraint> constraint_of(const llama_vocab* vocab,
                                                const common_chat_params& params, std::string param);
 std::shared_ptr<const AnswerFormat> format_of(const llama_vocab* vocab,
                                               const common_chat_params& params);
+
+// How many tokens the tags take.
+size_t tag_tokens(const llama_vocab* vocab, const Thinking::Tags& tags);
 
 // Calls what may end with an exception of llama-common's, whose words may quote what is private.
 template <class Call>
