@@ -29,6 +29,8 @@ TEMPLATE = """\
 <think>
 {% endif -%}"""
 
+END_OF_TURN = 2  # <|im_end|>
+
 
 class Answer:
     """What came of one question."""
@@ -58,7 +60,7 @@ class Thinking(unittest.TestCase):
         cls.addClassCleanup(cls.house.stop)
 
     def body(self, **more):
-        return chat("Is water wet?", model="thinks", temperature=0, seed=1, **more)
+        return chat("Is water wet?", **{"model": "thinks", "temperature": 0, "seed": 1, **more})
 
     def asked(self, **more):
         status, answer = ask(self.house.port, self.body(**more))
@@ -101,6 +103,16 @@ class Thinking(unittest.TestCase):
                     self.assert_answers(answer, max(0, thought_max), max_tokens)
                     if thought_max >= 20:
                         self.assertGreater(answer.thought, 10)
+
+    def test_a_model_that_would_end_at_once_thinks_and_answers_first(self):
+        """A bias makes the end of its turn the likeliest token everywhere."""
+        for temperature in (0, 1):
+            for how in (self.asked, self.streamed):
+                with self.subTest(temperature=temperature, how=how.__name__):
+                    answer = how(max_tokens=60, reasoning_budget=20, logit_bias={str(END_OF_TURN): 100}, temperature=temperature)
+                    self.assert_answers(answer, 20, 60)
+                    self.assertEqual((answer.thought, answer.finish), (20, "stop"))
+                    self.assertLess(answer.usage["completion_tokens"], 40, "one word is an answer")
 
     def test_an_answer_comes_before_the_context_ends(self):
         words = "Water is a liquid that is found in rivers, lakes and seas. " * 66
