@@ -91,11 +91,15 @@ inline std::string text_model(const std::string& architecture, uint32_t seed = 1
   for (unsigned byte = 0; byte < 256; byte++) tokens.push_back(byte_piece(byte));
   tokens.push_back(byte_piece(' ') + "t");
   kinds.assign(tokens.size(), 1);
-  for (const char* control : {"<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>",
-                              "<|vision_end|>", "<start_of_image>", "<end_of_image>"}) {
+  for (const char* control :
+       {"<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>",
+        "<start_of_image>", "<end_of_image>", "<fake_token_around_image>", "<global-img>"}) {
     tokens.emplace_back(control);
     kinds.push_back(3);
   }
+  // what idefics3 puts around the pieces of a picture
+  tokens.push_back(byte_piece('\n') + byte_piece('\n'));
+  kinds.push_back(1);
   file.text("general.architecture", architecture);
   file.text("general.name", "a generated model");
   file.u32("general.file_type", 0);
@@ -105,6 +109,8 @@ inline std::string text_model(const std::string& architecture, uint32_t seed = 1
   file.u32(own("block_count"), kTextLayers);
   file.u32(own("attention.head_count"), kTextHeads);
   file.u32(own("attention.head_count_kv"), kTextHeads / 2);
+  file.u32(own("attention.key_length"), kTextHeadSize);
+  file.u32(own("attention.value_length"), kTextHeadSize);
   file.u32(own("rope.dimension_count"), kTextHeadSize);
   file.f32(own("attention.layer_norm_rms_epsilon"), 1e-5F);
   file.f32(own("rope.freq_base"), 10'000);
