@@ -168,8 +168,7 @@ void ChatTemplate::learn(const llama_model* model, Pulse& pulse) {
   own_way_ = has_own_way(common_chat_templates_source(templates_.get()));
   const std::string with_tools = common_chat_templates_source(templates_.get(), "tool_use");
   own_way_with_tools_ = with_tools.empty() ? own_way_ : has_own_way(with_tools);
-  if (const auto tried = apply(inputs))
-    thinks_ = tried->supports_thinking && !tried->thinking_end_tags.empty();
+  if (const auto tried = apply(inputs)) thinks_ = reads_thoughts(*tried);
 }
 
 // As apply(). What the engine finds out about a template depends on the tools and not on the
@@ -277,6 +276,7 @@ Result<Rendered> ChatTemplate::render_structure(const Chat& chat,
     inputs.tool_choice = COMMON_CHAT_TOOL_CHOICE_REQUIRED;
     TRY_AS(params, apply_known(inputs));
   }
+  complete_generation_prompt(params);
   Rendered rendered;
   rendered.format = format_of(vocab_, params);
   auto constraint = constraint_of(vocab_, params, structure.tools.empty() ? must.param : "tools");

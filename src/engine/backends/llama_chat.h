@@ -24,7 +24,7 @@ class ChatTemplate {
   bool calls() const { return calls_; }
   bool present() const { return !source_.empty(); }
   const std::string& source() const { return source_; }
-  // Its answers may begin with thoughts, between tags.
+  // Its answers may begin with thoughts, which their format tells from the rest.
   bool thinks() const { return thinks_; }
   // `marker` stands for each picture or sound.
   Result<Rendered> render(const Chat& chat, std::string_view marker = "") const;

@@ -66,25 +66,51 @@ std::vector<Token> format_tokens(const llama_vocab* vocab, const common_chat_par
   return out;
 }
 
+// What the prompt has written of a thought that the answer goes on with, behind the thought's tag
+// and white space, which parsers leave out.
+std::string thought_in_prompt(const common_chat_params& params) {
+  const std::string& prompt = params.generation_prompt;
+  const size_t tag = params.thinking_start_tag.empty() ? std::string::npos
+                                                       : prompt.rfind(params.thinking_start_tag);
+  if (tag == std::string::npos) return "";
+  std::string thought = prompt.substr(tag + params.thinking_start_tag.size());
+  thought.erase(0, std::min(thought.find_first_not_of(" \n"), thought.size()));
+  for (const std::string& end : params.thinking_end_tags) {
+    if (thought.find(end) != std::string::npos) return "";
+  }
+  return thought;
+}
+
 class LlamaFormat final : public AnswerFormat {
  public:
-  LlamaFormat(const llama_vocab* vocab, const common_chat_params& params) : params_(params) {
+  LlamaFormat(const llama_vocab* vocab, const common_chat_params& params)
+      : params_(params), in_prompt_(thought_in_prompt(params)) {
     params_.reasoning_format = COMMON_REASONING_FORMAT_DEEPSEEK;
     if (!params.parser.empty()) params_.parser.load(params.parser);
     shown = format_tokens(vocab, params);
   }
 
   Result<Said> read(const std::string& raw) const override {
-    auto message = caught([&] { return common_chat_parse(raw, true, params_); });
+    // Called partial, what does not fit would be an answer that says nothing; the beginning of one
+    // that fits is read in either case.
+    constexpr bool kPartial = false;
+    auto message = caught([&] { return common_chat_parse(raw, kPartial, params_); });
     if (!message) return Error{Code::Corrupt, "the answer is not in its format"};
     Said said{std::move(message->reasoning_content), std::move(message->content), {}};
     for (auto& call : message->tool_calls)
       said.calls.push_back({std::move(call.id), std::move(call.name), std::move(call.arguments)});
+    // some of the engine's parsers take the prompt's words for the model's
+    if (in_prompt_.starts_with(said.reasoning)) {
+      said.reasoning.clear();
+    } else if (said.reasoning.starts_with(in_prompt_)) {
+      said.reasoning.erase(0, in_prompt_.size());
+    }
     return said;
   }
 
  private:
   common_chat_parser_params params_;
+  const std::string in_prompt_;
 };
 
 }  // namespace
@@ -172,6 +198,27 @@ size_t tag_tokens(const llama_vocab* vocab, const Thinking::Tags& tags) {
   if (!vocab || !tags.known()) return 0;
   return common_tokenize(vocab, tags.begin, false, true).size() +
          common_tokenize(vocab, tags.ends.front(), false, true).size();
+}
+
+void complete_generation_prompt(common_chat_params& params) {
+  const std::string& tag = params.thinking_start_tag;
+  if (tag.empty() || params.generation_prompt.find(tag) != std::string::npos) return;
+  const std::string_view prompt = params.prompt;
+  const size_t at = prompt.rfind(tag);
+  if (at == std::string_view::npos || !trimmed(prompt.substr(at + tag.size())).empty()) return;
+  params.generation_prompt += prompt.substr(at);
+}
+
+bool reads_thoughts(const common_chat_params& params) {
+  if (!params.supports_thinking) return false;
+  if (params.thinking_end_tags.empty()) return params.thinking_start_tag.empty();
+  common_chat_params tried = params;
+  const std::string& begin = params.thinking_start_tag;
+  const size_t begun = begin.empty() ? std::string::npos : tried.generation_prompt.find(begin);
+  if (begun != std::string::npos) tried.generation_prompt.resize(begun);
+  const auto said =
+      LlamaFormat(nullptr, tried).read(cat(begin, "a", params.thinking_end_tags.front()));
+  return said && trimmed(said->reasoning) == "a";
 }
 
 std::shared_ptr<const AnswerFormat> format_of(const llama_vocab* vocab,

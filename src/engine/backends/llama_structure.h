@@ -43,6 +43,14 @@ std::shared_ptr<const AnswerFormat> format_of(const llama_vocab* vocab,
 // How many tokens the tags take.
 size_t tag_tokens(const llama_vocab* vocab, const Thinking::Tags& tags);
 
+// What the prompt begins the answer with, in `generation_prompt`, has the thought that the prompt
+// begins, too. The engine overlooks it in templates that begin one only where it is asked for.
+void complete_generation_prompt(common_chat_params& params);
+
+// A thought is taken out of the answer: between its tags, or by a parser that names none. Some
+// templates are said to think, and their parser takes nothing out.
+bool reads_thoughts(const common_chat_params& params);
+
 // Calls what may end with an exception of llama-common's, whose words may quote what is private.
 template <class Call>
 auto caught(Call call) -> Result<decltype(call())> {
