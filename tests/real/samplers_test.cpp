@@ -1,18 +1,25 @@
-// Each sampler over the logits of a real model: what it is said to change is changed, and nothing
-// is while it is off.
+// Each sampler over the logits of a model: what it is said to change is changed, and nothing is
+// while it is off.
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <map>
+#include <set>
 
+#include "generated_vision.h"
 #include "real_models.h"
 
 namespace lares::engine::testing {
 namespace {
 
 // Draws again and again what may come after one prompt.
-class Samplers : public ::testing::Test {
+class Draws : public ::testing::Test {
  protected:
+  virtual Result<std::unique_ptr<Model>> load_model() {
+    return load(kSmolLm, {.context = 256, .sequences = 1}, pulse_);
+  }
   void SetUp() override {
-    auto loaded = load(kSmolLm, {.context = 256, .sequences = 1}, pulse_);
+    auto loaded = load_model();
     if (!loaded && loaded.error().code == Code::NotFound) GTEST_SKIP() << loaded.error().message;
     ASSERT_TRUE(loaded) << loaded.error().message;
     model_ = *std::move(loaded);
@@ -57,6 +64,56 @@ class Samplers : public ::testing::Test {
   int row_ = 0;
   Token likeliest_ = 0;
   double surprise_ = 0;  // of what was drawn last, in bits, on average
+};
+using Samplers = Draws;
+
+// With a generated model too, which is always there: what is asked goes by the model's own figures.
+class Truncation : public Draws, public ::testing::WithParamInterface<const char*> {
+ protected:
+  Result<std::unique_ptr<Model>> load_model() override {
+    if (GetParam() != std::string("Generated")) return Draws::load_model();
+    static const TempFile file(text_model("llama"));
+    return load_file(file.path, {.context = 256, .sequences = 1}, pulse_);
+  }
+  // Nothing but a high temperature.
+  static Sampling hot() {
+    Sampling sampling = plain();
+    sampling.temperature = 2;
+    return sampling;
+  }
+  // All tokens, likeliest first.
+  std::vector<Candidate> all() {
+    const auto sampler = model_->sampler(plain(), prompt_);
+    return (*sampler)->choose(row_, static_cast<unsigned>(model_->facts().vocabulary))->top;
+  }
+  static double chance(const Candidate& one) { return std::exp(static_cast<double>(one.logprob)); }
+  std::set<Token> drawn(const Sampling& sampling) {
+    std::set<Token> tokens;
+    for (const auto& [token, times] : draw(sampling, 300)) tokens.insert(token);
+    return tokens;
+  }
+  static std::set<Token> first(const std::vector<Candidate>& tokens, size_t count) {
+    std::set<Token> out;
+    for (size_t i = 0; i < count; i++) out.insert(tokens[i].token);
+    return out;
+  }
+  // Greedy, and a token that is often in the prompt leads by 1 over the likeliest that is not.
+  Sampling leading(Token token) {
+    double own = 0, best = -INFINITY;
+    for (const Candidate& one : all()) {
+      const auto logprob = static_cast<double>(one.logprob);
+      if (one.token == token) own = logprob;
+      if (std::find(prompt_.begin(), prompt_.end(), one.token) == prompt_.end())
+        best = std::max(best, logprob);
+    }
+    Sampling sampling{.temperature = 0};
+    for (const Token each : prompt_) {
+      const auto forbidden = std::pair{each, -100.0F};
+      if (each != token) sampling.logit_bias.push_back(forbidden);
+    }
+    sampling.logit_bias.emplace_back(token, static_cast<float>(best - own + 1));
+    return sampling;
+  }
 };
 
 constexpr std::string_view kOpen = "My favourite colour is";
@@ -159,6 +216,101 @@ TEST_F(Samplers, DryLooksBackOverTheWholeContextWhenAsked) {
   sampling.dry_penalty_last_n = -1;
   EXPECT_NE(greedy_with(sampling), four);
 }
+
+TEST_P(Truncation, NothingIsLeftOutWhereAllAreOff) {
+  read(kOpen);
+  EXPECT_GT(drawn(hot()).size(), 20U);
+}
+
+TEST_P(Truncation, TopKLeavesTheLikeliest) {
+  read(kOpen);
+  const auto tokens = all();
+  Sampling sampling = hot();
+  sampling.top_k = 1;
+  EXPECT_EQ(drawn(sampling), first(tokens, 1));
+  sampling.top_k = 3;
+  EXPECT_EQ(drawn(sampling), first(tokens, 3));
+}
+
+TEST_P(Truncation, TopPLeavesTheLikeliestThatTogetherAreSoLikely) {
+  read(kOpen);
+  const auto tokens = all();
+  Sampling sampling = hot();
+  sampling.top_p = 0.001F;
+  EXPECT_EQ(drawn(sampling), first(tokens, 1));
+  sampling.top_p = static_cast<float>(chance(tokens[0]) + chance(tokens[1]) / 2);
+  EXPECT_EQ(drawn(sampling), first(tokens, 2));
+}
+
+TEST_P(Truncation, MinPLeavesWhatIsSoLikelyBesideTheLikeliest) {
+  read(kOpen);
+  const auto tokens = all();
+  Sampling sampling = hot();
+  sampling.min_p = 1;
+  EXPECT_EQ(drawn(sampling), first(tokens, 1));
+  const double share = chance(tokens[2]) / chance(tokens[0]);
+  sampling.min_p = static_cast<float>(share * 0.999);
+  EXPECT_EQ(drawn(sampling), first(tokens, 3));
+}
+
+TEST_P(Truncation, TypicalPLeavesWhatSurprisesAsMuchAsTheModelExpects) {
+  read(kOpen);
+  const auto tokens = all();
+  double entropy = 0;
+  for (const Candidate& one : tokens) {
+    if (chance(one) > 0) entropy -= chance(one) * static_cast<double>(one.logprob);
+  }
+  const auto distance = [&](const Candidate& one) {
+    return std::abs(-static_cast<double>(one.logprob) - entropy);
+  };
+  const auto typical =
+      std::min_element(tokens.begin(), tokens.end(),
+                       [&](const auto& a, const auto& b) { return distance(a) < distance(b); });
+  Sampling sampling = hot();
+  sampling.typical_p = 0.0001F;
+  EXPECT_EQ(drawn(sampling), std::set<Token>{typical->token});
+}
+
+TEST_P(Truncation, ThePenaltiesAreForWhatWasSaid) {
+  read(kRepeats);
+  const Token said = *std::max_element(prompt_.begin(), prompt_.end() - 1, [&](Token a, Token b) {
+    return std::count(prompt_.begin(), prompt_.end(), a) <
+           std::count(prompt_.begin(), prompt_.end(), b);
+  });
+  const auto times = static_cast<float>(std::count(prompt_.begin(), prompt_.end(), said));
+  ASSERT_GE(times, 2);
+  const Sampling free = leading(said);
+  ASSERT_EQ(greedy_with(free), said);
+  const auto with = [&](const std::function<void(Sampling&)>& change) {
+    Sampling sampling = free;
+    change(sampling);
+    return greedy_with(sampling);
+  };
+  EXPECT_EQ(with([](Sampling& s) { s.presence_penalty = 0.5F; }), said);
+  EXPECT_NE(with([](Sampling& s) { s.presence_penalty = 1.5F; }), said);
+  // each time counts
+  EXPECT_EQ(with([&](Sampling& s) { s.frequency_penalty = 0.8F / times; }), said);
+  EXPECT_NE(with([&](Sampling& s) { s.frequency_penalty = 1.2F / times; }), said);
+  EXPECT_NE(with([](Sampling& s) { s.repeat_penalty = 10; }), said);
+  EXPECT_EQ(with([](Sampling& s) { s.repeat_penalty = 0.5F; }), said);
+  // and of what was said so lately
+  EXPECT_EQ(with([](Sampling& s) {
+              s.presence_penalty = 2;
+              s.repeat_last_n = 0;
+            }),
+            said);
+  const auto last = std::find(prompt_.rbegin(), prompt_.rend(), said) - prompt_.rbegin();
+  for (const bool far_enough : {false, true}) {
+    const Token token = with([&](Sampling& s) {
+      s.presence_penalty = 2;
+      s.repeat_last_n = static_cast<int32_t>(last) + (far_enough ? 1 : 0);
+    });
+    EXPECT_EQ(token != said, far_enough);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Generated, Truncation, ::testing::Values("Generated"));
+INSTANTIATE_TEST_SUITE_P(Real, Truncation, ::testing::Values("SmolLM2"));
 
 }  // namespace
 }  // namespace lares::engine::testing
