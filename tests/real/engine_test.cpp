@@ -10,7 +10,6 @@
 #include <filesystem>
 #include <fstream>
 #include <random>
-#include <thread>
 
 #include "engine/gguf.h"
 #include "engine/testing/child.h"
@@ -175,37 +174,6 @@ TEST(Llama, DraftsAreKeptOnlyWhereTheModelAgrees) {
           << i << " " << plain.logprobs[i]["token"];
     }
   }
-}
-
-// Aborted in the middle of its prompt, and in the middle of its answer, by what is more urgent, and
-// computed again: bit for bit what it says undisturbed.
-TEST(Llama, AStepThatWasGivenUpIsComputedAgainBitForBit) {
-  const auto say = [&](bool disturbed) {
-    Talk talk([&](Pulse& pulse) {
-      auto model = load(kSmolLm, {.name = "m", .context = 1024, .sequences = 2}, pulse);
-      return model ? *std::move(model) : nullptr;
-    });
-    talk.lane = Lane::Background;
-    talk.complete(1, std::string(kRecited).substr(0, 200) + " A story:",
-                  {{"seed", 3}, {"temperature", 0.7}, {"max_tokens", 24}, {"logprobs", true}});
-    for (int step = 0; !talk[1].ended(); step++) {
-      std::jthread other;
-      if (disturbed && step % 3 == 0) {
-        other = std::jthread([&] {
-          std::this_thread::sleep_for(std::chrono::milliseconds(2));
-          talk.pulse.abort();  // as hurry() does, wherever the step is
-        });
-      }
-      talk.batcher.step();
-    }
-    EXPECT_TRUE(talk[1].done);
-    return talk[1];
-  };
-  if (!model_file(kSmolLm)) GTEST_SKIP() << model_file(kSmolLm).error().message;
-  const Heard alone = say(false);
-  const Heard disturbed = say(true);
-  EXPECT_EQ(disturbed.text, alone.text);
-  EXPECT_EQ(disturbed.logprobs, alone.logprobs);
 }
 
 TEST(Llama, EmbedsTextsOfLikeMeaningNearEachOther) {

@@ -22,6 +22,7 @@ class TimedModel final : public Model {
   double fixed_ms, row_ms;
   size_t steps = 0;
   size_t rows = 0;
+  size_t aborted = 0;  // of the steps
   std::function<void()> on_step = [] {};  // of tokens
   // Whenever anything is computed, by the name of the function.
   std::function<void(std::string_view)> on_compute = [](std::string_view) {};
@@ -34,7 +35,9 @@ class TimedModel final : public Model {
     rows += rows_now.size();
     const double ms = fixed_ms + row_ms * static_cast<double>(rows_now.size());
     clock_.advance(std::chrono::nanoseconds(static_cast<int64_t>(ms * 1e6)));
-    return model_->decode(rows_now);
+    const Decoded decoded = model_->decode(rows_now);
+    aborted += decoded == Decoded::Aborted ? 1 : 0;
+    return decoded;
   }
   const Facts& facts() const override { return said; }
   Result<std::vector<Token>> tokenize(std::string_view text, Special special) override {
