@@ -437,7 +437,7 @@ void Core::pump() {
   if (stopping_) return;
   bool room = true;  // whoever waits for room keeps those behind from taking it
   bool someone_blocked = false;
-  for (const ModelId& id : queue_.models()) {
+  for (const ModelId& id : in_order_of_room()) {
     auto model = models_.find(id);
     if (!model || (*model)->id != id) {
       fail_waiting(id, {Code::NotFound, cat("model '", id, "' was removed"), "model"});
@@ -462,6 +462,22 @@ void Core::pump() {
     loop_.cancel(std::exchange(blocked_timer_, 0));
     schedule_pump();  // those that drained may go on
   }
+}
+
+// The models that somebody waits for, the one first that may take others' room: by the lane of its
+// best request, but first of all whichever has waited too long for a part of it to be handed out.
+std::vector<ModelId> Core::in_order_of_room() {
+  std::vector<ModelId> ids = queue_.models();
+  std::erase_if(unserved_since_, [&](const auto& entry) {
+    return std::find(ids.begin(), ids.end(), entry.first) == ids.end();
+  });
+  for (const ModelId& id : ids) unserved_since_.try_emplace(id, now());
+  const auto longest = std::min_element(ids.begin(), ids.end(), [&](const auto& a, const auto& b) {
+    return unserved_since_.at(a) < unserved_since_.at(b);
+  });
+  if (longest != ids.end() && now() - unserved_since_.at(*longest) >= kRoomTurnAfter)
+    std::rotate(ids.begin(), longest, longest + 1);
+  return ids;
 }
 
 // The first model that waits for room: after a while nobody else begins on the models that would
@@ -535,9 +551,9 @@ void Core::hand_out(const ModelId& model) {
   // all are taken: the worker gives some of those that wait another one's place
   for (;;) {
     const Places<std::string> taken = places_of(model);
-    const auto id = queue_.take(model, [&](api::WorkId waiting) {
+    const auto id = queue_.take(model, may, [&](api::WorkId waiting) {
       const Doing& doing = *doing_.at(waiting);
-      return may(waiting) && taken.giver(doing.lane, doing.receipt.principal);
+      return taken.giver(doing.lane, doing.receipt.principal).has_value();
     });
     if (!id) return;
     hand_part(model, *id);
@@ -588,6 +604,7 @@ bool Core::hand_part(const ModelId& model, api::WorkId id) {
                                        " tokens of the answer is too long to pass on; ask again")});
     return false;
   }
+  unserved_since_.erase(model);
   const uint64_t wire_id = frame.id = next_wire_id_++;
   const double usual_ms = usual_ms_[model];
   queue_.charge(doing.receipt.principal, doing.lane, usual_ms);

@@ -61,6 +61,9 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
   static constexpr milliseconds kDrainAfter{
       2'000};  // a model that waits for room lets others begin
   static constexpr milliseconds kRoomWaitMax{120'000};  // then its requests end with NoRoom
+  // A model for which somebody has waited so long goes before those with more urgent requests that
+  // change places again and again.
+  static constexpr milliseconds kRoomTurnAfter{60'000};
   static constexpr milliseconds kCancelMax{
       10'000};  // a worker that ignores Cancel for so long is ended
   // A request whose worker died is computed by the next, as often; the answer goes on where it was.
@@ -146,6 +149,7 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
 
   void schedule_pump();
   void pump();
+  std::vector<ModelId> in_order_of_room();
   void hand_out(const ModelId& model);
   bool must_renew(const ModelId& model);
   std::optional<Lane> best_lane(const ModelId& model) const;
@@ -250,6 +254,7 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
   ModelId blocked_;                     // the model that waits for room, "" for none
   SteadyTime blocked_since_{};
   Loop::TimerId blocked_timer_ = 0;
+  std::map<ModelId, SteadyTime> unserved_since_;  // models that somebody waits for
   std::set<ModelId> draining_;       // get no new parts, so that blocked_ has room
   std::set<ModelId> looked_inside_;  // whether or not it told something
   bool pump_scheduled_ = false;

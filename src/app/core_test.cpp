@@ -1001,6 +1001,31 @@ TEST_F(CoreTest, WhoWaitsForRoomIsNotShutOutByAStreamOfOthers) {
   EXPECT_FALSE(more->ended);
 }
 
+// Two models that people ask take each other's room again and again.
+TEST_F(CoreTest, BackgroundWorkForAThirdModelHasItsTurnBesideTwoThatChangePlaces) {
+  House small{{{"one", MiB(300)}, {"two", MiB(300)}, {"third", MiB(300)}}, MiB(400)};
+  small.chat("one");
+  small.load("one");
+  auto work = small.chat("third", {.lane = "background"});
+  const SteadyTime asked = small.clock.now();
+  std::string here = "one";
+  while (!small.worker("third") && small.clock.now() < asked + 2 * Core::kRoomTurnAfter) {
+    const std::string other = here == "one" ? "two" : "one";
+    small.chat(other);
+    small.advance(milliseconds(1'000));
+    const uint64_t id = House::frames(*small.worker(here), Type::Generate).back().id;
+    small.worker(here)->answer(wire::Started{10, 4}, id);
+    small.worker(here)->answer(wire::Done{.reason = "stop"}, id);
+    small.settle();
+    if (!small.worker(other)) continue;
+    small.load(other);
+    here = other;
+  }
+  EXPECT_TRUE(small.worker("third"));
+  EXPECT_GE(small.clock.now(), asked + Core::kRoomTurnAfter);
+  EXPECT_FALSE(work->ended);
+}
+
 TEST_F(CoreTest, WaitingForRoomEndsWithWhoHoldsIt) {
   load("alpha");
   load("beta");

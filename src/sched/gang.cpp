@@ -71,6 +71,19 @@ void Gang::charge(SteadyTime now) {
   }
 }
 
+// How far a lane's service has come for one that joins it: where the one is that has had least. Not
+// where the holder is, which may have kept the device for long while others wait.
+Gang::Duration Gang::level(size_t lane, Member member) const {
+  std::optional<Duration> least;
+  for (const auto& entry : seats_) {
+    const bool there = entry.first == holder_ || waits(entry);
+    if (entry.first == member || !there || index(entry.second.claim->lane) != lane) continue;
+    const Duration used = entry.second.used[lane];
+    least = least ? std::min(*least, used) : used;
+  }
+  return least.value_or(floor_[lane]);
+}
+
 void Gang::wants(Member member, Claim claim, SteadyTime now) {
   charge(now);
   Seat& seat = seats_.at(member);
@@ -85,13 +98,7 @@ void Gang::wants(Member member, Claim claim, SteadyTime now) {
     const size_t left = index(seat.claim->lane);
     if (!waits_in(left)) floor_[left] = std::max(floor_[left], seat.used[left]);
   }
-  if (anew) {
-    if (holder_ && *holder_ != member) {
-      const Seat& other = seats_.at(*holder_);
-      if (index(other.claim->lane) == lane) floor_[lane] = std::max(floor_[lane], other.used[lane]);
-    }
-    seat.used[lane] = std::max(seat.used[lane], floor_[lane]);
-  }
+  if (anew) seat.used[lane] = std::max(seat.used[lane], level(lane, member));
   // a better lane's step is no longer what the lane was owed
   if (holds && anew) owed_turn_ = false;
   seat.claim = claim;
@@ -105,11 +112,10 @@ void Gang::gives_back(Member member, std::optional<Claim> next, SteadyTime now) 
   } else if (seat.claim) {
     seat.waited += now - seat.since;
   }
+  // while it had lost the device it rested, as far as the others are concerned
+  if (!next || seat.overdue) seat.claim.reset();
   seat.overdue = false;
-  if (!next) {
-    seat.claim.reset();
-    return;
-  }
+  if (!next) return;
   seat.since = now;
   wants(member, *next, now);
 }
@@ -128,6 +134,7 @@ void Gang::release(SteadyTime now) {
     }
     calm_until_ = now + kCalmSteps * step;
   }
+  after_owed_ = owed_turn_;
   holder_.reset();
   owed_turn_ = false;
   asked_ = kNever;
@@ -178,7 +185,8 @@ Gang::Duration Gang::price(const Seat& seat) {
 // Whether a lane has saved up for its next step, while better ones compute.
 bool Gang::ripe(size_t lane, SteadyTime now) const {
   const auto* best = best_in(lane);
-  if (!best || now < calm_until_) return false;
+  // what is saved up is not spent all at once: better lanes compute in between
+  if (!best || after_owed_ || now < calm_until_) return false;
   constexpr Duration kRounding = std::chrono::microseconds(1);
   return owed_[lane] + kRounding >= price(best->second);
 }

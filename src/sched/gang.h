@@ -12,7 +12,7 @@
 //   worse
 //     one that waits is owed a share of that time, and has one step when it has saved up for it,
 //     but at most one for each kCalmSteps steps of an answer, so that few gaps between tokens show
-//     it;
+//     it, and never one after another;
 //   - within a lane by fairness in measured time: a counter for each member, lifted to where the
 //     lane's service has come when it comes back from resting, which earns it nothing (VTC, OSDI
 //     '24, with the virtual time of start-time fair queuing, SIGCOMM '96); of those within kLag of
@@ -115,6 +115,7 @@ class Gang {
   bool waits(const Seats::value_type& entry) const;
   bool waits_in(size_t lane) const;
   const Seats::value_type* best_in(size_t lane) const;
+  Duration level(size_t lane, Member member) const;
   static Duration price(const Seat& seat);
   bool ripe(size_t lane, SteadyTime now) const;
   std::optional<size_t> next_lane(SteadyTime now) const;
@@ -130,6 +131,7 @@ class Gang {
   SteadyTime begun_{};         // of the turn
   SteadyTime charged_{};       // until when its time is counted
   bool owed_turn_ = false;     // of a lane that had saved up, while a better one waits
+  bool after_owed_ = false;    // the last turn was one
   SteadyTime asked_ = kNever;  // when the holder was first due
   std::array<Duration, 3> owed_{};
   std::array<Duration, 3> floor_{};  // of `used`: how far the service of each lane has come

@@ -275,6 +275,68 @@ TEST(Gang, NobodyIsAheadOfThoseWhoWereNotThere) {
   EXPECT_EQ(gang.decide(at(5'080)).holder, 1U);
 }
 
+// What it computed meanwhile, nobody knows; what it did not, it has no claim to.
+TEST(Gang, WhoLostTheDeviceHasNoCreditWhenItComesBack) {
+  Gang gang({});
+  gang.join(1);
+  gang.join(2);
+  gang.wants(1, decode(Lane::Interactive), at(0));
+  gang.decide(at(0));
+  gang.wants(2, decode(Lane::Interactive), at(10));
+  const SteadyTime lost = gang.decide(at(10)).again;
+  EXPECT_EQ(gang.decide(lost).holder, 2U);
+  const SteadyTime back = lost + milliseconds(20'000);
+  gang.decide(back);
+  gang.gives_back(1, decode(Lane::Interactive), back);
+  gang.gives_back(2, decode(Lane::Interactive), back + milliseconds(100));
+  EXPECT_EQ(gang.decide(back + milliseconds(100)).holder, 1U);
+  gang.gives_back(1, decode(Lane::Interactive), back + milliseconds(200));
+  EXPECT_EQ(gang.decide(back + milliseconds(200)).holder, 2U);
+}
+
+// One that keeps the device is far ahead of those who wait; one that comes then is not.
+TEST(Gang, WhoComesWhileOneKeepsTheDeviceIsNotBehindTheOthers) {
+  Gang gang({});
+  for (Gang::Member member = 1; member <= 3; member++) gang.join(member);
+  gang.wants(1, decode(Lane::Interactive), at(0));
+  gang.decide(at(0));
+  gang.wants(2, decode(Lane::Interactive), at(10));
+  const SteadyTime lost = gang.decide(at(10)).again;
+  gang.wants(3, decode(Lane::Interactive), lost - milliseconds(1));
+  EXPECT_EQ(gang.decide(lost).holder, 2U);
+  EXPECT_LE(gang.decide(lost).until, lost + Gang::kTurn[0]);
+  gang.gives_back(2, decode(Lane::Interactive), lost + milliseconds(100));
+  EXPECT_EQ(gang.decide(lost + milliseconds(100)).holder, 3U);
+}
+
+// Where a prompt of a person waits, no steps of an answer pass between two turns of background.
+TEST(Gang, WhatALaneSavedUpIsNotSpentAllAtOnce) {
+  Gang gang({.agent = 0.1, .background = 0.05});
+  gang.join(1);
+  gang.join(2);
+  gang.wants(1, decode(Lane::Interactive, 400), at(0));
+  gang.wants(2, prompt(Lane::Background, 60), at(0));
+  // the calm after its first turn lets background save up
+  int now = 0;
+  int turns = 0;
+  while (turns == 0) {
+    now += 400;
+    ASSERT_LT(now, 10'000);
+    gang.gives_back(1, decode(Lane::Interactive, 400), at(now));
+    if (gang.decide(at(now)).holder == 2U) turns++;
+  }
+  gang.gives_back(2, prompt(Lane::Background, 60), at(now += 60));
+  for (int step = 0; step < Gang::kCalmSteps - 1; step++) {
+    ASSERT_EQ(gang.decide(at(now)).holder, 1U);
+    gang.gives_back(1, decode(Lane::Interactive, 400), at(now += 400));
+  }
+  gang.decide(at(now));
+  gang.gives_back(1, prompt(Lane::Interactive, 60), at(now += 400));
+  ASSERT_EQ(gang.decide(at(now)).holder, 2U) << "it has saved up 500 ms";
+  gang.gives_back(2, prompt(Lane::Background, 60), at(now += 60));
+  EXPECT_EQ(gang.decide(at(now)).holder, 1U);
+}
+
 TEST(Gang, LanesThatMayNotComputeDoNotAndTheDeviceRests) {
   Gang gang({});
   gang.join(1);

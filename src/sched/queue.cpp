@@ -70,9 +70,8 @@ void Queue::lift(const Job& job) {
     if (other.owner == job.owner) return;  // it did not rest
     least = least ? std::min(*least, served(other)) : served(other);
   }
-  if (!least) return;
   double& mine = served_[{job.owner, job.lane}];
-  mine = std::max(mine, *least);
+  mine = std::max(mine, least.value_or(level_[static_cast<size_t>(job.lane)]));
 }
 
 void Queue::charge(const std::string& owner, Lane lane, double ms) {
@@ -100,21 +99,26 @@ bool Queue::remove(JobId id) {
   return true;
 }
 
-std::optional<JobId> Queue::take(const ModelId& model, const May& may) {
+std::optional<JobId> Queue::take(const ModelId& model, const May& may, const May& fits) {
   Job* oldest = nullptr;
   Job* best = nullptr;
+  bool oldest_fits = false;
   for (Job& job : waiting_) {
     if (job.model != model || (may && !may(job.id))) continue;
-    if (!oldest) oldest = &job;
+    const bool first = !std::exchange(oldest, oldest ? oldest : &job);
+    if (fits && !fits(job.id)) continue;
+    oldest_fits = oldest_fits || first;
     if (!best || job.lane < best->lane || (job.lane == best->lane && served(job) < served(*best)))
       best = &job;
   }
   if (!best) return std::nullopt;
   double& owed = owed_[model];
-  owed += background_share_;
-  const bool due = owed >= kOwed;
-  if (due) owed -= 1;
-  Job& next = due ? *oldest : *best;
+  owed = std::min(owed + background_share_, 1.0);
+  const bool its_turn = owed >= kOwed && oldest_fits;
+  if (its_turn) owed -= 1;
+  Job& next = its_turn ? *oldest : *best;
+  double& level = level_[static_cast<size_t>(next.lane)];
+  level = std::max(level, served(next));
   const JobId id = next.id;
   if (--next.parts == 0) remove(id);
   return id;

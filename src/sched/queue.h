@@ -5,14 +5,16 @@
 // one by one. Per model, lanes go before each other (interactive, agent, background). Within a lane
 // owners (apps) are served fairly: the next part is that of the owner who was charged least for
 // computing, and of its jobs whoever came first. An owner that comes back from rest is lifted to
-// the least of those that wait, so that rest earns nothing (VTC, OSDI '24). Of a model's parts,
-// background's share goes to the oldest job of any lane (each 20th at 5 %), so that none waits for
-// ever behind a stream of better ones.
+// the least of those that wait, or to where the lane's service has come where none does, so that
+// rest earns nothing (VTC, OSDI '24). Of a model's parts, background's share goes to the oldest job
+// of any lane (each 20th at 5 %), so that none waits for ever behind a stream of better ones; where
+// there is no place for that one, its turn is put off and not lost.
 //
 //   add() ──> waiting ──take() of the last part, or remove()──> gone
 //                ^───────────────── give_back() ──────────────────'
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -66,10 +68,10 @@ class Queue {
   // Drops a job and its parts that were not taken. False: it is not waiting.
   bool remove(JobId id);
 
-  // The job whose next part is to be computed on `model`, of those that `may` be; nullopt when none
-  // waits.
+  // The job whose next part is to be computed on `model`, of those that `may` be and for which there
+  // is a place now (`fits`); nullopt when none waits.
   using May = std::function<bool(JobId)>;
-  std::optional<JobId> take(const ModelId& model, const May& may = {});
+  std::optional<JobId> take(const ModelId& model, const May& may = {}, const May& fits = {});
 
   // What an owner's parts took of the device, in milliseconds; less than 0 corrects an estimate.
   void charge(const std::string& owner, Lane lane, double ms);
@@ -94,6 +96,7 @@ class Queue {
   // What the oldest job of a model is owed, in parts; only models with jobs waiting.
   std::map<ModelId, double> owed_;
   std::map<std::pair<std::string, Lane>, double> served_;  // ms, virtual
+  std::array<double, kLaneNames.size()> level_{};  // of each lane: the most that one had when taken
 };
 
 }  // namespace lares::sched

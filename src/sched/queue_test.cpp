@@ -161,6 +161,34 @@ TEST(Queue, RestEarnsAnOwnerNothing) {
   EXPECT_EQ(q.take("m"), 1u) << "the one that rested has had 1 ms more since it came";
 }
 
+// One that worked alone for long is not behind another that comes when nobody waits.
+TEST(Queue, RestEarnsNothingWhereNobodyWaitsEither) {
+  Queue q;
+  for (JobId id = 1; id <= 50; id++) {
+    ASSERT_TRUE(q.add(job_of("steady", id)));
+    EXPECT_EQ(q.take("m"), id);
+    q.charge("steady", Lane::Interactive, 100);
+  }
+  ASSERT_TRUE(q.add(job_of("rested", 51)));
+  ASSERT_TRUE(q.add(job_of("rested", 52)));
+  ASSERT_TRUE(q.add(job_of("rested", 53)));
+  ASSERT_TRUE(q.add(job_of("steady", 54)));
+  EXPECT_EQ(q.take("m"), 51u);
+  q.charge("rested", Lane::Interactive, 101);
+  EXPECT_EQ(q.take("m"), 54u);
+}
+
+// The places that there are may be for others; then its turn comes with the next that is for it.
+TEST(Queue, TheOldestsTurnIsPutOffWhereThereIsNoPlaceForIt) {
+  Queue q;
+  ASSERT_TRUE(q.add(job(1, "m", Lane::Background)));
+  for (JobId id = 2; id < 100; id++) ASSERT_TRUE(q.add(job(id, "m")));
+  const auto not_for_it = [](JobId id) { return id != 1; };
+  for (JobId id = 2; id < 50; id++) EXPECT_EQ(q.take("m", {}, not_for_it), id);
+  EXPECT_EQ(q.take("m"), 1u);
+  EXPECT_EQ(q.take("m"), 50u) << "once";
+}
+
 TEST(Queue, WhatWasChargedInOneLaneDoesNotCountInAnother) {
   Queue q;
   q.charge("a", Lane::Background, 10'000);

@@ -31,6 +31,7 @@ class FakeWorker final : public host::Worker {
   Result<> send(wire::Frame frame) override {
     if (deaf) return Error{Code::Busy, "the worker does not read"};
     sent.push_back(std::move(frame));
+    if (on_sent) on_sent(*this, sent.back());
     return Unit{};
   }
   void stop() override {
@@ -64,6 +65,7 @@ class FakeWorker final : public host::Worker {
   }
 
   std::function<void(FakeWorker&)> on_gone;
+  std::function<void(FakeWorker&, const wire::Frame&)> on_sent;
   std::string name;
   std::vector<std::string> arguments;
   std::vector<wire::Frame> sent;
