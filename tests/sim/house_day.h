@@ -138,7 +138,7 @@ class HouseDay {
     std::optional<SteadyTime> due;
     unsigned choices = 1;
     bool accepted = false;
-    SteadyTime waits_since{};  // for its next part
+    SteadyTime arrived{};
     unsigned out = 0;         // parts with workers
     unsigned done = 0;        // parts that came back whole
     unsigned deaths = 0;      // of workers that had parts of it
@@ -147,6 +147,7 @@ class HouseDay {
     bool waits() const { return accepted && !heard->ended && out + done < choices; }
   };
   struct Book {  // of a model
+    SteadyTime served{};           // a part of it was handed out last
     uint64_t since_inversion = 0;  // parts that were handed out
     std::map<std::pair<size_t, Lane>, std::map<size_t, double>> waits_since;  // see note_waiting()
   };
@@ -165,7 +166,7 @@ class HouseDay {
   };
 
   static constexpr milliseconds kLookEvery{100};  // the longest turn: how late a deadline may fire
-  // In a crowd that is healthy: how long the first part of a request waits for its model.
+  // In a crowd that is healthy: how long a model for which somebody waits is without a turn.
   static constexpr milliseconds kPatience{120'000};
 
   uint64_t chance(uint64_t of) { return random_() % of; }
@@ -248,7 +249,7 @@ class HouseDay {
     asked.app = app;
     asked.lane = lane;
     asked.choices = work.choices;
-    asked.waits_since = now();
+    asked.arrived = now();
     if (deadline_ms > 0) asked.due = now() + milliseconds(deadline_ms);
     asked.heard = std::make_shared<Heard>();
     asked_.push_back(std::move(asked));
@@ -354,7 +355,7 @@ class HouseDay {
     check_order(answer.asked, held(worker));
     asked_[answer.asked].out++;
     asked_[answer.asked].passed = 0;
-    asked_[answer.asked].waits_since = now();
+    books_[worker.name].served = now();
     note_waiting(asked_[answer.asked]);
     played_.at(&worker).answers[frame.id] = answer;
     check_places(worker);
@@ -507,9 +508,11 @@ class HouseDay {
     house_->clock.advance(by);
     settle();
     for (const size_t index : open_) {
-      if (crowded_ && asked_[index].waits() && now() > asked_[index].waits_since + kPatience)
-        complain(cat("#", asked_[index].work, " waits for ", asked_[index].model, " since ",
-                     (now() - asked_[index].waits_since) / milliseconds(1), " ms"));
+      const Asked& one = asked_[index];
+      const SteadyTime since = std::max(one.arrived, books_[one.model].served);
+      if (crowded_ && one.waits() && now() > since + kPatience)
+        complain(cat("#", one.work, " waits for ", one.model, ", which had no turn for ",
+                     (now() - since) / milliseconds(1), " ms"));
       if (asked_[index].due && now() > *asked_[index].due + kLookEvery)
         complain(cat("#", asked_[index].work, " did not end at its deadline"));
     }
