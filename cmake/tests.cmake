@@ -41,6 +41,7 @@ foreach(part GoesWell OnTheWay Hostile SmallDiskInside ByHand Outbound Rebinding
 endforeach()
 lares_script_test(cli/completion tests/cli/completion_test.py)
 lares_script_test(system/surroundings tests/system/surroundings_test.py)
+lares_script_test(system/power tests/system/power_test.py)
 foreach(part Activation Refusing)
   lares_script_test(packaging/${part} tests/packaging/activation_test.py ${part})
 endforeach()

@@ -154,8 +154,13 @@ Result<std::vector<std::pair<std::string, Json>>> musts(const OrderedJson& body)
     for (const auto& [key, value] : found->items()) {
       const std::string path = cat("structured_outputs.", utf8_repaired(key.substr(0, 64)));
       if (value.is_null()) continue;
-      if (key != "json" && key != "regex" && key != "choice" && key != "grammar")
-        return unsupported(path, shown_of(value), "send 'json', 'regex', 'choice' or 'grammar'");
+      if (key != "json" && key != "regex" && key != "choice" && key != "grammar") {
+        constexpr std::string_view kSend = "send 'json', 'regex', 'choice' or 'grammar'";
+        if (key.starts_with("structural_tag") || key == "json_object" ||
+            key.find("whitespace") != std::string::npos)
+          return unsupported(path, shown_of(value), kSend);
+        return wrong(path, shown_of(value), cat("left out, as there is no such field; ", kSend));
+      }
       TRY_AS(Json must, one_must(key, value, path));
       add(path, std::move(must));
     }
@@ -194,6 +199,9 @@ Result<Json> tool(const OrderedJson& given, const std::string& path) {
   std::string parameters = "{}";
   if (const OrderedJson* schema = find(*function, "parameters")) {
     TRY_AS(const Json must, schema_must(*schema, inside + ".parameters"));
+    if (const OrderedJson* kind = find(*schema, "type"); kind && *kind != "object")
+      return wrong(inside + ".parameters.type", shown_of(*kind),
+                   "'object', since a call's arguments are one");
     parameters = schema->empty() ? "{}" : must["schema"].get<std::string>();
   }
   return Json{{"name", std::move(name)},
@@ -300,7 +308,9 @@ Result<> read_structured(const Json& given, std::string_view body, Json& out) {
   if (!offered.empty()) {
     out["tools"] = std::move(offered);
     out["tool_choice"] = choice;
-    out["parallel_tool_calls"] = given.value("parallel_tool_calls", true);
+    // one that is named is called once
+    const bool named = given.contains("tool_choice") && given["tool_choice"].is_object();
+    out["parallel_tool_calls"] = !named && given.value("parallel_tool_calls", true);
   }
   const size_t bytes = texts_in(out.value("must", Json())) + texts_in(out.value("tools", Json()));
   if (bytes > kStructureBytesMax) {

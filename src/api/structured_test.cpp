@@ -114,6 +114,21 @@ TEST(Structured, AChoiceMustBeOfWhatIsOffered) {
   EXPECT_EQ(param_of(R"("tool_choice":"none")"), "");
 }
 
+TEST(Structured, AToolThatIsNamedIsCalledOnce) {
+  const auto parallel = [](const std::string& choice) {
+    const std::string body =
+        cat(R"({"tools":[{"function":{"name":"f"}}],"tool_choice":)", choice, "}");
+    Json out;
+    EXPECT_TRUE(read_structured(Json::parse(body), body, out));
+    return out["parallel_tool_calls"].get<bool>();
+  };
+  EXPECT_FALSE(parallel(R"({"function":{"name":"f"}})"));
+  EXPECT_TRUE(parallel(R"("required")"));
+  EXPECT_EQ(param_of(R"("tools":[{"function":{"name":"f","parameters":{"type":"string"}}}])"),
+            "tools[0].function.parameters.type");
+  EXPECT_EQ(param_of(R"("structured_outputs":{"jsn":{}})"), "structured_outputs.jsn");
+}
+
 TEST(Structured, OneAnswerIsOneThing) {
   EXPECT_EQ(param_of(R"("response_format":{"type":"json_object"},"grammar":"root ::= [0-9]")"),
             "grammar");

@@ -135,6 +135,7 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
     sched::Residency::Pin pin;
     SteadyTime handed{};
     Loop::TimerId limit = 0;  // of the cancelling
+    bool begun = false;       // else it waits in the worker, for a place or for cells
   };
   using Ended = Result<>;
 
@@ -145,6 +146,7 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
   void finish(api::WorkId id, Ended result);
   void complete_receipt(Doing& doing, const Ended& result) const;
   void explain_draft(Doing& doing) const;
+  void note_wait(Doing& doing, SteadyTime handed) const;
   void report_started(Doing& doing, Tokens prompt_tokens);
 
   void schedule_pump();
@@ -225,6 +227,8 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
   void in_background(std::function<Result<Json>()> work, const api::Reply& reply);
   Json shown(const inventory::Model& model) const;
   size_t computing(const ModelId& model) const;
+  // Here, or in its worker for a place there.
+  std::vector<sched::JobId> waiting_for(const ModelId& model) const;
   int64_t longest_wait_ms(const std::vector<sched::JobId>& waiting) const;
   SteadyTime arrived(api::WorkId id) const;
   Lane lane_of(api::WorkId id) const;
@@ -255,8 +259,8 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
   SteadyTime blocked_since_{};
   Loop::TimerId blocked_timer_ = 0;
   std::map<ModelId, SteadyTime> unserved_since_;  // models that somebody waits for
-  std::set<ModelId> draining_;       // get no new parts, so that blocked_ has room
-  std::set<ModelId> looked_inside_;  // whether or not it told something
+  std::set<ModelId> draining_;                    // get no new parts, so that blocked_ has room
+  std::set<ModelId> looked_inside_;               // whether or not it told something
   bool pump_scheduled_ = false;
   bool stopping_ = false;
   std::optional<inventory::Speeds> speeds_;  // once they were asked for

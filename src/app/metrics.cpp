@@ -134,9 +134,9 @@ std::string Metrics::text(const Now& now) const {
                    value(model, static_cast<size_t>(lane)));
     }
   };
-  of_lanes("lares_requests_computing", "Answers that a model's worker has.",
+  of_lanes("lares_requests_computing", "Answers that a model computes.",
            [](const Now::Model& m, size_t lane) { return m.computing[lane]; });
-  of_lanes("lares_requests_waiting", "Requests that wait for a worker.",
+  of_lanes("lares_requests_waiting", "Requests that wait, here or in the worker for a place.",
            [](const Now::Model& m, size_t lane) { return m.waiting[lane]; });
   of_lanes("lares_waiting_seconds", "How long the longest of them has waited until now.",
            [](const Now::Model& m, size_t lane) { return seconds(m.longest_wait[lane]); });

@@ -321,13 +321,16 @@ void Core::ps(const Json&, const api::Reply& reply) {
   for (const ModelId& id : residents_.present()) {
     const Residents::Seen seen = residents_.seen(id);
     const auto lane = best_lane(id);
-    const std::vector<sched::JobId> waiting = queue_.waiting_for(id);
+    const std::vector<sched::JobId> waiting = waiting_for(id);
+    const auto begun = std::count_if(parts_.begin(), parts_.end(), [&](const auto& entry) {
+      return entry.second.model == id && entry.second.begun;
+    });
     all.push_back(
         {{"model", id},
          {"state", name(seen.state)},
          {"pid", seen.pid},
          {"memory_bytes", seen.reserved.n},
-         {"requests", computing(id)},
+         {"requests", begun},
          {"lane", lane ? Json(name(*lane)) : Json()},
          {"tokens_per_s", metrics_.tokens_per_s(id, now())},
          {"waiting", waiting.size()},
@@ -364,8 +367,8 @@ void Core::metrics(const Json&, const api::Reply& reply) {
     const Residents::Seen resident = residents_.seen(id);
     Metrics::Now::Model model{id, resident.reserved, {}, {}, {}, resident.lease};
     for (const auto& [wire_id, part] : parts_)
-      model.computing[static_cast<size_t>(part.lane)] += part.model == id ? 1 : 0;
-    for (const sched::JobId waiting : queue_.waiting_for(id)) {
+      model.computing[static_cast<size_t>(part.lane)] += part.model == id && part.begun ? 1 : 0;
+    for (const sched::JobId waiting : waiting_for(id)) {
       const auto lane = static_cast<size_t>(lane_of(waiting));
       model.waiting[lane]++;
       model.longest_wait[lane] =

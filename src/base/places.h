@@ -59,9 +59,8 @@ class Places {
   }
   const typename Held::value_type* greediest(size_t lane) const {
     const auto& held = held_[lane];
-    const auto most =
-        std::max_element(held.begin(), held.end(),
-                         [](const auto& a, const auto& b) { return a.second < b.second; });
+    const auto most = std::max_element(
+        held.begin(), held.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
     return most == held.end() ? nullptr : &*most;
   }
 

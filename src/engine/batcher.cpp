@@ -296,6 +296,7 @@ void Batcher::advance(const std::vector<Part>& parts) {
       slots_.extend(part.request->sequence, part.request->tokens[part.request->computed++]);
     }
   }
+  note_exact(parts);
   int row = -1;
   for (const Part& part : parts) {
     Request& request = *part.request;
@@ -308,6 +309,17 @@ void Batcher::advance(const std::vector<Part>& parts) {
     say(part, row);
     row += static_cast<int>(part.drafts);
   }
+}
+
+// A whole piece of a seeded prompt, and nothing else: whoever computes it again has the same bytes.
+void Batcher::note_exact(const std::vector<Part>& parts) {
+  const Part& part = parts.front();
+  const Request& request = *part.request;
+  const size_t before = request.computed - part.rows;
+  if (parts.size() > 1 || !request.exact || part.drafts > 0 || part.rows != kExactPiece ||
+      slots_[request.sequence].exact != before)
+    return;
+  slots_.set_exact(request.sequence, request.computed);
 }
 
 // The next token of an answer. False: the request has ended.
@@ -335,7 +347,9 @@ bool Batcher::choose(Request& request, int row) {
   request.tokens.push_back(chosen->token);
   request.speculation.chosen(chosen->token);
   request.thought += chosen->thinking ? 1 : 0;
-  std::string shown = request.text.add(model_.piece(chosen->token, request.special(chosen->token)));
+  std::string shown =
+      request.text.add(model_.piece(chosen->token, request.special(chosen->token)),
+                       chosen->thinking ? TextOut::Stops::Ignored : TextOut::Stops::Count);
   Request::Told told{request.text.bytes_in(), nullptr};
   if (request.options.top) {
     told.logprobs = token_json(model_, chosen->token, chosen->logprob);

@@ -60,8 +60,10 @@ inline constexpr double kStepTogetherMs = 250;
 inline constexpr double kStepSharedMs = 60;
 // What is left of a step when something urgent comes, if it is to be given up for that.
 inline constexpr milliseconds kWorthAborting{40};
-inline constexpr size_t kParkMin = 64;  // tokens; what is shorter rests in its cells
+inline constexpr size_t kParkMin = 64;    // tokens; what is shorter rests in its cells
 inline constexpr uint64_t kRestMax = 64;  // steps of others for which a conversation rests there
+// For so long whoever needs fewer cells goes before one that lacks them; then it takes them.
+inline constexpr milliseconds kBlockedMax{10'000};
 
 class Batcher {
  public:
@@ -118,13 +120,16 @@ class Batcher {
   Lane worst() const;
 
   void admit();
-  Requests::iterator next_waiting(bool owed);
+  Requests::iterator next_waiting(bool owed, const std::set<uint64_t>& but);
   bool make_way(const Request& request);
+  void admitted(Request& request);
+  bool take_cells(Request& request);
   Placed place(Request& request);
+  Placed place_exactly(Request& request);
   void begin(Request& request, Slots::Place place, std::optional<Parked::Found> parked);
   size_t unpark(Sequence to, const Parked::Found& parked, Position end);
   void leave_cells(Sequence but);
-  void leave_all_cells();
+  bool leave_all_cells();
   bool park_one();
   void leave_rested();
   bool park(Sequence sequence);
@@ -165,6 +170,7 @@ class Batcher {
   SteadyTime expected_end(const StepCost& cost, size_t rows) const;
   void abort_locked() REQUIRES(mutex_);
   void advance(const std::vector<Part>& parts);
+  void note_exact(const std::vector<Part>& parts);
   void broken(const std::vector<Part>& parts);
   Lease::Step lease_step(const std::vector<Part>& parts, size_t rows, const StepCost& cost) const;
   void charge(const std::vector<Part>& parts, double cpu_ms, const Drafting& drafting);

@@ -11,6 +11,7 @@
 namespace lares::engine {
 namespace {
 
+constexpr size_t kLargeMax = 16;  // that are looked at in one step, and have no room
 constexpr uint64_t kMediaSet = uint64_t{1}
                                << 63;  // with a request's id; sets of adapters count from 0
 
@@ -21,17 +22,21 @@ void Batcher::clear(Sequence sequence) {
   slots_.cut(sequence, 0);
 }
 
-// Where the answer should come out the same again and its prompt is cheap, nothing is built upon:
-// what earlier requests left was computed in other batches, where sums run in another order, so the
-// last bits of logits differ, and now and then a token. Its own twins (n answers to one prompt) are
-// computed the same way each time.
+// Where the answer should come out the same again, what earlier requests left is not built upon: it
+// was computed in other batches, where sums run in another order, so the last bits of logits
+// differ, and now and then a token. Its own twins (n answers to one prompt) are computed the same
+// way each time. In others' company no answer comes out the same, and all may be built upon.
 bool Batcher::may_build_on(const Request& request, Sequence sequence) const {
   if (sequence >= 0 && slots_[sequence].adapters != request.adapters) return false;
-  if (!request.afresh()) return true;
-  return std::any_of(computing_.begin(), computing_.end(), [&](const auto& other) {
-    return other->sequence == sequence && other->prompt == request.prompt &&
-           common_prefix(other->tokens, request.tokens) >= request.prompt;
-  });
+  if (!request.options.seeded) return true;
+  bool company = false;
+  for (const auto& other : computing_) {
+    const bool twin = other->options.seeded && other->prompt == request.prompt &&
+                      common_prefix(other->tokens, request.tokens) >= request.prompt;
+    if (twin && other->sequence == sequence) return true;
+    company = company || !twin;
+  }
+  return company;
 }
 
 // What a position behind the first `keep` sees of them is there.
@@ -57,6 +62,8 @@ bool Batcher::must_wait_for_prefix(const Request& request, size_t keep) const {
 
 // Finds the request a sequence and cells.
 Batcher::Placed Batcher::place(Request& request) {
+  if (request.options.seeded && computing_.empty()) return place_exactly(request);
+  request.exact = false;
   const Facts& facts = model_.facts();
   const auto usable = [&](Sequence sequence, size_t keep) {
     const auto end = static_cast<size_t>(request.position(keep));
@@ -96,6 +103,20 @@ Batcher::Placed Batcher::place(Request& request) {
   return Placed::Yes;
 }
 
+// A seeded request that is alone: upon nothing but what was computed as it would be.
+Batcher::Placed Batcher::place_exactly(Request& request) {
+  request.exact = leave_all_cells() && request.media.empty();
+  const Facts& facts = model_.facts();
+  const auto unused = [](Sequence, size_t) { return false; };
+  const auto place = slots_.place(request.tokens, unused, facts.cuts);
+  if (!place) return Placed::NoRoom;
+  std::optional<Parked::Found> parked;
+  if (request.exact && facts.cuts && facts.window == 0)
+    parked = parked_.find_exact(request.tokens, request.adapters);
+  begin(request, *place, parked);
+  return Placed::Yes;
+}
+
 // Fills an empty sequence with what can be built upon of a parked conversation, up to the position
 // `end`; how many tokens that is.
 size_t Batcher::unpark(Sequence to, const Parked::Found& parked, Position end) {
@@ -106,6 +127,7 @@ size_t Batcher::unpark(Sequence to, const Parked::Found& parked, Position end) {
     return 0;
   }
   for (const Token token : tokens) slots_.extend(to, token);
+  slots_.set_exact(to, parked.conversation->exact);
   if (parked.keep == tokens.size()) return parked.keep;
   if (model_.cut(to, end)) {
     slots_.cut(to, parked.keep);
@@ -126,8 +148,9 @@ void Batcher::leave_cells(Sequence but) {
 }
 
 // For an answer that should come out the same again: attention shares its sums out among threads by
-// where the cells lie. What cannot be parked stays, for it may have taken minutes to compute.
-void Batcher::leave_all_cells() {
+// where the cells lie. What cannot be parked stays, for it may have taken minutes to compute
+// (false).
+bool Batcher::leave_all_cells() {
   while (park_one()) {
   }
   bool all = true;
@@ -139,6 +162,7 @@ void Batcher::leave_all_cells() {
   }
   if (all) model_.forget();
   if (drafter_) drafter_->forget();
+  return all;
 }
 
 // Copies one conversation that rests out of the cells, in which it stays until they are needed.
@@ -184,12 +208,12 @@ bool Batcher::park(Sequence sequence) {
   const size_t window = model_.facts().window;
   const size_t seen = window > 0 && tokens.size() > window ? tokens.size() - window : 0;
   const Position first = std::max(model_.first_position(sequence), static_cast<Position>(seen));
-  parked_.add({tokens, first, std::move(state), slot.adapters});
+  parked_.add({tokens, first, std::move(state), slot.adapters, slot.exact});
   return parked_.holds(tokens, slot.adapters);
 }
 
 void Batcher::begin(Request& request, Slots::Place place, std::optional<Parked::Found> parked) {
-  if (request.afresh() && computing_.empty()) leave_all_cells();
+  for (const auto& other : computing_) other->exact = false;
   if (parked) {
     clear(place.to);
     leave_cells(place.to);
@@ -236,28 +260,66 @@ void Batcher::begin(Request& request, Slots::Place place, std::optional<Parked::
 }
 
 void Batcher::admit() {
-  bool owed = true;  // a lane that is owed its share goes first, where there is room
-  while (!waiting_.empty()) {
-    const auto next = next_waiting(owed);
+  bool owed = true;          // a lane that is owed its share goes first, where there is room
+  std::set<uint64_t> large;  // have a place and lack cells
+  while (large.size() < waiting_.size()) {
+    const auto next = next_waiting(owed, large);
     Request& request = **next;
-    // who waits behind it does not overtake it, or it could wait for ever
-    const Placed placed = computing_.size() < slots_.count() ? place(request) : Placed::NoRoom;
+    const auto try_to_place = [&] {
+      return computing_.size() < slots_.count() ? place(request) : Placed::NoRoom;
+    };
+    Placed placed = try_to_place();
+    // it has what it takes at once, or whoever gave it might be the next to come
+    while (!owed && placed == Placed::NoRoom && make_way(request)) placed = try_to_place();
     if (placed == Placed::Yes) {
-      computing_.push_back(std::move(*next));
-      waiting_.erase(next);
+      admitted(request);
       owed = true;
     } else if (owed) {
       owed = false;
-    } else if (placed == Placed::Later || !make_way(request)) {
+    } else if (placed == Placed::Later || computing_.size() == slots_.count()) {
       return;
+    } else {
+      if (!request.blocked) request.blocked = clock_.now();
+      if (clock_.now() - *request.blocked < kBlockedMax) {
+        large.insert(request.id);  // who needs less may go before it
+        if (large.size() == kLargeMax) return;
+      } else if (!take_cells(request)) {
+        return;
+      }
     }
   }
 }
 
+void Batcher::admitted(Request& request) {
+  request.blocked.reset();
+  const auto at = std::find_if(waiting_.begin(), waiting_.end(),
+                               [&](const auto& item) { return item.get() == &request; });
+  assert(at != waiting_.end());
+  computing_.push_back(std::move(*at));
+  waiting_.erase(at);
+}
+
+// From those that are as urgent as it or less, which then wait for as long as it did. False: what
+// they have is not enough.
+bool Batcher::take_cells(Request& request) {
+  while (!computing_.empty()) {
+    Request& other = *youngest_of_least_urgent();
+    if (other.lane < request.lane) return false;
+    other.blocked = clock_.now();
+    preempt(other);
+    if (place(request) != Placed::Yes) continue;
+    admitted(request);
+    return true;
+  }
+  return false;
+}
+
 // With `owed` one of a lane that is owed its share, else of the most urgent lane; there of the
-// owner who has had least, and of that one's the first.
-Batcher::Requests::iterator Batcher::next_waiting(bool owed) {
+// owner who has had least, and of that one's the first. Requires: one that is not in `but`.
+Batcher::Requests::iterator Batcher::next_waiting(bool owed, const std::set<uint64_t>& but) {
   const auto before = [&](const std::unique_ptr<Request>& a, const std::unique_ptr<Request>& b) {
+    if (but.contains(a->id) || but.contains(b->id))
+      return !but.contains(a->id) && but.contains(b->id);
     if (owed) return shares_.before({a->lane, a->owner}, {b->lane, b->owner});
     if (a->lane != b->lane) return a->lane < b->lane;
     return shares_.ahead(a->lane, a->owner) < shares_.ahead(b->lane, b->owner);
@@ -272,6 +334,8 @@ bool Batcher::make_way(const Request& request) {
   for (const auto& other : waiting_) places.waits(other->lane, other->owner);
   const auto giver = places.giver(request.lane, request.owner);
   if (!giver) return false;
+  // one that lacks cells would take its place anew each step
+  if (request.blocked && giver->lane == request.lane) return false;
   const auto youngest =
       std::find_if(computing_.rbegin(), computing_.rend(), [&](const auto& other) {
         return other->lane == giver->lane && other->owner == giver->owner;
@@ -314,7 +378,7 @@ std::vector<Batcher::Part> Batcher::plan() {
                      request->served, set});
   }
   StepLimits limits{model_.facts().batch, step_ms(), cpu_per_ms_};
-  if (computing_.size() == 1 && computing_[0]->afresh()) limits.chunk = kAfreshPiece;
+  if (computing_.size() == 1 && computing_[0]->options.seeded) limits.chunk = kExactPiece;
   shares_.step_begins();
   std::vector<Part> parts;
   for (const Turn& turn : turns_of_one_set(wants, limits)) {

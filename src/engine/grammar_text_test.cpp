@@ -35,6 +35,17 @@ TEST(GrammarText, RepetitionsAreBoundedByWhatTheyComeTo) {
   EXPECT_NE(wrong("root ::= " + many).find("elements"), std::string::npos);
 }
 
+TEST(GrammarText, ARepetitionWithItsEndsTheWrongWayRoundIsRefused) {
+  for (const char* text : {"root ::= \"a\"{5,2}", "root ::= [0-9]{2,1}",
+                           "root ::= (\"a\"|\"c\"){ 3 , 1 }", "root ::= a\na ::= \"b\"{1,0}"}) {
+    const auto checked = check_grammar_text(text, "grammar");
+    ASSERT_FALSE(checked) << text;
+    EXPECT_NE(checked.error().message.find("which is never"), std::string::npos)
+        << checked.error().message;
+  }
+  EXPECT_TRUE(check_grammar_text("root ::= \"a\"{2,5} \"b\"{3} \"c\"{2,} \"d\"{2,2}", "grammar"));
+}
+
 TEST(GrammarText, WhatIsNoGrammarDoesNoHarm) {
   for (const char* text : {"\"", "[", "{", "{,", "\"\\", "[\\", "#", "{1", "))))", "{-1}"})
     EXPECT_EQ(wrong(text), "") << text;

@@ -68,9 +68,27 @@ std::optional<Parked::Found> Parked::find(std::span<const Token> tokens, size_t 
     best = at;
     most = keep;
   }
-  if (best == conversations_.end()) return std::nullopt;
-  conversations_.splice(conversations_.begin(), conversations_, best);
-  return Found{&conversations_.front(), most};
+  return found(best, most);
+}
+
+std::optional<Parked::Found> Parked::find_exact(std::span<const Token> tokens, uint64_t adapters) {
+  auto best = conversations_.end();
+  size_t most = 0;
+  for (auto at = conversations_.begin(); at != conversations_.end(); ++at) {
+    if (at->adapters != adapters) continue;
+    const size_t keep = std::min(at->exact, kept_prefix(at->tokens, tokens));
+    const size_t whole = keep - keep % kExactPiece;
+    if (whole <= most) continue;
+    best = at;
+    most = whole;
+  }
+  return found(best, most);
+}
+
+std::optional<Parked::Found> Parked::found(std::list<Conversation>::iterator which, size_t keep) {
+  if (which == conversations_.end()) return std::nullopt;
+  conversations_.splice(conversations_.begin(), conversations_, which);
+  return Found{&conversations_.front(), keep};
 }
 
 }  // namespace lares::engine

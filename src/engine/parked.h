@@ -41,6 +41,7 @@ class Parked {
     Position first = 0;  // positions before it were forgotten (windows)
     Block state;
     uint64_t adapters = 0;  // the set (AdapterSets) that it was computed with
+    size_t exact = 0;       // Slots::Slot::exact
   };
   struct Found {
     const Conversation* conversation;
@@ -59,6 +60,8 @@ class Parked {
   // used; valid until the next add().
   std::optional<Found> find(std::span<const Token> tokens, size_t window, bool cuts,
                             uint64_t adapters = 0);
+  // The same for a seeded prompt: only what was computed as its own pieces would be.
+  std::optional<Found> find_exact(std::span<const Token> tokens, uint64_t adapters = 0);
 
   Bytes limit() const { return limit_; }
   Bytes size() const { return size_; }
@@ -66,6 +69,7 @@ class Parked {
 
  private:
   std::list<Conversation>::iterator drop(std::list<Conversation>::iterator which);
+  std::optional<Found> found(std::list<Conversation>::iterator which, size_t keep);
 
   const Bytes limit_;
   Bytes size_;

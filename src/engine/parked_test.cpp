@@ -35,6 +35,23 @@ TEST(Parked, WhatCannotBeCutIsFoundOnlyWhole) {
   EXPECT_EQ(parked.find(tokens(0, 51), 0, false)->keep, 50U);
 }
 
+TEST(Parked, ASeededPromptFindsWholePiecesThatWereComputedAsItsOwnWouldBe) {
+  Parked parked(Bytes{1000});
+  EXPECT_FALSE(parked.find_exact(tokens(0, 200)));
+  parked.add(conversation(0, 150));
+  EXPECT_FALSE(parked.find_exact(tokens(0, 200))) << "computed in others' company";
+  auto exact = conversation(0, 140);
+  exact.tokens.back() = 9;
+  exact.exact = 96;
+  parked.add(std::move(exact));
+  EXPECT_EQ(parked.find_exact(tokens(0, 200))->keep, 96U);
+  EXPECT_EQ(parked.find_exact(tokens(0, 97))->keep, 96U);
+  EXPECT_EQ(parked.find_exact(tokens(0, 96))->keep, 64U) << "one is left to compute";
+  EXPECT_FALSE(parked.find_exact(tokens(0, 32)));
+  EXPECT_FALSE(parked.find_exact(tokens(0, 200), 1)) << "other adapters";
+  EXPECT_EQ(parked.find(tokens(0, 200), 0, true)->keep, 150U);
+}
+
 TEST(Parked, AWindowMustBeWholeBeforeTheNextPosition) {
   Parked parked(Bytes{1000});
   parked.add(conversation(0, 100, 60));

@@ -21,6 +21,9 @@ class Plan {
   std::vector<Turn> made() {
     for (size_t i = 0; i < kLaneNames.size(); i++) {
       const auto lane = static_cast<Lane>(i);
+      target_ms_ = limits_.target_ms;
+      if (lane == Lane::Background && total_ > 0 && cost_.known())
+        target_ms_ = std::min(target_ms_, kAlongside * cost_.ms(total_));
       answers(lane);
       prompts(lane);
     }
@@ -31,7 +34,7 @@ class Plan {
   // An interactive answer is what the step is for; the others may not make it late.
   bool may_join(Lane lane, size_t rows) const {
     if (total_ == 0 || lane == Lane::Interactive || !cost_.known()) return true;
-    return cost_.ms(total_ + rows) <= limits_.target_ms || shares_.owed(lane);
+    return cost_.ms(total_ + rows) <= target_ms_ || shares_.owed(lane);
   }
 
   void answers(Lane lane) {
@@ -122,17 +125,26 @@ class Plan {
     if (limits_.chunk > 0) {
       chunk = limits_.chunk;
     } else if (cost_.known()) {
-      const size_t fits = cost_.rows_within(limits_.target_ms);
-      chunk = fits > total_ ? fits - total_ : 0;
-      if (chunk < kChunkMin) chunk = may_join(lane, kChunkMin) ? kChunkMin : 0;
+      chunk = more_within(target_ms_);
+      // late by no more than a step's time, however slow the model is
+      if (chunk < kChunkMin)
+        chunk = may_join(lane, kChunkMin)
+                    ? std::clamp<size_t>(more_within(limits_.target_ms + base_ms()), 1, kChunkMin)
+                    : 0;
     } else if (total_ > 0) {
       chunk = kChunkUnknown;
     }
     return std::min(left, chunk);
   }
 
+  double base_ms() const { return total_ > 0 ? cost_.ms(total_) : 0; }
+  size_t more_within(double ms) const {
+    const size_t fits = cost_.rows_within(ms);
+    return fits > total_ ? fits - total_ : 0;
+  }
+
   void give(size_t i, size_t rows) {
-    const double more = cost_.ms(total_ + rows) - (total_ > 0 ? cost_.ms(total_) : 0);
+    const double more = cost_.ms(total_ + rows) - base_ms();
     levels_.at({wants_[i].lane, wants_[i].owner}) += more * limits_.cpu_per_ms;
     has_[i] = true;
     turns_.push_back({i, rows});
@@ -146,6 +158,7 @@ class Plan {
   std::vector<Turn> turns_;
   std::vector<bool> has_;  // a turn
   size_t total_ = 0;
+  double target_ms_ = 0;  // of the lane that is being planned
   // How far ahead each owner is, with what this step gives it.
   std::map<std::pair<Lane, uint32_t>, double> levels_;
 };

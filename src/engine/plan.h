@@ -13,9 +13,12 @@
 
 namespace lares::engine {
 
-inline constexpr size_t kChunkMin = 16;      // rows of a prompt, where it has so many
+inline constexpr size_t kChunkMin = 16;      // rows of a prompt that are worth a step
 inline constexpr size_t kChunkUnknown = 64;  // beside answers, before any speed is known
 inline constexpr double kAheadMaxMs = 100;   // CPU; who is further ahead of others sits out
+// Background joins a step of better lanes for nothing where it makes that no longer than so many
+// times: cheap rows of a large model do, those of a small one wait for background's share.
+inline constexpr double kAlongside = 1.25;
 
 // One request that could compute.
 struct Want {

@@ -188,13 +188,25 @@ TEST(Plan, AStepWithAnAnswerKeepsToItsTimeHoweverLongThePromptsAre) {
   for (int i = 0; i < 500; i++) EXPECT_LE(worker.step(), 75);
 }
 
-TEST(Plan, ChunksAreNeverSmallerThanWhatIsWorthAStep) {
+TEST(Plan, BackgroundMakesNoReaderMuchSlowerWhereRowsAreDear) {
+  Simulated worker(2, 8, 60);  // several rows would be in time, and a second one is a step more
+  worker.add(Lane::Interactive, 1);
+  for (int i = 0; i < 7; i++) worker.add(Lane::Background, 2);
+  worker.run(60'000);
+  EXPECT_NEAR(worker.part(Lane::Background), kBackgroundShare, 0.02);
+  EXPECT_GE(static_cast<double>(worker.rows(0)), 0.9 * 60'000 / 10);
+}
+
+TEST(Plan, AChunkMakesAStepLateByNoMoreThanAStepsTime) {
   Shares shares;
   StepCost cost;
   cost.learn(1, 50);
   cost.learn(20, 400);
   const std::vector<Want> wants = {{}, {Lane::Interactive, 0, 1'000, true}};
-  EXPECT_EQ(rows(wants, shares, cost, {512, 60, 2}), (std::vector<size_t>{1, kChunkMin}));
+  EXPECT_EQ(rows(wants, shares, cost, {512, 60, 2}), (std::vector<size_t>{1, 3}));  // 110 ms
+  cost.learn(1, 1'000);  // and always goes on
+  for (int i = 0; i < 40; i++) cost.learn(20, 20'000);
+  EXPECT_EQ(rows(wants, shares, cost, {512, 60, 2}), (std::vector<size_t>{1, 1}));
 }
 
 TEST(Plan, BeforeAnySpeedIsKnownPromptsBesideAnswersAreShort) {

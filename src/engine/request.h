@@ -18,11 +18,6 @@
 
 namespace lares::engine {
 
-// Tokens of a seeded prompt that is computed without reuse, and in what pieces: not as many as this
-// machine happens to compute in time, since pieces too shape the sums.
-inline constexpr size_t kAfreshMax = 128;
-inline constexpr size_t kAfreshPiece = 32;
-
 struct Request {
   Request(uint64_t number, const wire::Generate& message, GenerateOptions asked, uint32_t random)
       : id(number),
@@ -80,8 +75,6 @@ struct Request {
     const bool is_shown = std::find(shown.begin(), shown.end(), token) != shown.end();
     return is_shown ? Special::AsText : Special::Parsed;
   }
-  bool afresh() const { return options.seeded && prompt <= kAfreshMax; }
-
   const uint64_t id;
   const Lane lane;
   const uint32_t owner;
@@ -98,6 +91,8 @@ struct Request {
   Sequence sequence = -1;
   uint64_t adapters = 0;  // the number of its set
   bool started = false;
+  std::optional<SteadyTime> blocked;  // since when it has a place and lacks cells
+  bool exact = false;                 // seeded, and nothing else had cells since it began
   std::unique_ptr<Sampler> sampler;
   TextOut text;
   std::optional<AnswerReader> reader;  // of a format; else all of the answer is text

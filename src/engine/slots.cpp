@@ -81,6 +81,7 @@ void Slots::cut(Sequence sequence, size_t from) {
     slot.cells.pop_back();
     slot.tokens.pop_back();
   }
+  slot.exact = std::min(slot.exact, from);
   if (slot.tokens.empty()) slot.used = 0;
 }
 
@@ -92,6 +93,7 @@ void Slots::share(Sequence from, Sequence to, size_t until) {
   const auto count = static_cast<ptrdiff_t>(until);
   slots_[to].tokens.assign(source.tokens.begin(), source.tokens.begin() + count);
   slots_[to].cells.assign(source.cells.begin(), source.cells.begin() + count);
+  slots_[to].exact = std::min(source.exact, until);
   for (const uint32_t cell : slots_[to].cells) refs_[cell]++;
 }
 

@@ -16,6 +16,10 @@
 
 namespace lares::engine {
 
+// In what pieces a seeded prompt is computed: not as many tokens as this machine happens to compute
+// in time, since pieces too shape the sums.
+inline constexpr size_t kExactPiece = 32;
+
 class Slots {
  public:
   struct Slot {
@@ -24,6 +28,9 @@ class Slots {
     uint64_t used = 0;            // when, on the counter of uses
     bool busy = false;
     uint64_t adapters = 0;  // the set (AdapterSets) that they were computed with
+    // Of its tokens, those at the beginning that were computed as a seeded prompt's are: alone, and
+    // in whole pieces (kExactPiece).
+    size_t exact = 0;
   };
   // Where a request starts: sequence `to`, with the first `keep` tokens of `from` (-1: nothing).
   struct Place {
@@ -58,6 +65,8 @@ class Slots {
   void cut(Sequence sequence, size_t from);
   void share(Sequence from, Sequence to, size_t until);  // requires: `to` is empty
   void extend(Sequence sequence, Token token);           // requires: a free cell
+  // Requires: it holds so many.
+  void set_exact(Sequence sequence, size_t exact) { slots_[sequence].exact = exact; }
   // The idle sequence with tokens that was used longest ago, but not `spare`.
   std::optional<Sequence> oldest_idle(Sequence spare = -1) const;
 

@@ -13,10 +13,11 @@ std::string TextOut::show(size_t bytes) {
   return text;
 }
 
-std::string TextOut::add(std::string_view bytes) {
+std::string TextOut::add(std::string_view bytes, Stops in_these) {
   if (stopped_) return "";
   in_ += bytes.size();
   held_ += bytes;
+  if (in_these == Stops::Ignored) return show(held_.size() - utf8_tail(held_));
 
   size_t first = std::string::npos;
   for (const std::string& stop : stops_) {

@@ -12,8 +12,9 @@ class TextOut {
  public:
   explicit TextOut(std::vector<std::string> stops) : stops_(std::move(stops)) {}
 
+  enum class Stops { Count, Ignored };  // in thoughts they are no stops
   // What may be shown after these bytes; perhaps nothing yet. After stopped() there is no more.
-  std::string add(std::string_view bytes);
+  std::string add(std::string_view bytes, Stops in_these = Stops::Count);
   // What was held back when generation ends without a stop string, but for half a character.
   std::string rest();
 

@@ -113,5 +113,14 @@ TEST(TextOut, CountsBytesInAndOut) {
   EXPECT_EQ(out.bytes_out(), 4U);
 }
 
+TEST(TextOut, InThoughtsStopsAreNone) {
+  TextOut out({"e", "stop"});
+  EXPECT_EQ(out.add("the end, sto", TextOut::Stops::Ignored), "the end, sto");
+  EXPECT_EQ(out.add("\xC3", TextOut::Stops::Ignored), "");
+  EXPECT_EQ(out.add("\xA4p"), "äp") << "what began in a thought is none either";
+  EXPECT_EQ(out.add("yes"), "y");
+  EXPECT_TRUE(out.stopped());
+}
+
 }  // namespace
 }  // namespace lares::engine

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cmath>
 
 namespace lares::sched {
 namespace {
@@ -124,20 +125,39 @@ void Gang::release(SteadyTime now) {
   const Seat& seat = seats_.at(*holder_);
   const size_t lane = index(seat.claim->lane);
   if (!waits_in(lane)) floor_[lane] = std::max(floor_[lane], seat.used[lane]);
-  if (owed_turn_) {
-    // so many steps of the answer that waited pass before the next
-    Duration step{};
-    for (const auto& entry : seats_) {
-      if (waits(entry) && entry.second.claim->work == Work::Decode &&
-          entry.second.claim->lane < seat.claim->lane)
-        step = std::max(step, entry.second.claim->step);
-    }
-    calm_until_ = now + kCalmSteps * step;
-  }
+  if (owed_turn_) calm_until_ = now + calm_steps(lane) * answers_step(lane);
   after_owed_ = owed_turn_;
   holder_.reset();
   owed_turn_ = false;
   asked_ = kNever;
+}
+
+// Of an answer in a better lane that waits; 0: there is none.
+Gang::Duration Gang::answers_step(size_t lane) const {
+  Duration step{};
+  for (const auto& entry : seats_) {
+    if (waits(entry) && entry.second.claim->work == Work::Decode &&
+        index(entry.second.claim->lane) < lane)
+      step = std::max(step, entry.second.claim->step);
+  }
+  return step;
+}
+
+// How many of them pass between two owed turns: a few more than the share says, so that turns of a
+// step come to it where its steps are a little longer, and few gaps are disturbed.
+int Gang::calm_steps(size_t lane) const {
+  const double part = std::clamp(share(lane), 0.001, 0.999);
+  return std::clamp(static_cast<int>(std::ceil(1.3 * (1 - part) / part)), 1, kCalmSteps);
+}
+
+// How much longer than one step the holder's owed turn is: what was saved up, as far as no gap of
+// the answer that waits gets longer by more than one of its own steps, or what a larger share asks.
+Gang::Duration Gang::owed_more(size_t lane) const {
+  const double part = std::min(share(lane), 0.999);
+  const double steps = std::max(1.0, calm_steps(lane) * part / (1 - part));
+  const Duration saved = owed_[lane] + (charged_ - begun_);
+  const Duration most = std::min(saved, scaled(answers_step(lane), steps));
+  return std::max(Duration{0}, most - seats_.at(*holder_).claim->step);
 }
 
 void Gang::begin(Member member, SteadyTime now) {
@@ -232,7 +252,7 @@ Gang::Orders Gang::orders_for_holder(SteadyTime now) {
   for (size_t other = 0; other < owed_.size(); other++) {
     if (!waits_in(other)) continue;
     if (other < lane) {
-      orders.until = std::min(orders.until, begun_);
+      orders.until = std::min(orders.until, begun_ + (owed_turn_ ? owed_more(lane) : Duration{0}));
       orders.abort = orders.abort || (long_step && seat.claim->step > kAbortOver);
     } else if (other == lane) {
       // until it is as far ahead of the next as that will be of it: turns of kTurn, in equal parts

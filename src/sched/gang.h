@@ -11,8 +11,9 @@
 //   - lanes before each other: interactive, agent, background. While a better lane computes, a
 //   worse
 //     one that waits is owed a share of that time, and has one step when it has saved up for it,
-//     but at most one for each kCalmSteps steps of an answer, so that few gaps between tokens show
-//     it, and never one after another;
+//     but few enough that few gaps between tokens show it (one for each kCalmSteps steps of an
+//     answer at 5 %), and never one after another. Steps much shorter than the answer's come
+//     several in such a turn;
 //   - within a lane by fairness in measured time: a counter for each member, lifted to where the
 //     lane's service has come when it comes back from resting, which earns it nothing (VTC, OSDI
 //     '24, with the virtual time of start-time fair queuing, SIGCOMM '96); of those within kLag of
@@ -55,7 +56,7 @@ class Gang {
   // one step two models reached 0.79 of the speed of one alone, with 60 ms 0.95.
   static constexpr std::array<Duration, 3> kTurn = {milliseconds(60), milliseconds(80),
                                                     milliseconds(150)};
-  static constexpr int kCalmSteps = 25;
+  static constexpr int kCalmSteps = 25;  // between two owed turns, at most
   // What a member makes of a prompt's step, at most, while others are pressing (Orders::pressed).
   static constexpr Duration kPressedStep = milliseconds(60);
   // A step of a prompt that takes longer is aborted for a better lane, and for the same one.
@@ -118,6 +119,9 @@ class Gang {
   Duration level(size_t lane, Member member) const;
   static Duration price(const Seat& seat);
   bool ripe(size_t lane, SteadyTime now) const;
+  Duration answers_step(size_t lane) const;
+  int calm_steps(size_t lane) const;
+  Duration owed_more(size_t lane) const;
   std::optional<size_t> next_lane(SteadyTime now) const;
   SteadyTime ripe_at(size_t lane, SteadyTime now) const;
   void begin(Member member, SteadyTime now);

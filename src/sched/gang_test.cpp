@@ -126,9 +126,8 @@ TEST(Gang, AgentsAndBackgroundBothGetTheirShares) {
   device.add(2, prompt(Lane::Agent, 40));
   device.add(3, prompt(Lane::Background, 40));
   device.run(at(120'000));
-  // one turn of 40 ms for each 25 steps of the answer is all that both get together
-  EXPECT_NEAR(device.share(2), 0.125, 0.02);
-  EXPECT_NEAR(device.share(3), 0.042, 0.01);
+  EXPECT_NEAR(device.share(2), 0.2, 0.02);
+  EXPECT_NEAR(device.share(3), 0.05, 0.01);
 }
 
 TEST(Gang, NothingIsSavedUpWhileNothingIsWanted) {
@@ -307,6 +306,27 @@ TEST(Gang, WhoComesWhileOneKeepsTheDeviceIsNotBehindTheOthers) {
   EXPECT_LE(gang.decide(lost).until, lost + Gang::kTurn[0]);
   gang.gives_back(2, decode(Lane::Interactive), lost + milliseconds(100));
   EXPECT_EQ(gang.decide(lost + milliseconds(100)).holder, 3U);
+}
+
+TEST(Gang, BackgroundsPartIsWhatTheSettingSaysHoweverShortItsSteps) {
+  struct Case {
+    double share;
+    int step_ms;
+  };
+  for (const auto& [share, step_ms] :
+       {Case{0.05, 3}, {0.05, 45}, {0.25, 10}, {0.5, 10}, {0.5, 3}, {0.8, 10}}) {
+    Device device({.agent = 0.1, .background = share});
+    device.add(1, decode(Lane::Interactive, 20));
+    device.add(2, decode(Lane::Background, step_ms));
+    device.run(at(120'000));
+    EXPECT_NEAR(device.share(2), share, 0.25 * share) << share << " with steps of " << step_ms;
+  }
+  Device equal({.agent = 0.1, .background = 0.05});  // a step of its own length is one of 26
+  equal.add(1, decode(Lane::Interactive, 20));
+  equal.add(2, decode(Lane::Background, 20));
+  equal.run(at(120'000));
+  EXPECT_NEAR(equal.share(2), 1.0 / 26, 0.003);
+  for (const Duration gap : equal.gaps[1]) EXPECT_LE(gap, milliseconds(40));
 }
 
 // Where a prompt of a person waits, no steps of an answer pass between two turns of background.

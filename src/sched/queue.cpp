@@ -113,7 +113,7 @@ std::optional<JobId> Queue::take(const ModelId& model, const May& may, const May
   }
   if (!best) return std::nullopt;
   double& owed = owed_[model];
-  owed = std::min(owed + background_share_, 1.0);
+  owed = std::min(owed, 1.0) + background_share_;  // one that is put off is not two
   const bool its_turn = owed >= kOwed && oldest_fits;
   if (its_turn) owed -= 1;
   Job& next = its_turn ? *oldest : *best;

@@ -68,8 +68,8 @@ class Queue {
   // Drops a job and its parts that were not taken. False: it is not waiting.
   bool remove(JobId id);
 
-  // The job whose next part is to be computed on `model`, of those that `may` be and for which there
-  // is a place now (`fits`); nullopt when none waits.
+  // The job whose next part is to be computed on `model`, of those that `may` be and for which
+  // there is a place now (`fits`); nullopt when none waits.
   using May = std::function<bool(JobId)>;
   std::optional<JobId> take(const ModelId& model, const May& may = {}, const May& fits = {});
 
@@ -81,7 +81,8 @@ class Queue {
 
   // The jobs that wait for `model`, in order of arrival.
   std::vector<JobId> waiting_for(const ModelId& model) const;
-  // How many jobs on the same model would be taken before this one.
+  // How many jobs on the same model wait before this one: in better lanes, and in its own since
+  // earlier. By what their owners had, some of them may be taken after it.
   size_t ahead_of(JobId id) const;
 
   size_t size() const { return waiting_.size(); }

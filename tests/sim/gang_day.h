@@ -7,8 +7,8 @@
 // longer than the lanes' shares, the others of the lane and the faults of this day explain; no step
 // begins that the restraint forbids; a worse lane computes no more beside a better one than its
 // share. Held at the end: every job of a worker that lives was computed whole or dropped at its
-// deadline, once. In a contest, where all have work all the time: equal time within a lane for those
-// who keep to the rules, and for worse lanes what they are owed.
+// deadline, once. In a contest, where all have work all the time: equal time within a lane for
+// those who keep to the rules, and for worse lanes what they are owed.
 #pragma once
 
 #include <map>
@@ -176,8 +176,7 @@ class GangDay {
   }
   Gang::Claim claim(Worker& worker, bool pressed) const {
     const Job& job = next_job(worker);
-    if (job.prompt_ms <= 0)
-      return {job.lane, Gang::Work::Decode, ms(worker.token_ms * slowness_)};
+    if (job.prompt_ms <= 0) return {job.lane, Gang::Work::Decode, ms(worker.token_ms * slowness_)};
     return {job.lane, Gang::Work::Prompt,
             ms(std::min(job.prompt_ms, pressed ? kPromptMsMax : 1'000.0) * slowness_)};
   }
@@ -254,8 +253,7 @@ class GangDay {
     worker.dropped = false;
     worker.waits_since = Gang::kNever;
     worker.step_begins = now_;
-    worker.step_prompt_ms =
-        next.work == Gang::Work::Prompt ? in_ms(next.step) / slowness_ : 0;
+    worker.step_prompt_ms = next.work == Gang::Work::Prompt ? in_ms(next.step) / slowness_ : 0;
     worker.step_ends = now_ + ms(in_ms(next.step) * worker.late);
     worker.step_owed = false;
     for (size_t better = 0; better < index(next.lane); better++)
@@ -371,16 +369,16 @@ class GangDay {
       const Duration most = ms(wait_ms_max(lane, worker.rivals));
       if (now_ - worker.waits_since > most)
         return complain(cat("worker ", member, " in lane ", name(lane), " waits for ",
-                            in_ms(now_ - worker.waits_since), " ms, at most ", in_ms(most),
-                            " ms; ", shown(orders)));
+                            in_ms(now_ - worker.waits_since), " ms, at most ", in_ms(most), " ms; ",
+                            shown(orders)));
     }
     return true;
   }
 
-  // How long anybody of a lane waits: while each of the others has its turn, which ends with a step,
-  // and, beside better lanes, until that is paid for from the lane's share. The agents' and the
-  // background's turns alternate. A worker that keeps the device does so for kOverdue; and what it
-  // computed besides is its lane's debt.
+  // How long anybody of a lane waits: while each of the others has its turn, which ends with a
+  // step, and, beside better lanes, until that is paid for from the lane's share. The agents' and
+  // the background's turns alternate. A worker that keeps the device does so for kOverdue; and what
+  // it computed besides is its lane's debt.
   double wait_ms_max(Lane lane, size_t rivals) const {
     const double step = kPromptMsMax * slowness_most_ * late_most_;
     double each = in_ms(Gang::kTurn[index(lane)]) + 2 * step;

@@ -126,7 +126,7 @@ class HouseDay {
     SteadyTime killed_at = SteadyTime::max();  // when the host would notice that it hangs
     bool said_hello = false;
     bool said_loaded = false;
-    size_t read = 0;                   // frames of `sent` that were looked at
+    size_t read = 0;                     // frames of `sent` that were looked at
     std::map<uint64_t, Answer> answers;  // in order of arrival
     uint64_t admitted = 0;
   };
@@ -149,7 +149,7 @@ class HouseDay {
     uint64_t passed_max = 0;  // since when it is starved
     bool waits() const { return accepted && !heard->ended && out + done < choices; }
   };
-  struct Book {  // of a model
+  struct Book {                    // of a model
     SteadyTime served{};           // a part of it was handed out last
     uint64_t since_inversion = 0;  // parts that were handed out
     std::map<std::pair<size_t, Lane>, std::map<size_t, double>> waits_since;  // see note_waiting()
@@ -224,17 +224,19 @@ class HouseDay {
     }
   }
 
-  // People ask two models of which only one has room at a time, again and again, and once in a while
-  // there is background work for a third.
+  // People ask two models of which only one has room at a time, again and again, and once in a
+  // while there is background work for a third.
   void crowd(uint64_t step) {
     for (size_t model = 0; model < 2; model++) {
       if (chance(2) == 0) ask(0, Lane::Interactive, names_[model], 1, 0);
     }
     if (step == 10 || chance(100) == 0)
-      ask(chance(apps_.size()), Lane::Background, names_[2], 1 + static_cast<unsigned>(chance(3)), 0);
+      ask(chance(apps_.size()), Lane::Background, names_[2], 1 + static_cast<unsigned>(chance(3)),
+          0);
   }
 
-  void ask(size_t app, Lane lane, const std::string& model, unsigned choices, uint64_t deadline_ms) {
+  void ask(size_t app, Lane lane, const std::string& model, unsigned choices,
+           uint64_t deadline_ms) {
     const bool embedding = model == names_.back();
     const std::string number = cat(asked_.size());
     api::Work work;
@@ -432,7 +434,8 @@ class HouseDay {
   // More parts than it has slots for are at a worker only where they take others' places.
   void check_places(const FakeWorker& worker) {
     size_t most = slots();
-    for (size_t app = 1; app < apps_.size(); app++) most += std::max<size_t>(1, slots() / (app + 1));
+    for (size_t app = 1; app < apps_.size(); app++)
+      most += std::max<size_t>(1, slots() / (app + 1));
     if (held(worker) > kLaneNames.size() * most)
       complain("more answers at once than a worker has slots for each lane");
   }
@@ -672,7 +675,8 @@ class HouseDay {
     }
     std::map<std::string, int> living;
     for (const FakeWorker* worker : house_->workers) {
-      if (!worker->dead && ++living[worker->name] > 1) complain(cat("two workers of ", worker->name));
+      if (!worker->dead && ++living[worker->name] > 1)
+        complain(cat("two workers of ", worker->name));
     }
   }
 

@@ -103,16 +103,16 @@ int main(int argc, char** argv) {
                  argv[i]);
     return 2;
   }
-  void* const memory = ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE,
-                              MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  void* const memory =
+      ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) {
     std::perror("lares-sim: sharing a page");
     return 2;
   }
   Shared& shared = *new (memory) Shared;
   shared.next = options.first;
-  const auto jobs = static_cast<unsigned>(
-      std::min<uint64_t>({options.jobs, options.count, uint64_t{kJobsMax}}));
+  const auto jobs =
+      static_cast<unsigned>(std::min<uint64_t>({options.jobs, options.count, uint64_t{kJobsMax}}));
   if (jobs <= 1) {
     run(shared, 0, options);
   } else {

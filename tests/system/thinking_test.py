@@ -126,6 +126,12 @@ class Thinking(unittest.TestCase):
         choice = answer["choices"][0]
         self.assert_answers(Answer(status, choice["message"], usage, choice["finish_reason"]), most(left), left)
 
+    def test_stop_strings_end_no_thought(self):
+        answer = self.asked(max_tokens=100, reasoning_budget=30, stop=["e"])
+        self.assertIn("e", answer.thoughts)
+        self.assertEqual(answer.thought, 30)
+        self.assertNotIn("e", answer.content)
+
     def test_thoughts_that_are_stopped_on_their_way_end_in_an_answer(self):
         answer = self.streamed(stop_at=20, max_tokens=400)
         self.assert_answers(answer, most(400), 400)

@@ -30,7 +30,9 @@ std::string parser_words(const std::string& said) {
 }
 
 // The first of the tokens that are named by their numbers, <[5]>, of which the model has none.
+// Without a vocabulary nothing is known of them.
 std::optional<uint32_t> unknown_token(const llama_grammar_rules& rules, const llama_vocab* vocab) {
+  if (!vocab) return std::nullopt;
   const auto tokens = static_cast<uint32_t>(llama_vocab_n_tokens(vocab));
   for (const auto& rule : rules) {
     for (const llama_grammar_element& element : rule) {

@@ -223,7 +223,9 @@ std::string check_rules(const llama_grammar_rules& rules, uint32_t root) {
       rules_where(rules, alternatives, [](const llama_grammar_element&) { return false; });
   const auto met =
       rules_where(rules, alternatives, [](const llama_grammar_element&) { return true; });
-  if (!met[root]) return "can never be met: every way through it goes on for ever";
+  if (!met[root])
+    return "can never be met: every way through it goes on for ever; give its recursion a way that "
+           "ends";
   if (grows_at_its_beginning(alternatives, empty, rules.size()))
     return "has a rule that begins with itself";
   std::vector<bool> plainly_empty(rules.size());  // as the engine's own check sees it
@@ -237,7 +239,9 @@ std::string check_rules(const llama_grammar_rules& rules, uint32_t root) {
   whole.run();
   if (plain.all_ways() > kLeftWaysMax || plain.depth() > kLeftDepthMax ||
       whole.most_ways() > kBeginningsMax || whole.most_skipped() > kSkippedMax)
-    return "is too tangled: its rules begin with each other in too many ways";
+    return "is too tangled: its rules begin with each other in too many ways; write alternatives "
+           "with "
+           "different beginnings";
   return "";
 }
 

@@ -112,6 +112,36 @@ TEST_P(BackendContract, TheSameSeedSaysTheSameWhenAlone) {
   }
 }
 
+TEST_P(BackendContract, ALongPromptsSeedSaysTheSameAndIsNotComputedTwice) {
+  const Json more = {{"max_tokens", 24},
+                     {"seed", 7},
+                     {"temperature", 1.5},
+                     {"logprobs", true},
+                     {"ignore_eos", true}};
+  const auto say = [&](Talk& t, uint64_t id, const std::string& prompt) {
+    t.complete(id, prompt, more);
+    EXPECT_TRUE(t.run());
+    EXPECT_EQ(t[id].logprobs.size(), 24U);
+    return t[id].logprobs;
+  };
+  std::string house = "The house";
+  for (int i = 0; i < 24; i++) house += i % 3 == 0 ? ", and a garden" : ", the old tree";
+  auto t = talk();
+  const Json first = say(*t, 1, house);
+  const std::string longer = cat(house, (*t)[1].text, " And then?");
+  const Json after = say(*t, 2, longer);
+  const size_t whole = (*t)[1].started->prompt_tokens / kExactPiece * kExactPiece;
+  ASSERT_GE(whole, 128U);
+  // what of the prompt stands there is gone on with, but nothing of the answer
+  const Facts& facts = t->model->facts();
+  EXPECT_EQ((*t)[2].started->reused_tokens, facts.cuts && facts.window == 0 ? whole : 0U);
+  t->complete(3, cat(house, " in other words"), greedy(8));  // upon it, in its own way
+  ASSERT_TRUE(t->run());
+  EXPECT_EQ(say(*t, 4, house), first);
+  EXPECT_EQ(say(*t, 5, longer), after);
+  EXPECT_EQ(say(*talk(), 1, longer), after) << "by another worker";
+}
+
 TEST_P(BackendContract, TemperatureZeroTakesTheLikeliest) {
   auto t = talk();
   Json more = greedy(6);

@@ -27,6 +27,15 @@ struct Heard {
   bool ended() const { return ends > 0; }
 };
 
+inline wire::Load small(Tokens context, uint32_t sequences = 4, Tokens batch = 512) {
+  wire::Load load;
+  load.context = context;
+  load.sequences = sequences;
+  load.batch = batch;
+  return load;
+}
+inline std::string letters(size_t count, char letter = 'x') { return std::string(count, letter); }
+
 // A fake model by its options: {"window", "16"}, ...
 inline std::unique_ptr<Model> fake_model(Options options, wire::Load load, Pulse& pulse) {
   const auto* const backend = Registered<Backend>::find("fake");

@@ -22,7 +22,7 @@ class TimedModel final : public Model {
   double fixed_ms, row_ms;
   size_t steps = 0;
   size_t rows = 0;
-  size_t aborted = 0;  // of the steps
+  size_t aborted = 0;                     // of the steps
   std::function<void()> on_step = [] {};  // of tokens
   // Whenever anything is computed, by the name of the function.
   std::function<void(std::string_view)> on_compute = [](std::string_view) {};
