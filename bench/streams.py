@@ -17,7 +17,7 @@ IDLE_TOKENS = 2500
 
 
 def together(side, count, tokens, salt):
-    """Tokens a second of all answers, from the first token of the first to the last of the last."""
+    """Tokens a second of all answers, from the asking to the last token of the last."""
     found, began = [], []
 
     def ask(number):

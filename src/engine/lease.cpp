@@ -65,7 +65,8 @@ bool Lease::enter(const Step& step) {
                        std::memory_order_relaxed);
   switch (page_->state.load(std::memory_order_acquire)) {
     case LeasePage::Holding:
-      if (std::exchange(fresh_, false) || !due()) {
+      // a turn that was granted for a better lane is none for what must wait
+      if ((std::exchange(fresh_, false) || !due()) && step.lane <= worst()) {
         if (news) ring();
         return true;
       }

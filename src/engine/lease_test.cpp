@@ -84,6 +84,20 @@ TEST_F(LeaseTest, ATurnHasAtLeastOneStep) {
   EXPECT_EQ(page.state, LeasePage::Waiting);
 }
 
+// The same worker had it for a person, and only what must wait is left.
+TEST_F(LeaseTest, ATurnOfABetterLaneIsNoneForWhatMustWait) {
+  lease.enter({Lane::Interactive});
+  ASSERT_TRUE(lease.enter({Lane::Interactive}));
+  page.worst = static_cast<uint32_t>(Lane::Agent);
+  EXPECT_TRUE(lease.enter({Lane::Agent}));
+  rung();
+  EXPECT_FALSE(lease.enter({Lane::Background}));
+  EXPECT_EQ(rung(), 1U) << "it was given back";
+  meanwhile = [this] { lease.call(); };
+  EXPECT_FALSE(lease.enter({Lane::Background})) << "granted before the daemon knew better";
+  EXPECT_EQ(page.state, LeasePage::Waiting);
+}
+
 TEST_F(LeaseTest, ACallEndsTheWait) {
   meanwhile = [this] { lease.call(); };
   EXPECT_FALSE(lease.enter({}));

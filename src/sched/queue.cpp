@@ -113,9 +113,14 @@ std::optional<JobId> Queue::take(const ModelId& model, const May& may, const May
   }
   if (!best) return std::nullopt;
   double& owed = owed_[model];
-  owed = std::min(owed, 1.0) + background_share_;  // one that is put off is not two
-  const bool its_turn = owed >= kOwed && oldest_fits;
-  if (its_turn) owed -= 1;
+  owed += background_share_;
+  const bool due = owed >= kOwed;
+  const bool its_turn = due && oldest_fits;
+  if (its_turn) {
+    owed -= 1;
+  } else if (due) {
+    owed = 1 - background_share_;  // the next part's, and still one
+  }
   Job& next = its_turn ? *oldest : *best;
   double& level = level_[static_cast<size_t>(next.lane)];
   level = std::max(level, served(next));
