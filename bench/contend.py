@@ -6,7 +6,6 @@ each model with as many threads, which is what a router of processes gives. In t
 compared with the same server's alone, within one run. Where 4,000 tokens are read in the background, B reads them.
 """
 
-import http.client
 import os
 import re
 import statistics
@@ -27,8 +26,8 @@ def quantile(values, q):
 class Side:
     """A server's two models: each has its endpoint and its name there."""
 
-    def __init__(self, name, a, b):
-        self.name, self.a, self.b = name, a, b
+    def __init__(self, name, a, b, house=None):
+        self.name, self.a, self.b, self.house = name, a, b, house
 
     def body(self, model, prompt, tokens, lane):
         """A request whose text does not repeat itself, as that would be drafted and not computed token by token."""
@@ -51,11 +50,7 @@ class Side:
         """How long B has computed; None where nobody says."""
         if self.name != "lares":
             return None
-        endpoint, model = self.b
-        c = http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=30)
-        c.request("GET", "/metrics", headers=endpoint.headers)
-        text = c.getresponse().read().decode()
-        c.close()
+        text, model = self.house.owner_text("/metrics").decode(), self.b[1]
         return float(re.search(r'^lares_device_seconds_total{model="%s"} (\S+)' % re.escape(model), text, re.M).group(1))
 
 
@@ -208,7 +203,7 @@ def main():
     print(f"A: {os.path.basename(str(a))}, B: {os.path.basename(str(b))}, {threads} threads, {args.rounds} rounds")
     with harness.Lares([a, b], settings=f"[models]\nthreads = {threads}\n") as lares:
         names = [os.path.basename(str(m)).lower().removesuffix(".gguf") for m in (a, b)]
-        side = Side("lares", (lares.endpoint, names[0]), (lares.endpoint, names[1]))
+        side = Side("lares", (lares.endpoint, names[0]), (lares.endpoint, names[1]), lares)
         for which in (side.a, side.b):
             side.stream(which, "hi", 8, "interactive")
         measure(run, side, args)

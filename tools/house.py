@@ -127,8 +127,12 @@ class House(Served):
             shutil.rmtree(self.home, ignore_errors=True)
 
     def owner(self, path, method="GET", body=None):
-        """What a route answers to the person, who asks over the Unix socket: the parsed body of a 200, its `data` where
-        it has one."""
+        """What a route answers to the person: the parsed body of a 200, its `data` where it has one."""
+        parsed = json.loads(self.owner_text(path, method, body))
+        return parsed["data"] if isinstance(parsed, dict) and "data" in parsed else parsed
+
+    def owner_text(self, path, method="GET", body=None):
+        """The body of a 200 that a route answers to the person, who asks over the Unix socket."""
         with socket.socket(socket.AF_UNIX) as s:
             s.connect(str(self.home / "run" / "api.sock"))
             c = http.client.HTTPConnection("localhost", timeout=30)
@@ -138,8 +142,7 @@ class House(Served):
             text = r.read()
         if r.status != 200:
             raise RuntimeError(f"{method} {path}: {r.status} {text[:300]!r}")
-        parsed = json.loads(text)
-        return parsed["data"] if isinstance(parsed, dict) and "data" in parsed else parsed
+        return text
 
     def pids(self):
         """The daemon and its workers: {pid: command}."""

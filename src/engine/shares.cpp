@@ -27,9 +27,11 @@ double Shares::least(Lane lane) const {
 
 void Shares::enter(Lane lane, uint32_t owner) {
   const double least_used = least(lane);
-  Account& account = accounts_[{lane, owner}];
+  const auto [at, is_new] = accounts_.try_emplace({lane, owner});
+  Account& account = at->second;
   if (account.requests == 0) {
-    const double floor = std::isfinite(least_used) ? least_used : floor_[static_cast<size_t>(lane)];
+    const double floor = std::isfinite(least_used) ? least_used - (is_new ? 0 : kRestKeepsMs)
+                                                   : floor_[static_cast<size_t>(lane)];
     account.used = std::max(account.used, floor);
   }
   account.requests++;

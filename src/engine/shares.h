@@ -3,7 +3,8 @@
 //
 // Among the owners of one lane time is shared evenly, by a counter for each (VTC: Sheng et al.,
 // "Fairness in Serving Large Language Models", OSDI 2024): whoever comes back from a rest is lifted
-// to the least of those at work, so nobody saves up. Among lanes the more urgent goes first, but
+// to the least of those at work, so nobody saves up, but for what one step of others may have taken
+// in between: an app that asks one thing after another has not rested. Among lanes the more urgent goes first, but
 // one that waits behind it is owed its part of what is computed meanwhile.
 //
 // Pure; the Batcher's thread.
@@ -22,6 +23,7 @@ inline constexpr double kAgentShare = 0.10;       // of CPU time, behind better 
 inline constexpr double kBackgroundShare = 0.05;  // the same
 inline constexpr double kOwedMaxMs = 1000;        // no lane saves up more CPU-ms
 inline constexpr double kDebtMaxMs = 60'000;      // or has to wait for more
+inline constexpr double kRestKeepsMs = 500;       // CPU; by which one that comes back may be behind
 inline constexpr size_t kRestingOwnersMax = 1024;
 
 class Shares {

@@ -39,6 +39,21 @@ TEST(Shares, WhoComesBackFromARestHasSavedNothingUp) {
   EXPECT_EQ(shares.ahead(Lane::Interactive, 1), 0);
 }
 
+TEST(Shares, WhoAsksOneThingAfterAnotherHasNotRested) {
+  Shares shares;
+  shares.enter(Lane::Interactive, 1);
+  shares.enter(Lane::Interactive, 2);
+  shares.charge(Lane::Interactive, 1, 90);
+  shares.leave(Lane::Interactive, 2);  // its answer ends, and it reads it
+  shares.charge(Lane::Interactive, 1, 150);
+  shares.enter(Lane::Interactive, 2);
+  EXPECT_DOUBLE_EQ(shares.ahead(Lane::Interactive, 1), 240);
+  shares.leave(Lane::Interactive, 2);
+  shares.charge(Lane::Interactive, 1, 60'000);
+  shares.enter(Lane::Interactive, 2);
+  EXPECT_DOUBLE_EQ(shares.ahead(Lane::Interactive, 1), kRestKeepsMs);
+}
+
 TEST(Shares, NorIsADebtForgottenByARest) {
   Shares shares;
   shares.enter(Lane::Interactive, 1);
