@@ -349,7 +349,7 @@ double Batcher::step_ms() const {
   if (lease_.pressed()) return kStepSharedMs;
   if (computing_.size() == 1) return computing_[0]->prefilling() ? kStepMs : kStepSharedMs;
   const bool read = std::any_of(computing_.begin(), computing_.end(), [](const auto& request) {
-    return request->lane == Lane::Interactive;
+    return request->lane == Lane::Interactive && !request->prefilling();
   });
   return read ? kStepSharedMs : kStepTogetherMs;
 }

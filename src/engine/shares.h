@@ -4,8 +4,8 @@
 // Among the owners of one lane time is shared evenly, by a counter for each (VTC: Sheng et al.,
 // "Fairness in Serving Large Language Models", OSDI 2024): whoever comes back from a rest is lifted
 // to the least of those at work, so nobody saves up, but for what one step of others may have taken
-// in between: an app that asks one thing after another has not rested. Among lanes the more urgent goes first, but
-// one that waits behind it is owed its part of what is computed meanwhile.
+// in between: an app that asks one thing after another has not rested. Among lanes the more urgent
+// goes first, but one that waits behind it is owed its part of what is computed meanwhile.
 //
 // Pure; the Batcher's thread.
 #pragma once

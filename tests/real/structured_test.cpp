@@ -138,6 +138,8 @@ TEST_F(Structured, WhatWouldEndAWorkerIsRefusedByName) {
       {"root ::= nobody", "is no grammar"},
       {"root ::= \"a\"{1,100000}", "elements"},
       {"root ::= (\"a\"{1,1000}){1,1000}", ""},
+      {"root ::= \"a\"{5,2}", "which is never"},
+      {"root ::= b\nb ::= (\"a\" | \"c\"){3,1}", "which is never"},
       {"root ::= (\"a\" | \"a\" | \"a\" \"a\")*", "too many ways"},
       {"root ::= (\"a\"?){1000} \"b\"", ""},
       {"root ::= " + std::string(60'000, '('), "deep"},
