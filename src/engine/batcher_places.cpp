@@ -11,6 +11,7 @@
 namespace lares::engine {
 namespace {
 
+constexpr size_t kAnewMax = 128;  // tokens of a prompt that a seed is worth computing anew
 constexpr size_t kLargeMax = 16;  // that are looked at in one step, and have no room
 constexpr uint64_t kMediaSet = uint64_t{1}
                                << 63;  // with a request's id; sets of adapters count from 0
@@ -25,7 +26,8 @@ void Batcher::clear(Sequence sequence) {
 // Where the answer should come out the same again, what earlier requests left is not built upon: it
 // was computed in other batches, where sums run in another order, so the last bits of logits
 // differ, and now and then a token. Its own twins (n answers to one prompt) are computed the same
-// way each time. In others' company no answer comes out the same, and all may be built upon.
+// way each time. In others' company
+// no answer is promised to come out the same, and what is long is built upon all there is.
 bool Batcher::may_build_on(const Request& request, Sequence sequence) const {
   if (sequence >= 0 && slots_[sequence].adapters != request.adapters) return false;
   if (!request.options.seeded) return true;
@@ -36,7 +38,7 @@ bool Batcher::may_build_on(const Request& request, Sequence sequence) const {
     if (twin && other->sequence == sequence) return true;
     company = company || !twin;
   }
-  return company;
+  return company && request.prompt > kAnewMax;
 }
 
 // What a position behind the first `keep` sees of them is there.

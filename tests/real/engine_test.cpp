@@ -84,8 +84,9 @@ TEST(Llama, InspectsAFileAsALoadDescribesIt) {
   Json head = (*inspected)->facts().info;
   EXPECT_EQ(head["context_train"], 8192);
   EXPECT_EQ(head["architecture"], "llama");
-  // what only one of them can know: the buffers of a load, or of a dry run of one
-  for (const char* own : {"context", "memory", "dry_run"}) {
+  // what only one of them can know: the buffers of a load, or of a dry run of one; what it takes
+  // beside text
+  for (const char* own : {"context", "memory", "dry_run", "inputs"}) {
     whole.erase(own);
     head.erase(own);
   }
