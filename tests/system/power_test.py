@@ -8,28 +8,16 @@ all is skipped with the reason (exit status 77). Run by ctest and by hand:
 `LARES_BIN=build/dev/bin tests/system/power_test.py [-v] [Class.test]`.
 """
 
-import os
 import pathlib
 import threading
 import unittest
 
 from client import FAKE, ask, chat, owner, run_tests, wait_until  # noqa: I001
 from house import House  # found by client
-from surroundings_test import CLONE_NEWNS, CLONE_NEWUSER, MS_PRIVATE, MS_REC, CannotBeMade, call, libc, mount_empty
+from surroundings_test import CLONE_NEWNS, CannotBeMade, mount_empty, own_namespaces
 
 SYS = pathlib.Path("/sys/class")
 SUPPLY, ZONE = SYS / "power_supply", SYS / "thermal" / "thermal_zone0"
-
-
-def enter():
-    user, group = os.geteuid(), os.getegid()
-    if user != 0:
-        call("a user namespace", libc.unshare(CLONE_NEWUSER))
-        for file, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
-            pathlib.Path("/proc/self", file).write_text(text)
-    call("a namespace for mounts", libc.unshare(CLONE_NEWNS))
-    call("making mounts private", libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None))
-    mount_empty(str(SYS), mode="755")
 
 
 def machine(status="Full", plugged=1, degrees=40):
@@ -64,7 +52,8 @@ class Power(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         try:
-            enter()
+            own_namespaces(CLONE_NEWNS)
+            mount_empty(str(SYS), mode="755")
         except (CannotBeMade, OSError) as why:
             raise unittest.SkipTest(f"no namespace with a /sys/class of its own: {why}") from None
 

@@ -101,9 +101,8 @@ def mount_empty(folder, flags=0, mode="1777"):
     call(f"mounting on {folder}", libc.mount(b"none", folder.encode(), b"tmpfs", flags, f"mode={mode}".encode()))
 
 
-def enter(wanted):
-    """Makes the surrounding around this process; CannotBeMade where the machine does not let it."""
-    kinds = CLONE_NEWNS | (CLONE_NEWNET if wanted.get("no_ipv6") == "sysctl" else 0)
+def own_namespaces(kinds):
+    """For this process and what it starts, mounts among them; CannotBeMade where the machine does not let it."""
     user, group = os.geteuid(), os.getegid()
     if user != 0:
         call("a user namespace", libc.unshare(CLONE_NEWUSER))
@@ -111,6 +110,12 @@ def enter(wanted):
             pathlib.Path("/proc/self", file).write_text(text)
     call("namespaces for mounts and network", libc.unshare(kinds))
     call("making mounts private", libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None))
+
+
+def enter(wanted):
+    """Makes the surrounding around this process; CannotBeMade where the machine does not let it."""
+    kinds = CLONE_NEWNS | (CLONE_NEWNET if wanted.get("no_ipv6") == "sysctl" else 0)
+    own_namespaces(kinds)
     # always a /tmp of our own: without XDG_RUNTIME_DIR the socket lies in /tmp/lares-UID, the person's own daemon's place
     mount_empty("/tmp", MS_NOEXEC if wanted.get("noexec_tmp") else 0)
     if wanted.get("no_systemd"):
