@@ -87,7 +87,7 @@ class Power(unittest.TestCase):
         later = self.waits(house, "battery", status="Discharging", plugged=0)
         machine(status="Charging", plugged=1)
         self.assertEqual(later.text(), "1 2 3")
-        self.assertFalse(self.paused(house))
+        wait_until(lambda: not self.paused(house), "the daemon says that the plug is back")
 
     def test_in_heat_background_waits_until_it_is_cooler(self):
         house = self.house("[power]\ntemperature_max = 80\n")
