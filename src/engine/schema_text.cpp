@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <set>
+#include <span>
 #include <vector>
 
 #include "base/json.h"
@@ -43,14 +44,15 @@ constexpr std::array<std::string_view, 21> kNotKept = {"not",
                                                        "$recursiveRef"};
 constexpr std::array<std::string_view, 4> kBounds = {"minimum", "maximum", "exclusiveMinimum",
                                                      "exclusiveMaximum"};
-// What it overlooks beside a '$ref' or alternatives.
-constexpr std::array<std::string_view, 17> kOverlooked = {
-    "properties", "required",        "additionalProperties",
-    "allOf",      "items",           "prefixItems",
-    "enum",       "const",           "pattern",
-    "format",     "minLength",       "maxLength",
-    "minItems",   "maxItems",        "minimum",
-    "maximum",    "exclusiveMinimum"};
+// What it overlooks beside a '$ref' or alternatives, as it does kCounts and kBounds.
+constexpr std::array<std::string_view, 10> kOverlooked = {
+    "properties", "required", "additionalProperties",
+    "allOf",      "items",    "prefixItems",
+    "enum",       "const",    "pattern",
+    "format"};
+// So many '$ref' are followed to see what is part of an 'allOf'.
+constexpr int kRefsFollowed = 32;
+using Names = std::span<const std::string_view>;
 constexpr int64_t kBoundMax = 999'999'999'999'999'999;
 // Further away than that from 0, the converter counts the digits of the other end below nothing.
 constexpr int64_t kBoundAlone = 999'999'999'999'999;
@@ -211,8 +213,10 @@ class Schema {
   }
 
   Result<> beside(const OrderedJson& schema, std::string_view what, const std::string& path) const {
-    for (const auto name : kOverlooked) {
-      if (schema.contains(name)) TRY(not_kept(cat("'", name, "' beside ", what), path));
+    for (const Names names : {Names(kOverlooked), Names(kCounts), Names(kBounds)}) {
+      for (const auto name : names) {
+        if (schema.contains(name)) TRY(not_kept(cat("'", name, "' beside ", what), path));
+      }
     }
     return Unit{};
   }
@@ -307,7 +311,8 @@ class Schema {
     return Unit{};
   }
   bool joins(const OrderedJson* schema) {
-    for (int step = 0; step < 32 && schema && schema->is_object() && schema->contains("$ref");
+    for (int step = 0;
+         step < kRefsFollowed && schema && schema->is_object() && schema->contains("$ref");
          step++) {
       const auto& to = (*schema)["$ref"];
       if (!to.is_string() || !to.get_ref<const std::string&>().starts_with("#/")) return true;

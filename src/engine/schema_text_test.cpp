@@ -140,7 +140,8 @@ TEST(SchemaText, WhatTheConverterWouldLeaveOutIsWrittenForIt) {
 TEST(SchemaText, WhatIsOverlookedBesideOthersIsNamedToAStrictOne) {
   for (const char* schema :
        {R"({"anyOf":[{"type":"null"}],"properties":{"a":{}}})",
-        R"({"$ref":"#/$defs/a","minimum":3,"$defs":{"a":{}}})", R"({"minimum":3})",
+        R"({"$ref":"#/$defs/a","minimum":3,"$defs":{"a":{}}})",
+        R"({"anyOf":[{"type":"integer"}],"exclusiveMaximum":3})", R"({"minimum":3})",
         R"({"type":["number","null"],"minimum":3})", R"({"type":"string","format":"email"})",
         R"({"unevaluatedProperties":false})", R"({"dependencies":{}})",
         R"({"prefixItems":[{}],"items":{"type":"null"}})", R"({"prefixItems":[{}],"minItems":2})",

@@ -105,9 +105,9 @@ std::optional<JobId> Queue::take(const ModelId& model, const May& may, const May
   bool oldest_fits = false;
   for (Job& job : waiting_) {
     if (job.model != model || (may && !may(job.id))) continue;
-    const bool first = !std::exchange(oldest, oldest ? oldest : &job);
+    if (!oldest) oldest = &job;
     if (fits && !fits(job.id)) continue;
-    oldest_fits = oldest_fits || first;
+    oldest_fits = oldest_fits || oldest == &job;
     if (!best || job.lane < best->lane || (job.lane == best->lane && served(job) < served(*best)))
       best = &job;
   }
