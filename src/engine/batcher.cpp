@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
+#include <numeric>
 #include <span>
 #include <utility>
 
@@ -32,13 +33,14 @@ Json token_json(const Model& model, Token token, float logprob) {
 }  // namespace
 
 Batcher::Batcher(Model& model, Pulse& pulse, const Clock& clock, Lease& lease, Out out,
-                 CpuMs cpu_ms)
+                 CpuMs cpu_ms, Together together)
     : model_(model),
       pulse_(pulse),
       clock_(clock),
       lease_(lease),
       out_(std::move(out)),
       cpu_ms_(std::move(cpu_ms)),
+      together_(std::move(together)),
       embeddings_(model, clock, shares_),
       slots_(model.facts().sequences, model.facts().cells),
       parked_(Bytes{model.facts().parked_bytes}),
@@ -157,8 +159,8 @@ void Batcher::abort_locked() {
   }
 }
 
-SteadyTime Batcher::expected_end(const StepCost& cost, size_t rows) const {
-  if (!cost.known()) return rows > kChunkMin ? SteadyTime::max() : clock_.now();
+SteadyTime Batcher::expected_end(const StepCost& cost, double rows) const {
+  if (!cost.known()) return rows > double{kChunkMin} ? SteadyTime::max() : clock_.now();
   return clock_.now() + std::chrono::ceil<SteadyTime::duration>(
                             std::chrono::duration<double, std::milli>(cost.ms(rows)));
 }
@@ -194,7 +196,7 @@ bool Batcher::step() {
     if (computed) embed_step();
     return true;
   }
-  if (!lease_.enter(lease_step(parts, rows, cost_))) return true;
+  if (!lease_.enter(lease_step(parts, weight(parts), cost_))) return true;
   const SteadyTime from = clock_.now();
   const double cpu_from = cpu_ms_();
   Drafting drafting;
@@ -204,8 +206,9 @@ bool Batcher::step() {
   switch (done) {
     case Decoded::Ok: {
       const double took = std::chrono::duration<double, std::milli>(clock_.now() - from).count();
-      cost_.learn(rows_.size(), took - drafting.ms);
-      token_ms_ = cost_.known() ? cost_.ms(computing_.size() + 1) : 0;
+      cost_.learn(weight(parts), took - drafting.ms);
+      const double answers = static_cast<double>(computing_.size() + 1);
+      token_ms_ = cost_.ms(answers * (1 + model_.facts().logit_rows));
       if (took > 0) cpu_per_ms_ += 0.1 * (cpu_ms / took - cpu_per_ms_);
       advance(parts);
       leave_rested();
@@ -234,13 +237,15 @@ Decoded Batcher::compute(std::vector<Part>& parts, Drafting& drafting) {
   Running step;
   step.lane = Lane::Background;
   step.whose.reserve(parts.size());
+  double caught_up = 0;
   for (const Part& part : parts) {
     const size_t rows = part.all() + part.catch_up;
     step.whose.emplace_back(part.request->id, rows);
     step.rows += rows;
+    caught_up += static_cast<double>(part.catch_up);
     step.lane = std::min(step.lane, part.request->lane);
   }
-  step.until = expected_end(cost_, step.rows);
+  step.until = expected_end(cost_, weight(parts) + caught_up);
   model_.adapt(parts.front().request->options.adapters);
   running(std::move(step));
   Decoded done = draft(parts, drafting);
@@ -261,8 +266,20 @@ Decoded Batcher::compute(std::vector<Part>& parts, Drafting& drafting) {
   return done;
 }
 
+// Rows as the prices of steps count them.
+double Batcher::weight(const Part& part) const {
+  const auto rows = static_cast<double>(part.all());
+  const double choosing = part.chooses() ? 1 + static_cast<double>(part.drafts) : 0;
+  return rows + choosing * model_.facts().logit_rows;
+}
+
+double Batcher::weight(const std::vector<Part>& parts) const {
+  return std::accumulate(parts.begin(), parts.end(), 0.0,
+                         [this](double sum, const Part& part) { return sum + weight(part); });
+}
+
 // What the next step is, for those who give out the device.
-Lease::Step Batcher::lease_step(const std::vector<Part>& parts, size_t rows,
+Lease::Step Batcher::lease_step(const std::vector<Part>& parts, double rows,
                                 const StepCost& cost) const {
   Lease::Step step{Lane::Background, true, cost.ms(rows) + drafting_ms(parts)};
   for (const Part& part : parts) {
@@ -275,14 +292,12 @@ Lease::Step Batcher::lease_step(const std::vector<Part>& parts, size_t rows,
 // What a step took is everyone's who was in it, whether or not something came of it; what drafting
 // took, of those who were drafted.
 void Batcher::charge(const std::vector<Part>& parts, double cpu_ms, const Drafting& drafting) {
-  size_t rows = 0, drafted = 0;
-  for (const Part& part : parts) {
-    rows += part.all();
-    drafted += part.catch_up;
-  }
+  const double all = weight(parts);
+  size_t drafted = 0;
+  for (const Part& part : parts) drafted += part.catch_up;
   for (const Part& part : parts) {
     Request& request = *part.request;
-    double own = (cpu_ms - drafting.cpu_ms) * cost_.share(part.all(), rows, parts.size());
+    double own = (cpu_ms - drafting.cpu_ms) * cost_.share(weight(part), all, parts.size());
     if (drafted > 0)
       own += drafting.cpu_ms * static_cast<double>(part.catch_up) / static_cast<double>(drafted);
     request.cpu_ms += own;
@@ -297,6 +312,7 @@ void Batcher::advance(const std::vector<Part>& parts) {
     }
   }
   note_exact(parts);
+  together_(true);
   int row = -1;
   for (const Part& part : parts) {
     Request& request = *part.request;
@@ -309,6 +325,7 @@ void Batcher::advance(const std::vector<Part>& parts) {
     say(part, row);
     row += static_cast<int>(part.drafts);
   }
+  together_(false);
 }
 
 // A whole piece of a seeded prompt, and nothing else: whoever computes it again has the same bytes.
@@ -496,18 +513,18 @@ bool Batcher::embed_step() {
     rows_max = std::min(rows_max, embed_cost_.rows_within(kStepSharedMs));
   shares_.step_begins();
   const Embeddings::Next next = embeddings_.next(rows_max, worst);
-  if (!lease_.enter({next.lane, false, embed_cost_.ms(next.rows)})) return true;
+  const auto rows = static_cast<double>(next.rows);
+  if (!lease_.enter({next.lane, false, embed_cost_.ms(rows)})) return true;
   if (next.begins) out_(next.id, wire::Started{next.tokens, 0});
   const double cpu_from = cpu_ms_();
   const SteadyTime from = clock_.now();
-  running({{{next.id, next.rows}}, next.rows, next.lane, expected_end(embed_cost_, next.rows)});
+  running({{{next.id, next.rows}}, next.rows, next.lane, expected_end(embed_cost_, rows)});
   auto vectors = model_.embed(next.inputs);
   running({});
   pulse_.beat();
   embeddings_.charge(next, cpu_ms_() - cpu_from);
   if (vectors) {
-    embed_cost_.learn(next.rows,
-                      std::chrono::duration<double, std::milli>(clock_.now() - from).count());
+    embed_cost_.learn(rows, std::chrono::duration<double, std::milli>(clock_.now() - from).count());
   }
   if (vectors) {
     if (auto done = embeddings_.took(next, *vectors)) out_(next.id, *std::move(done));

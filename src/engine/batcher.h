@@ -58,6 +58,8 @@ inline constexpr size_t kWaitingMax = 256;  // requests; more are Busy
 inline constexpr double kStepMs = 1000;
 inline constexpr double kStepTogetherMs = 250;
 inline constexpr double kStepSharedMs = 60;
+// Prompts that are read sooner than that are worth a few longer steps to those who asked for them.
+inline constexpr double kBurstMaxMs = 2000;
 // What is left of a step when something urgent comes, if it is to be given up for that.
 inline constexpr milliseconds kWorthAborting{40};
 inline constexpr size_t kParkMin = 64;    // tokens; what is shorter rests in its cells
@@ -70,11 +72,14 @@ class Batcher {
   using Event = std::variant<wire::Started, wire::Progress, wire::Delta, wire::Done, wire::Failed>;
   using Out = std::function<void(uint64_t id, Event)>;
   using CpuMs = std::function<double()>;  // used until now, by all threads that compute
+  // True: the events from here on are those of one step, and may be held until false.
+  using Together = std::function<void(bool)>;
 
   // `model`, `pulse`, `clock` and `lease` must outlive it; the clock may be asked by several
   // threads.
-  Batcher(Model& model, Pulse& pulse, const Clock& clock, Lease& lease, Out out,
-          CpuMs cpu_ms = process_cpu_ms);
+  Batcher(
+      Model& model, Pulse& pulse, const Clock& clock, Lease& lease, Out out,
+      CpuMs cpu_ms = process_cpu_ms, Together together = [](bool) {});
   ~Batcher();
 
   // Answers are drafted by `draft` where that pays. It was loaded to draft for this one
@@ -111,6 +116,7 @@ class Batcher {
     size_t drafts = 0;    // rows behind them, which may be wrong; until they are drafted, at most
     size_t catch_up = 0;  // rows of the draft model before it drafts
     size_t all() const { return rows + drafts; }
+    bool chooses() const { return rows == request->pending(); }  // the next token
   };
   enum class Placed { Yes, Later, NoRoom };
   using Requests = std::deque<std::unique_ptr<Request>>;
@@ -139,9 +145,12 @@ class Batcher {
   std::vector<Part> plan();
   std::vector<Turn> turns_of_one_set(std::span<const Want> wants, const StepLimits& limits);
   double step_ms() const;
+  bool read_along() const;
   void add_drafts(std::vector<Part>& parts);
-  Speculation::Step speculation_step(const Request& request, size_t rows, size_t others,
+  Speculation::Step speculation_step(const Request& request, double weight, size_t others,
                                      size_t room, size_t draft_room);
+  double weight(const Part& part) const;
+  double weight(const std::vector<Part>& parts) const;
   double drafting_ms(size_t rows) const;
   double drafting_ms(const std::vector<Part>& parts) const;
   // Of the draft model, in one step.
@@ -167,12 +176,12 @@ class Batcher {
     SteadyTime until{};             // as far as is known; max() without
   };
   void running(Running step);
-  SteadyTime expected_end(const StepCost& cost, size_t rows) const;
+  SteadyTime expected_end(const StepCost& cost, double rows) const;
   void abort_locked() REQUIRES(mutex_);
   void advance(const std::vector<Part>& parts);
   void note_exact(const std::vector<Part>& parts);
   void broken(const std::vector<Part>& parts);
-  Lease::Step lease_step(const std::vector<Part>& parts, size_t rows, const StepCost& cost) const;
+  Lease::Step lease_step(const std::vector<Part>& parts, double rows, const StepCost& cost) const;
   void charge(const std::vector<Part>& parts, double cpu_ms, const Drafting& drafting);
   void say(const Part& part, int row);
   bool choose(Request& request, int row);
@@ -191,6 +200,7 @@ class Batcher {
   Lease& lease_;
   const Out out_;
   const CpuMs cpu_ms_;
+  const Together together_;
   Shares shares_;
   Embeddings embeddings_;
   Slots slots_;

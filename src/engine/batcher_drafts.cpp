@@ -43,8 +43,9 @@ void Batcher::end_drafting(Request& request) {
 // Until it is measured, what a step of the draft model takes goes by its size; one that seems large
 // is tried once all the same.
 double Batcher::drafting_ms(size_t rows) const {
-  if (drafter_->cost().known()) return drafter_->cost().ms(rows);
-  return std::min(draft_share_, kShareTried) * cost_.ms(rows);
+  const auto weight = static_cast<double>(rows);
+  if (drafter_->cost().known()) return drafter_->cost().ms(weight);
+  return std::min(draft_share_, kShareTried) * cost_.ms(weight);
 }
 
 double Batcher::drafting_ms(const std::vector<Part>& parts) const {
@@ -63,8 +64,10 @@ void Batcher::add_drafts(std::vector<Part>& parts) {
   const Facts& facts = model_.facts();
   if (!facts.cuts) return;
   size_t rows = 0, answers = 0;
+  double weight = 0;
   for (const Part& part : parts) {
     rows += part.rows;
+    weight += this->weight(part);
     answers += part.request->prefilling() ? 0 : 1;
   }
   size_t room = std::min<size_t>(wire::draft_rows(facts.vocabulary), facts.batch - rows);
@@ -78,16 +81,17 @@ void Batcher::add_drafts(std::vector<Part>& parts) {
     const size_t cells = slots_.cells_free() - std::min(slots_.cells_free(), rows);
     const Speculation::Plan plan = request.speculation.plan(
         request.tokens,
-        speculation_step(request, rows, answers - 1, std::min(room, cells), draft_room));
+        speculation_step(request, weight, answers - 1, std::min(room, cells), draft_room));
     part.drafts = plan.count;
     part.catch_up = plan.catch_up;
     room -= part.drafts;
     rows += part.drafts;
+    weight += static_cast<double>(part.drafts) * (1 + facts.logit_rows);
     draft_room -= part.catch_up;
   }
 }
 
-Speculation::Step Batcher::speculation_step(const Request& request, size_t rows, size_t others,
+Speculation::Step Batcher::speculation_step(const Request& request, double weight, size_t others,
                                             size_t room, size_t draft_room) {
   Speculation::Step step;
   const size_t said = request.tokens.size();
@@ -120,13 +124,16 @@ Speculation::Step Batcher::speculation_step(const Request& request, size_t rows,
     return step;
   }
   const bool shared = computing_.size() > 1 || lease_.pressed();
-  step.limit = shared ? std::max(kStepSharedMs, 1.5 * cost_.ms(rows)) : kStepTogetherMs;
-  const size_t fits = cost_.rows_within(step.limit);
-  step.most = std::min(step.most, fits - std::min(fits, rows));
-  step.cost = [this, rows](size_t more) { return cost_.ms(rows + more); };
+  const double row = 1 + model_.facts().logit_rows;
+  step.limit = shared ? std::max(kStepSharedMs, 1.5 * cost_.ms(weight)) : kStepTogetherMs;
+  const double fits = static_cast<double>(cost_.rows_within(step.limit)) - weight;
+  step.most = std::min(step.most, fits > 0 ? static_cast<size_t>(fits / row) : 0);
+  step.cost = [this, weight, row](size_t more) {
+    return cost_.ms(weight + row * static_cast<double>(more));
+  };
   if (drafts > 0) {
     step.drafting = [this](size_t count) { return drafting_ms(count); };
-    const double time = step.limit - cost_.ms(rows);
+    const double time = step.limit - cost_.ms(weight);
     const size_t in_time =
         drafter_->cost().known() && time > 0 ? drafter_->cost().rows_within(time) : kCatchUpMin;
     step.rows_max = std::min(draft_room, std::max(in_time, kCatchUpMin));

@@ -184,6 +184,30 @@ TEST(BatcherDrafts, SeveralAnswersAreDraftedTogether) {
   }
 }
 
+// Eight answers whose rows cost as much each as a step of them does for each: a draft takes the
+// time of the token that it brings, and that of those that are wrong. Rows of a prompt are cheaper,
+// as nothing is chosen from them, and do not make it seem that drafts are.
+TEST(BatcherDrafts, ManyAnswersDraftOnlyWhatIsWorthItsRow) {
+  const auto drafted = [](double logit_ms, double logit_rows) {
+    Talk talk([&](Pulse& pulse) {
+      auto model =
+          std::make_unique<TimedModel>(fake_model({}, shape(8192, 8), pulse), talk.clock, 1, 4);
+      model->logit_ms = logit_ms;
+      model->said.logit_rows = logit_rows;
+      return model;
+    });
+    for (uint64_t id = 1; id <= 8; id++)
+      talk.complete(id, cat("repeat: one two three one two four one two ", id, " two five one two"),
+                    {{"temperature", 0}});
+    EXPECT_TRUE(talk.run());
+    uint32_t count = 0;
+    for (uint64_t id = 1; id <= 8; id++) count += talk[id].done->drafted_tokens;
+    return count;
+  };
+  EXPECT_EQ(drafted(4, 1), 0U);
+  EXPECT_GT(drafted(4, 0), 0U) << "so it would be otherwise";
+}
+
 TEST(BatcherDrafts, MoreAnswersThanSequencesTakeTurns) {
   Drafted drafted({.sequences = 2});
   for (uint64_t id = 1; id <= 7; id++) drafted.talk.complete(id, cat("count: ", 40 + id));

@@ -21,18 +21,19 @@ bool Batcher::media_step(const Part& part) {
     give_up_cells();
     return true;
   }
+  const auto weight = static_cast<double>(rows);
   const std::vector<Part> parts(1, Part{&request, rows});
-  if (!lease_.enter(lease_step(parts, rows, cost))) return false;
+  if (!lease_.enter(lease_step(parts, weight, cost))) return false;
   const SteadyTime from = clock_.now();
   const double cpu_from = cpu_ms_();
-  running({{{request.id, rows}}, rows, request.lane, expected_end(cost, rows)});
+  running({{{request.id, rows}}, rows, request.lane, expected_end(cost, weight)});
   const Decoded done = encodes ? model_.encode(media) : compute_media(part, rows);
   running({});
   pulse_.beat();
   charge(parts, cpu_ms_() - cpu_from, {});
   switch (done) {
     case Decoded::Ok:
-      cost.learn(rows, std::chrono::duration<double, std::milli>(clock_.now() - from).count());
+      cost.learn(weight, std::chrono::duration<double, std::milli>(clock_.now() - from).count());
       if (encodes) break;
       if (request.computed + rows == piece.end()) model_.forget_rows(media);
       advance(parts);

@@ -2,6 +2,7 @@
 // what of those that rest stays in the engine's cells.
 #include <algorithm>
 #include <cassert>
+#include <map>
 #include <utility>
 
 #include "base/places.h"
@@ -350,10 +351,28 @@ bool Batcher::make_way(const Request& request) {
 double Batcher::step_ms() const {
   if (lease_.pressed()) return kStepSharedMs;
   if (computing_.size() == 1) return computing_[0]->prefilling() ? kStepMs : kStepSharedMs;
-  const bool read = std::any_of(computing_.begin(), computing_.end(), [](const auto& request) {
-    return request->lane == Lane::Interactive && !request->prefilling();
+  return read_along() ? kStepSharedMs : kStepTogetherMs;
+}
+
+// Whether somebody reads an answer, who is to see it grow evenly. Who asked for several at once has
+// the rest of them begin sooner by a few longer steps, so those are taken as long as more than one
+// of its prompts is to be read, and that does not take long.
+bool Batcher::read_along() const {
+  struct Asked {
+    size_t prompts = 0, answers = 0;
+  };
+  std::map<uint32_t, Asked> apps;
+  double rows = 0;
+  for (const auto& request : computing_) {
+    if (request->lane != Lane::Interactive) continue;
+    Asked& asked = apps[request->owner];
+    (request->prefilling() ? asked.prompts : asked.answers)++;
+    if (request->prefilling()) rows += static_cast<double>(request->pending());
+  }
+  const bool soon = cost_.known() && cost_.ms(rows) <= kBurstMaxMs;
+  return std::any_of(apps.begin(), apps.end(), [soon](const auto& app) {
+    return app.second.answers > 0 && !(soon && app.second.prompts > 1);
   });
-  return read ? kStepSharedMs : kStepTogetherMs;
 }
 
 // The worst lane of which something is computed. Where all there is must wait it is all: the lease
@@ -380,6 +399,7 @@ std::vector<Batcher::Part> Batcher::plan() {
                      request->served, set});
   }
   StepLimits limits{model_.facts().batch, step_ms(), cpu_per_ms_};
+  limits.logit_rows = model_.facts().logit_rows;
   if (computing_.size() == 1 && computing_[0]->options.seeded) limits.chunk = kExactPiece;
   shares_.step_begins();
   std::vector<Part> parts;

@@ -3,9 +3,11 @@
 
 #include <map>
 #include <memory>
+#include <set>
 
 #include "base/text.h"
 #include "engine/testing/talk.h"
+#include "engine/testing/timed_model.h"
 
 namespace lares::engine {
 namespace {
@@ -13,6 +15,7 @@ namespace {
 using testing::letters;
 using testing::small;
 using testing::Talk;
+using testing::TimedModel;
 
 // --- prefixes
 // ------------------------------------------------------------------------------------
@@ -321,6 +324,57 @@ TEST(Batcher, WhileOthersWaitItsStepsAreShort) {
   };
   EXPECT_LE(steps(false), 6);
   EXPECT_GE(steps(true), 7);  // of 60 ms, after a first of which nothing was known
+}
+
+// Seven answers that are asked for while another is read, each with a prompt of 60. Steps take
+// 10 ms and 3 for each row.
+struct Burst {
+  double gap_ms = 0;    // the longest of the first answer, until the last of the others began
+  double begun_ms = 0;  // until then
+  int long_gaps = 0;    // of more than two short steps
+};
+Burst burst_beside_an_answer(bool of_the_same_app, size_t prompts = 7, size_t prompt = 60) {
+  Talk talk([&](Pulse& pulse) {
+    return std::make_unique<TimedModel>(testing::fake_model({}, small(16'384, 8, 512), pulse),
+                                        talk.clock, 10, 3);
+  });
+  const auto now = [&] {
+    return std::chrono::duration<double, std::milli>(talk.clock.now().time_since_epoch()).count();
+  };
+  talk.complete(1, "count: 400", {{"ignore_eos", true}});
+  while (talk[1].pieces.size() < 5) EXPECT_TRUE(talk.batcher.step());
+  if (!of_the_same_app) talk.owner = 7;
+  for (uint64_t i = 0; i < prompts; i++)
+    talk.complete(2 + i, cat(letters(prompt), i, "\ncount: 200"), {{"max_tokens", 40}});
+  const double from = now();
+  Burst found;
+  double last = from;
+  size_t told = talk[1].pieces.size();
+  std::set<uint64_t> begun;
+  while (begun.size() < prompts) {
+    EXPECT_TRUE(talk.batcher.step());
+    for (uint64_t i = 0; i < prompts; i++) {
+      if (talk[2 + i].tokens > 0) begun.insert(i);
+    }
+    if (talk[1].pieces.size() == told) continue;
+    told = talk[1].pieces.size();
+    found.gap_ms = std::max(found.gap_ms, now() - last);
+    found.long_gaps += now() - last > 2 * kStepSharedMs ? 1 : 0;
+    last = now();
+  }
+  found.begun_ms = now() - from;
+  return found;
+}
+
+TEST(Batcher, WhoAsksForSeveralAtOnceHasThemBeginTogether) {
+  const Burst own = burst_beside_an_answer(true);
+  const Burst others = burst_beside_an_answer(false);
+  EXPECT_LE(own.gap_ms, kStepTogetherMs * 1.2);
+  EXPECT_LE(others.gap_ms, kStepSharedMs * 1.5) << "what another app asks disturbs no answer";
+  EXPECT_LT(own.begun_ms, others.begun_ms * 0.9);
+  // one prompt more does not make an answer stutter, nor do very long ones but at their end
+  EXPECT_LE(burst_beside_an_answer(true, 1).gap_ms, kStepSharedMs * 1.5);
+  EXPECT_LE(burst_beside_an_answer(true, 3, 1'500).long_gaps, kBurstMaxMs / kStepTogetherMs + 1);
 }
 
 TEST(Batcher, WhereTheMachineIsSparedOnlyBetterLanesCompute) {

@@ -141,7 +141,8 @@ Decoded Drafter::compute() {
     if (const auto idle = slots_.oldest_idle()) clear(*idle);
   }
   if (done != Decoded::Ok) return done;
-  cost_.learn(rows_.size(), std::chrono::duration<double, std::milli>(clock_.now() - from).count());
+  cost_.learn(static_cast<double>(rows_.size()),
+              std::chrono::duration<double, std::milli>(clock_.now() - from).count());
   for (const Row& row : rows_) slots_.extend(row.sequence, row.token);
   return Decoded::Ok;
 }

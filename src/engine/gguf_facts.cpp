@@ -102,6 +102,8 @@ Json work_of(const Head& head) {
   std::map<uint64_t, uint64_t> rows;
   std::string logit_type;
   uint64_t logit_bytes = 0;
+  uint64_t logit_values = 0;
+  uint64_t other_values = 0;    // of what is multiplied with for each row
   uint64_t first = UINT64_MAX;  // of what is no matrix to multiply with
   uint64_t last = 0;
   for (const Tensor& tensor : head.tensors) {
@@ -117,6 +119,7 @@ Json work_of(const Head& head) {
     if (logits) {
       logit_type = packed.name;
       logit_bytes = tensor.bytes;
+      logit_values = tensor.bytes / packed.bytes * packed.values;
       add(sum.decode_bytes, tensor.bytes);
       continue;
     }
@@ -126,6 +129,7 @@ Json work_of(const Head& head) {
     const uint64_t values = tensor.bytes / packed.bytes * packed.values;
     add(sum.decode_bytes, part(tensor.bytes));
     add(sum.prefill_values, part(values));
+    add(other_values, part(values));
     if (rows.size() < 64 || rows.contains(tensor.size[0])) add(rows[tensor.size[0]], part(values));
   }
 
@@ -150,6 +154,9 @@ Json work_of(const Head& head) {
           {"weights", std::move(weights)},
           {"logit_type", logit_type},
           {"logit_bytes", logit_bytes},
+          {"logit_rows", other_values > 0
+                             ? static_cast<double>(logit_values) / static_cast<double>(other_values)
+                             : 0.0},
           {"looked_up_bytes", last > first ? last - first : 0},
           {"rows", std::move(by_row)}};
 }

@@ -9,17 +9,17 @@
 namespace lares::engine::gguf {
 
 // An object with
-//   heads, kv_heads, head_size, feed_forward   of the largest layer; 0 where the file does not say
-//   experts, experts_used                      0 for a model without
-//   state_bytes_per_token                      16-bit keys and values of the layers that see
-//   everything window_state_bytes_per_token               the same of the layers behind a sliding
-//   window recurrent_layers                           layers with a state of fixed size weights
-//   [{type, bytes, decode_bytes, prefill_values}]: for each
-//     packing the bytes in the file, those that are read to compute one token of an answer, and the
-//     values that each token of a prompt is multiplied with
-//   logit_type, logit_bytes                    the matrix that gives the logits, part of
-//   decode_bytes rows                                       [{row, values}]: prefill_values by the
-//   length of the rows
+// - heads, kv_heads, head_size, feed_forward: of the largest layer; 0 where the file does not say;
+// - experts, experts_used: 0 for a model without;
+// - state_bytes_per_token: 16-bit keys and values of the layers that see everything;
+// - window_state_bytes_per_token: the same of the layers behind a sliding window;
+// - recurrent_layers: those with a state of fixed size;
+// - weights: [{type, bytes, decode_bytes, prefill_values}], for each packing the bytes in the file,
+//   those that are read to compute one token of an answer, and the values that each token of a
+//   prompt is multiplied with;
+// - logit_type, logit_bytes: the matrix that gives the logits, part of decode_bytes;
+// - logit_rows: its values, for each of prefill_values;
+// - rows: [{row, values}], prefill_values by the length of the rows.
 // No value is larger than the file allows, so sums stay in range.
 Json work_of(const Head& head);
 

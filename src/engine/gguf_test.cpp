@@ -213,6 +213,7 @@ TEST(GgufFacts, StateAndWorkAreCountedByLayer) {
   EXPECT_EQ(packed[1]["decode_bytes"], 64u / 32 * 34 * (32 + 64));
   EXPECT_EQ(packed[1]["prefill_values"], 64u * 64);
   EXPECT_EQ(work["logit_bytes"], 64u / 32 * 34 * 32);
+  EXPECT_EQ(work["logit_rows"], 0.5);  // 64 x 32 values, of 64 x 64 in all other matrices
   EXPECT_EQ(licence_of(*head), Json({{"id", "apache-2.0"}}));
 }
 

@@ -275,6 +275,8 @@ struct Facts {
   Tokens batch = 0;    // rows of one decode(), at most
   uint32_t sequences = 0;
   Tokens vocabulary = 0;
+  // What the logits of a row cost, where all else of it costs 1. Told from the weights' sizes.
+  double logit_rows = 0;
   Tokens window = 0;  // sliding window: attention sees this many positions back; 0: all
   bool generates = true;
   bool pools = false;  // embed() gives vectors

@@ -40,6 +40,7 @@ struct StepLimits {
   double target_ms = 0;   // how long the step should take
   double cpu_per_ms = 1;  // CPU-ms for each ms of a step
   size_t chunk = 0;       // of prompts, whatever their speed; 0: by the speed
+  double logit_rows = 0;  // Facts::logit_rows
 };
 
 // `wants` in the order of arrival, the turns in the order in which they were given. Somebody gets

@@ -8,8 +8,7 @@ namespace lares::engine {
 BENCH(plan_a_step) {
   Shares shares;
   StepCost cost;
-  for (size_t rows = 1; rows <= 256; rows *= 2)
-    cost.learn(rows, 8 + 0.5 * static_cast<double>(rows));
+  for (double rows = 1; rows <= 256; rows *= 2) cost.learn(rows, 8 + 0.5 * rows);
   std::vector<Want> wants;
   for (uint32_t i = 0; i < 8; i++) {
     const auto lane = static_cast<Lane>(i % 3);
@@ -24,7 +23,7 @@ BENCH(plan_a_step) {
       Want& want = wants[turn.want];
       want.served = ++turns;
       given += turn.rows;
-      shares.charge(want.lane, want.owner, 10 * cost.share(turn.rows, 64, 8));
+      shares.charge(want.lane, want.owner, 10 * cost.share(static_cast<double>(turn.rows), 64, 8));
     }
     cost.learn(64, 40);
     return given;

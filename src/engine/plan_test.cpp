@@ -49,7 +49,8 @@ class Simulated {
       Stream& stream = all_[order_[want]];
       EXPECT_LE(rows, wants[want].rows);
       EXPECT_GT(rows, 0U);
-      const double cpu = 2 * ms * cost_.share(rows, total, turns.size());
+      const double cpu =
+          2 * ms * cost_.share(static_cast<double>(rows), static_cast<double>(total), turns.size());
       shares_.charge(stream.lane, stream.owner, cpu);
       stream.rows += rows;
       cpu_[{stream.lane, stream.owner}] += cpu;
@@ -68,7 +69,7 @@ class Simulated {
       const Stream& stream = all_[i];
       return stream.step != steps_ || stream.prompt == 0 || stream.left < stream.prompt;
     });
-    cost_.learn(total, ms);
+    cost_.learn(static_cast<double>(total), ms);
     return ms;
   }
   void run(double ms) {

@@ -275,7 +275,8 @@ class Server {
     Batcher batcher(
         **model, pulse_, clock_, lease_,
         [this](uint64_t id, Batcher::Event event) { tell(id, std::move(event)); },
-        [this] { return process_cpu_ms() - intake_.cpu_ms(); });
+        [this] { return process_cpu_ms() - intake_.cpu_ms(); },
+        [this](bool hold) { hold ? line_.hold() : line_.let_go(); });
     if (draft) batcher.draft_with(*draft);
     std::random_device entropy;
     RequestMaker maker(

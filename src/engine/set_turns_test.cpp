@@ -39,7 +39,8 @@ class Sets {
     for (size_t& wait : waits_) wait++;
     for (const Turn& turn : turns) {
       const size_t i = which[turn.want];
-      const double own_ms = took * cost_.share(turn.rows, rows, turns.size());
+      const double own_ms = took * cost_.share(static_cast<double>(turn.rows),
+                                               static_cast<double>(rows), turns.size());
       shares_.charge(wants_[i].lane, wants_[i].owner, own_ms);
       wants_[i].served = ++served_;
       ms_[i] += own_ms;
@@ -50,7 +51,7 @@ class Sets {
       wants_[i].rows = std::max<size_t>(wants_[i].rows, 1);
     }
     for (size_t i = 0; i < waits_.size(); i++) gaps_[i] = std::max(gaps_[i], waits_[i]);
-    cost_.learn(rows, took);
+    cost_.learn(static_cast<double>(rows), took);
     return set;
   }
   std::vector<uint64_t> steps(size_t count) {

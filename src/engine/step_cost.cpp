@@ -22,13 +22,15 @@ double cpu_ms(clockid_t clock) {
   return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6;
 }
 
-void StepCost::learn(size_t rows, double ms) {
-  if (rows == 0 || !(ms > 0)) return;
-  const auto bucket = std::min<size_t>(std::bit_width(rows) - 1, kBuckets - 1);
+void StepCost::learn(double rows, double ms) {
+  if (!(rows >= 1) || !(ms > 0)) return;
+  const auto bucket = std::min<size_t>(std::bit_width(static_cast<size_t>(rows)) - 1, kBuckets - 1);
   Measured& known = measured_[bucket];
   const double weight = known.rows > 0 ? kNewest : 1;
-  known.rows += weight * (static_cast<double>(rows) - known.rows);
+  known.rows += weight * (rows - known.rows);
   known.ms += weight * (ms - known.ms);
+  for (size_t fewer = 0; fewer < bucket; fewer++)
+    measured_[fewer].ms = std::min(measured_[fewer].ms, known.ms);
 }
 
 bool StepCost::known() const {
@@ -59,10 +61,10 @@ double StepCost::at(const Line& line, size_t count, double rows) {
   return std::max(0.0, a.ms + slope * (rows - a.rows));
 }
 
-double StepCost::ms(size_t rows) const {
+double StepCost::ms(double rows) const {
   Line known;
   const size_t count = line(known);
-  return at(known, count, static_cast<double>(rows));
+  return at(known, count, rows);
 }
 
 size_t StepCost::rows_within(double ms) const {
@@ -76,9 +78,9 @@ size_t StepCost::rows_within(double ms) const {
   return fits;
 }
 
-double StepCost::share(size_t rows, size_t rows_all, size_t requests) const {
-  if (rows_all == 0 || requests == 0) return 0;
-  const double part = static_cast<double>(rows) / static_cast<double>(rows_all);
+double StepCost::share(double rows, double rows_all, size_t requests) const {
+  if (!(rows_all > 0) || requests == 0) return 0;
+  const double part = rows / rows_all;
   const double whole = ms(rows_all);
   if (!(whole > 0)) return part;
   const double fixed = std::min(1.0, ms(0) / whole);

@@ -1,8 +1,9 @@
 // StepCost: how long a step takes by how many rows it has, as this model on this machine has shown.
 // A line is too simple: few rows cost what reading the weights costs, many what their arithmetic
 // does. So what was measured is kept by the power of two below the rows, the newest counting most
-// (longer conversations make every step dearer), and what lies between is interpolated.
-// Pure; the Batcher's thread.
+// (longer conversations make every step dearer), and what lies between is interpolated. A row that
+// a token is chosen from costs more than one of a prompt (Facts::logit_rows), so rows are counted
+// as so many of a prompt, and need not be whole. Pure; the Batcher's thread.
 #pragma once
 
 #include <array>
@@ -18,18 +19,19 @@ double cpu_ms(clockid_t clock);
 
 class StepCost {
  public:
-  // A step of `rows` took `ms`. Neither is 0, or nothing is learnt.
-  void learn(size_t rows, double ms);
+  // A step of `rows` took `ms`. Below 1 row, or 0 ms, nothing is learnt. What fewer rows took once
+  // is no more than that.
+  void learn(double rows, double ms);
 
   bool known() const;
   // Of a step with so many rows; never less for more rows. 0: nothing is known yet.
-  double ms(size_t rows) const;
+  double ms(double rows) const;
   // The most rows that take no longer; 0: not even one, or nothing is known yet.
   size_t rows_within(double ms) const;
 
   // What part of a step's cost is that of one of its `requests`, which has `rows` of its
   // `rows_all`: rows cost by their number, and what a step costs without any is everyone's alike.
-  double share(size_t rows, size_t rows_all, size_t requests) const;
+  double share(double rows, double rows_all, size_t requests) const;
 
  private:
   struct Measured {

@@ -27,8 +27,7 @@ TEST(StepCost, FromOneStepReckonsByRows) {
 TEST(StepCost, FindsTheLineBehindStepsOfManySizes) {
   StepCost cost;
   for (int round = 0; round < 40; round++) {
-    for (size_t rows = 1; rows <= 400; rows = rows * 3 / 2 + 1)
-      cost.learn(rows, 8 + 0.5 * static_cast<double>(rows));
+    for (double rows = 1; rows <= 400; rows = rows * 1.5 + 1) cost.learn(rows, 8 + 0.5 * rows);
   }
   EXPECT_NEAR(cost.ms(1), 8.5, 0.2);
   EXPECT_NEAR(cost.ms(64), 40, 1);
@@ -49,7 +48,26 @@ TEST(StepCost, MoreRowsNeverTakeLess) {
   cost.learn(1, 30);  // the conversation has grown since
   cost.learn(8, 20);
   cost.learn(64, 40);
-  for (size_t rows = 1; rows < 200; rows++) EXPECT_LE(cost.ms(rows), cost.ms(rows + 1)) << rows;
+  for (double rows = 1; rows < 200; rows++) EXPECT_LE(cost.ms(rows), cost.ms(rows + 1)) << rows;
+}
+
+// One slow step of a few rows, which may not come again, does not make more rows seem free.
+TEST(StepCost, WhatManyRowsTookIsNoLessThanFewTake) {
+  StepCost cost;
+  cost.learn(1, 300);
+  cost.learn(9, 40);
+  cost.learn(17, 72);
+  EXPECT_LE(cost.ms(1), 40);
+  EXPECT_NEAR(cost.ms(9), 40, 1e-9);
+  EXPECT_NEAR(cost.ms(13), 56, 1e-9);
+}
+
+TEST(StepCost, ARowThatATokenIsChosenFromMayCostMore) {
+  StepCost cost;
+  cost.learn(8 * 1.25, 30);
+  cost.learn(100, 300);
+  EXPECT_NEAR(cost.ms(9 * 1.25) - cost.ms(8 * 1.25), 1.25 * 3, 1e-9);
+  EXPECT_EQ(cost.rows_within(90), 30U);
 }
 
 TEST(StepCost, SharesAStepOutWhollyAndTheFixedPartAlike) {

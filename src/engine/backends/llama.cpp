@@ -297,6 +297,7 @@ Result<std::shared_ptr<const Constraint>> LlamaModel::constrain(const Must& must
 // What only the file's head says.
 void LlamaModel::describe_work(const gguf::Head& head) {
   facts_.info["work"] = gguf::work_of(head);
+  facts_.logit_rows = facts_.info["work"].value("logit_rows", 0.0);
   const Json licence = gguf::licence_of(head);
   if (licence.contains("link")) facts_.info["licence_link"] = licence["link"];
   if (licence.contains("name")) facts_.info["licence_name"] = licence["name"];

@@ -5,61 +5,10 @@
 #include <cmath>
 
 #include "engine/backends/llama_steering.h"
+#include "engine/logits.h"
 
 namespace lares::engine::llama {
 namespace {
-
-struct Greatest {
-  size_t at = 0;
-  float value = -INFINITY;
-  bool all_numbers = true;  // none is NaN or plus infinity
-};
-
-// The first of the largest. Asked of some 100,000 values for each token, so it runs in lanes that
-// the compiler can keep in vector registers, and only the best block is searched for its place.
-Greatest greatest(std::span<const float> logits) {
-  constexpr size_t kLanes = 16;
-  constexpr size_t kBlock = 64 * kLanes;
-  Greatest best;
-  int32_t bad = 0;
-  size_t best_block = 0;
-  for (size_t from = 0; from < logits.size(); from += kBlock) {
-    const std::span<const float> block =
-        logits.subspan(from, std::min(kBlock, logits.size() - from));
-    float most = -INFINITY;
-    if (block.size() == kBlock) {
-      float lanes[kLanes];
-      int32_t strange[kLanes] = {};
-      for (float& lane : lanes) lane = -INFINITY;
-      const float* row = block.data();
-      for (size_t i = 0; i < kBlock; i += kLanes, row += kLanes) {
-        for (size_t j = 0; j < kLanes; j++) {
-          lanes[j] = row[j] > lanes[j] ? row[j] : lanes[j];
-          strange[j] |= row[j] <= FLT_MAX ? 0 : 1;
-        }
-      }
-      for (size_t j = 0; j < kLanes; j++) {
-        most = std::max(most, lanes[j]);
-        bad |= strange[j];
-      }
-    } else {
-      for (const float x : block) {
-        most = x > most ? x : most;
-        bad |= x <= FLT_MAX ? 0 : 1;
-      }
-    }
-    if (most > best.value) {
-      best.value = most;
-      best_block = from;
-    }
-  }
-  best.all_numbers = bad == 0;
-  const std::span<const float> block =
-      logits.subspan(best_block, std::min(kBlock, logits.size() - best_block));
-  best.at = best_block +
-            static_cast<size_t>(std::find(block.begin(), block.end(), best.value) - block.begin());
-  return best;
-}
 
 std::vector<Candidate> top_candidates(std::span<const float> logits, unsigned count,
                                       float log_sum) {
@@ -84,13 +33,14 @@ float log_of_sum(std::span<const float> logits, float most) {
 class LlamaSampler final : public Sampler {
  public:
   LlamaSampler(llama_context* context, const llama_model* model, common_sampler* sampler,
-               bool greedy, std::vector<llama_logit_bias> biases,
+               bool greedy, size_t shortlist, std::vector<llama_logit_bias> biases,
                std::unique_ptr<Steering> steering)
       : context_(context),
         vocab_(llama_model_get_vocab(model)),
         vocabulary_(llama_vocab_n_tokens(vocab_)),
         sampler_(sampler),
         greedy_(greedy),
+        shortlist_(shortlist),
         biases_(std::move(biases)),
         steering_(std::move(steering)) {}
 
@@ -113,7 +63,7 @@ class LlamaSampler final : public Sampler {
     float* const raw = llama_get_logits_ith(context_, row);
     if (!raw) return Error{Code::Io, "computing: the engine has no result for this row"};
     const std::span<float> logits(raw, static_cast<size_t>(vocabulary_));
-    const Greatest most = greatest(logits);
+    const Greatest most = logits_.read(logits);
     if (!most.all_numbers || !(most.value >= -FLT_MAX)) {
       return Error{Code::Corrupt,
                    "the model computed something that is no number; its file may be damaged"};
@@ -125,6 +75,7 @@ class LlamaSampler final : public Sampler {
       chosen.top = top_candidates(logits, *top, log_sum);
     }
     const auto draw = [&] {
+      if (shortlist_ > 0) return draw_of_the_largest(logits);
       if (!greedy_) return common_sampler_sample(sampler_.get(), context_, row);
       return static_cast<Token>(biases_.empty() ? most.at : likeliest(logits));
     };
@@ -143,6 +94,17 @@ class LlamaSampler final : public Sampler {
     if (!greedy_) common_sampler_accept(sampler_.get(), chosen.token, true);
     if (top) chosen.logprob = logits[chosen.token] - log_sum;
     return chosen;
+  }
+
+  // As the engine's sampler draws, which begins by leaving out all but the largest.
+  Token draw_of_the_largest(std::span<const float> logits) {
+    logits_.read(logits);  // they may have changed since
+    candidates_.clear();
+    for (const size_t at : logits_.largest(shortlist_))
+      candidates_.push_back({static_cast<Token>(at), logits[at], 0});
+    llama_token_data_array all{candidates_.data(), candidates_.size(), -1, false};
+    llama_sampler_apply(common_sampler_get(sampler_.get()), &all);
+    return all.data[all.selected].id;
   }
 
   // A grammar is asked about the token that was drawn; only where it refuses that, about all.
@@ -171,7 +133,7 @@ class LlamaSampler final : public Sampler {
       before_.push_back(logits[each.token]);
       logits[each.token] += each.bias;
     }
-    const size_t at = greatest(logits).at;
+    const size_t at = logits_.read(logits).at;
     for (size_t i = biases_.size(); i-- > 0;) logits[biases_[i].token] = before_[i];
     return at;
   }
@@ -180,17 +142,21 @@ class LlamaSampler final : public Sampler {
   const llama_vocab* const vocab_;
   const int32_t vocabulary_;
   const common_sampler_ptr sampler_;
-  const bool greedy_;  // always the likeliest, which needs none of the engine's samplers
+  const bool greedy_;       // always the likeliest, which needs none of the engine's samplers
+  const size_t shortlist_;  // of how many of the largest it draws; 0: it looks at all
   const std::vector<llama_logit_bias> biases_;
   const std::unique_ptr<Steering> steering_;  // nullptr: nothing but chance
   std::vector<float> before_;
+  Logits logits_;
+  std::vector<llama_token_data> candidates_;
 };
 
-// What of the samplers looks back, and what may choose another token than the likeliest although
-// the temperature is 0.
+// What of the samplers looks back, what may choose another token than the likeliest although the
+// temperature is 0, and whether the first of them takes the largest.
 struct Active {
   bool remembers = false;
   bool strays = false;
+  bool begins_with_top_k = false;
 };
 
 // The engine's own order, without those that are off: each would only cost time.
@@ -229,7 +195,8 @@ Active set_chain(const Sampling& sampling, int32_t context, common_params_sampli
   params.samplers.push_back(COMMON_SAMPLER_TYPE_TEMPERATURE);
   // Mirostat stands in place of all of them, and takes the likeliest where the temperature is 0
   if (sampling.mirostat != 0) return {};
-  return {penalties || dry, penalties || dry || xtc || sampling.dynatemp_range > 0};
+  return {penalties || dry, penalties || dry || xtc || sampling.dynatemp_range > 0,
+          params.samplers.front() == COMMON_SAMPLER_TYPE_TOP_K && sampling.top_k > 0};
 }
 
 }  // namespace
@@ -257,6 +224,9 @@ Result<std::unique_ptr<Sampler>> make_sampler(llama_context* context, const llam
   int32_t suppressed = 0;
   llama_vocab_get_suppress_tokens(vocab, &suppressed);
   const bool greedy = sampling.temperature <= 0 && !active.strays && suppressed == 0;
+  const bool shortens =
+      !greedy && active.begins_with_top_k && params.logit_bias.empty() && suppressed == 0;
+  const size_t shortlist = shortens ? static_cast<size_t>(sampling.top_k) : 0;
   std::unique_ptr<Steering> steering;
   if (const auto* constraint = static_cast<const LlamaConstraint*>(sampling.constraint.get())) {
     TRY_AS(steering, Steering::make(vocab, *constraint, sampling.thinking_max));
@@ -265,7 +235,7 @@ Result<std::unique_ptr<Sampler>> make_sampler(llama_context* context, const llam
     common_sampler* const made = common_sampler_init(model, params);
     if (!made) return Error{Code::Invalid, "the sampling options do not work with this model"};
     std::unique_ptr<Sampler> sampler = std::make_unique<LlamaSampler>(
-        context, model, made, greedy, params.logit_bias, std::move(steering));
+        context, model, made, greedy, shortlist, params.logit_bias, std::move(steering));
     if (active.remembers) {
       const auto back = std::max(params.penalty_last_n, params.dry_penalty_last_n);
       const size_t last = std::min(prompt.size(), static_cast<size_t>(back));
@@ -277,11 +247,12 @@ Result<std::unique_ptr<Sampler>> make_sampler(llama_context* context, const llam
   }
 }
 
-Likeliest likeliest_of(std::span<const float> logits) {
-  const Greatest best = greatest(logits);
+Likeliest likeliest_of(std::span<const float> values) {
+  Logits logits;
+  const Greatest best = logits.read(values);
   if (!best.all_numbers || !std::isfinite(best.value)) return {};
-  const float next =
-      std::max(greatest(logits.first(best.at)).value, greatest(logits.subspan(best.at + 1)).value);
+  const float next = std::max(logits.read(values.first(best.at)).value,
+                              logits.read(values.subspan(best.at + 1)).value);
   return {static_cast<Token>(best.at), best.value - next};
 }
 

@@ -13,6 +13,6 @@ Result<std::unique_ptr<Sampler>> make_sampler(llama_context* context, const llam
                                               std::span<const Token> prompt);
 
 // The first of the largest, over the whole vocabulary.
-Likeliest likeliest_of(std::span<const float> logits);
+Likeliest likeliest_of(std::span<const float> values);
 
 }  // namespace lares::engine::llama

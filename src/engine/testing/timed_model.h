@@ -1,6 +1,7 @@
 // TimedModel: a model whose steps take what a test says, on the test's clock.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 
 #include "base/clock.h"
@@ -20,6 +21,7 @@ class TimedModel final : public Model {
 
   Facts said;  // of itself
   double fixed_ms, row_ms;
+  double logit_ms = 0;  // more for each row that a token may be chosen from
   size_t steps = 0;
   size_t rows = 0;
   size_t aborted = 0;                     // of the steps
@@ -33,7 +35,10 @@ class TimedModel final : public Model {
     on_step();
     steps++;
     rows += rows_now.size();
-    const double ms = fixed_ms + row_ms * static_cast<double>(rows_now.size());
+    const auto choosing = std::count_if(rows_now.begin(), rows_now.end(),
+                                        [](const Row& row) { return row.wants_logits; });
+    const double ms = fixed_ms + row_ms * static_cast<double>(rows_now.size()) +
+                      logit_ms * static_cast<double>(choosing);
     clock_.advance(std::chrono::nanoseconds(static_cast<int64_t>(ms * 1e6)));
     const Decoded decoded = model_->decode(rows_now);
     aborted += decoded == Decoded::Aborted ? 1 : 0;
