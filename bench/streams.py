@@ -42,7 +42,7 @@ def main():
     ap = harness.parser(__doc__)
     ap.add_argument("--model", help="a GGUF file; the model that comes along otherwise")
     ap.add_argument("--peer", default=os.environ.get("LARES_PEER") or harness.built_peer(), help="path of a llama-server")
-    ap.add_argument("--rounds", type=int, default=5)
+    ap.add_argument("--rounds", type=int, default=15)
     ap.add_argument("--tokens", type=int, default=48)
     args = ap.parse_args()
     args.model = args.model or str(harness.default_model())
@@ -60,13 +60,15 @@ def main():
             sides["llama-server"] = harness.Server(command, port)
         speeds = {name: [] for name in sides}
         for r in range(args.rounds):
-            for name in (list(sides) if r % 2 == 0 else list(reversed(list(sides)))):
+            for name in sides:  # always the one after the other: who answers twice in a row has its memory at hand
                 speeds[name].append(together(sides[name], STREAMS, args.tokens, f"{r}"))
         for name, found in speeds.items():
             run.row(f"{STREAMS} streams, {name} (tok/s of all)", harness.spread(found, 1))
         if args.peer:
-            ratio = statistics.median(speeds["lares"]) / statistics.median(speeds["llama-server"])
-            run.row("ratio", f"{ratio:.2f}", ">= 1.0", ratio >= 1.0)
+            # of what was measured one after the other: what else the machine does changes from minute to minute
+            ratios = [ours / theirs for ours, theirs in zip(speeds["lares"], speeds["llama-server"])]
+            ratio = statistics.geometric_mean(ratios)
+            run.row("ratio, the mean of the rounds", f"{ratio:.2f} ({min(ratios):.2f}-{max(ratios):.2f})", ">= 1.0", ratio >= 1.0)
 
         # two daemons in turn, as what rests cannot be sent away
         sides["resting"] = harness.Lares([pathlib.Path(args.model)], settings=f"[models]\nthreads = {threads}\n")
@@ -82,8 +84,9 @@ def main():
                     decode[name].append(rate)
         run.row("decode of one chat alone (tok/s)", harness.spread(decode["lares"], 1))
         run.row(f"beside {STREAMS} idle chats of {IDLE_TOKENS:,} tokens", harness.spread(decode["resting"], 1))
-        ratio = statistics.median(decode["resting"]) / statistics.median(decode["lares"])
-        run.row("ratio", f"{ratio:.2f}", ">= 0.97", ratio >= 0.97)
+        ratios = [resting / alone for resting, alone in zip(decode["resting"], decode["lares"])]
+        ratio = statistics.geometric_mean(ratios)
+        run.row("ratio, the mean of the rounds", f"{ratio:.2f} ({min(ratios):.2f}-{max(ratios):.2f})", ">= 0.97", ratio >= 0.97)
     finally:
         for side in sides.values():
             side.stop()

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -85,6 +86,8 @@ inline void answer_json(Responder& responder, const Json& json, int status = 200
 
 // /openapi.json, OpenAPI 3.1, from the registered endpoints and the shapes of their answers.
 Json openapi();
+// The same for people, in Markdown: docs/api.md.
+std::string api_page(std::span<const Endpoint* const> endpoints);
 // Name to JSON schema of everything that is answered.
 Json shapes();
 

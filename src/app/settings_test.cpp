@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "base/file.h"
+#include "base/golden_testing.h"
 #include "base/text.h"
 #include "wire/message.h"
 
@@ -102,15 +103,7 @@ TEST(Settings, AFlagSetsOneAndIsNamedAsItsSource) {
   EXPECT_FALSE(set(settings, "api.prot", "1", "--port"));
 }
 
-TEST(Settings, ThePageInDocsIsTheTable) {
-  const std::filesystem::path page = LARES_SOURCE_FOLDER "/docs/configuration.md";
-  if (std::getenv("UPDATE_GOLDEN")) {
-    ASSERT_TRUE(write_file(page, settings_page(), 0644));
-  }
-  auto written = read_file(page);
-  ASSERT_TRUE(written) << written.error().message;
-  EXPECT_EQ(*written, settings_page()) << "run this test with UPDATE_GOLDEN=1";
-}
+TEST(Settings, ThePageInDocsIsTheTable) { expect_golden("docs/configuration.md", settings_page()); }
 
 TEST(Settings, TheSentenceOfTheContextNamesWhatAWorkerTakes) {
   for (const Setting& setting : all_settings()) {

@@ -181,6 +181,36 @@ TEST_F(Samplers, MirostatSteersTheSurprise) {
 }
 
 // Whatever the model thinks, " four" is the likeliest here, and it goes on with a repetition.
+// Where the likeliest are chosen from, only those are looked at; with more biases than that is
+// worth it all are.
+TEST_F(Samplers, DrawingFromTheLikeliestAloneIsDrawingFromAll) {
+  read("My favourite colour is");
+  const auto sequence = [&](const Sampling& sampling) {
+    auto sampler = model_->sampler(sampling, prompt_);
+    EXPECT_TRUE(sampler) << sampler.error().message;
+    std::vector<Token> drawn;
+    for (int i = 0; i < 60; i++) drawn.push_back((*sampler)->choose(row_, std::nullopt)->token);
+    return drawn;
+  };
+  const Token rare = model_->tokenize("zebra", Special::Parsed)->back();
+  const std::vector<std::vector<std::pair<Token, float>>> biases = {
+      {}, {{rare, 30.0F}}, {{likeliest_, -100.0F}}, {{likeliest_, -100.0F}, {rare, 5.0F}}};
+  for (const int top_k : {1, 7, 40, 1000}) {
+    for (size_t i = 0; i < biases.size(); i++) {
+      Sampling sampling = plain();
+      sampling.temperature = 1.5F;
+      sampling.top_k = top_k;
+      sampling.logit_bias = biases[i];
+      const auto some = sequence(sampling);
+      for (Token token = 1000; token < 1070; token++) sampling.logit_bias.emplace_back(token, 0.0F);
+      EXPECT_EQ(some, sequence(sampling)) << top_k << " " << i;
+      if (i == 1) {
+        EXPECT_GT(std::count(some.begin(), some.end(), rare), 50) << top_k;
+      }
+    }
+  }
+}
+
 TEST_F(Samplers, DryEndsARepetition) {
   read(kRepeats);
   const Token four = (*model_->tokenize(" four", Special::Parsed)).back();

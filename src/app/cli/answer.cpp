@@ -96,6 +96,13 @@ Result<Sampling> sampling_of(const Arguments& arguments) {
   TRY_AS(sampling.tokens_max, arguments.integer("--max-tokens", 1, 1'000'000));
   TRY_AS(sampling.seed, arguments.integer("--seed", INT64_MIN, INT64_MAX));
   sampling.thoughts = arguments.has("--thoughts");
+  if (arguments.has("--priority")) {
+    const std::string word = arguments.value("--priority");
+    sampling.lane = lane_named(word);
+    if (!sampling.lane)
+      return Error{Code::Invalid, cat("reading the command line: --priority is '", word,
+                                      "', but interactive, agent or background is wanted")};
+  }
   return sampling;
 }
 
@@ -140,6 +147,7 @@ Json chat_body(const Sampling& sampling, const Json& messages, bool stream) {
   if (sampling.top_p) body["top_p"] = *sampling.top_p;
   if (sampling.tokens_max) body["max_tokens"] = *sampling.tokens_max;
   if (sampling.seed) body["seed"] = *sampling.seed;
+  if (sampling.lane) body["lares"]["priority"] = name(*sampling.lane);
   body["stop_repeating"] = true;
   return body;
 }
@@ -261,7 +269,7 @@ Result<Answer> stream_once(Context& context, const Sampling& sampling, const Jso
   auto reply = [&]() -> Result<Daemon::Answer> {
     TRY_AS(const Sampling tuned, recommended(context.daemon, sampling));
     Json body = chat_body(tuned, messages, true);
-    if (place.is_object()) body["lares"] = place;
+    if (place.is_object()) body["lares"].update(place);
     return context.daemon.request("POST", "/v1/chat/completions", dump(body),
                                   [&](std::string_view bytes) { return listener.bytes(bytes); });
   }();

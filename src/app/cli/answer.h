@@ -12,6 +12,7 @@
 #include "app/cli/verb.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/lane.h"
 
 namespace lares::app {
 
@@ -51,7 +52,8 @@ struct Sampling {
   std::optional<double> top_p;
   std::optional<int64_t> tokens_max;
   std::optional<int64_t> seed;
-  bool thoughts = false;  // are shown to the person; the request is the same
+  std::optional<Lane> lane;  // whoever reads along asks without one
+  bool thoughts = false;     // are shown to the person; the request is the same
 };
 // The options of asking and of chat.
 inline constexpr Option kModel{"--model", 'm', "MODEL",
@@ -65,6 +67,9 @@ inline constexpr Option kSeed{"--seed", '\0', "N",
                               "the same seed and question give the same answer, as far as can be"};
 inline constexpr Option kThoughts{"--thoughts", '\0', "",
                                   "show what the model thinks before it answers"};
+inline constexpr Option kPriority{
+    "--priority", '\0', "LANE",
+    "who waits: interactive, agent, or background (computed when nobody waits for the machine)"};
 Result<Sampling> sampling_of(const Arguments& arguments);
 
 // The model that a question to `wanted` would be answered by, as GET /lares/v1/models lists it;

@@ -11,13 +11,11 @@
 namespace lares::app {
 namespace {
 
-constexpr Option kOptions[] = {kModel,
-                               kSystem,
-                               kTemperature,
-                               kMaxTokens,
-                               kSeed,
-                               kThoughts,
-                               {"--json", '\0', "", "print the whole answer as one JSON object"}};
+constexpr Option kOptions[] = {
+    kModel,       kSystem,
+    kTemperature, kMaxTokens,
+    kSeed,        kThoughts,
+    kPriority,    {"--json", '\0', "", "print the whole answer as one JSON object"}};
 constexpr Word kWords[] = {
     {"PROMPT", "the question; what comes through a pipe is added below it", Word::Count::Many}};
 constexpr Example kExamples[] = {
@@ -28,6 +26,8 @@ constexpr Example kExamples[] = {
     {"lares < letter.txt", "With a pipe alone, the pipe is the question."},
     {"lares -m qwen2.5-1.5b \"Name three trees\"",
      "Asks a certain model; the beginning of its name is enough."},
+    {"lares --priority background < report.txt > summary.txt",
+     "Lets everything that somebody waits for go first."},
     {"lares --json \"Say hi\" | jq -r .choices[0].message.content",
      "Gives a program the whole answer, with its figures."},
     {"lares -- help me write a letter", "Asks a question that begins with the name of a verb."},

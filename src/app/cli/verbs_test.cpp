@@ -2,14 +2,13 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
 #include "app/cli/chat.h"
 #include "app/cli/cli_testing.h"
 #include "app/cli/help.h"
-#include "base/file.h"
+#include "base/golden_testing.h"
 #include "inventory/models.h"
 
 namespace lares::app {
@@ -63,6 +62,16 @@ TEST_F(Asking, SendsWhatTheOptionsSay) {
   EXPECT_EQ(body["temperature"], 0.0);
   EXPECT_EQ(body["max_tokens"], 5);
   EXPECT_EQ(body["seed"], 7);
+}
+
+TEST_F(Asking, SaysWhoWaits) {
+  daemon_.will_say({"x"});
+  EXPECT_EQ(run({"--priority", "background", "q"}), 0);
+  EXPECT_EQ(daemon_.chats().front()["lares"], (Json{{"priority", "background"}}));
+  EXPECT_EQ(run({"--priority", "low", "q"}), 2);
+  EXPECT_NE(err().find("--priority is 'low', but interactive, agent or background is wanted"),
+            std::string::npos)
+      << err();
 }
 
 TEST_F(Asking, TakesEverySeedThatTheApiTakes) {
@@ -769,34 +778,21 @@ TEST_F(Chatting, APipeEndsAtTheFirstError) {
   EXPECT_EQ(daemon_.chats().size(), 1U);
 }
 
-// Golden files: every --help and the page of commands. UPDATE_GOLDEN=1 writes them.
-void expect_golden(const std::filesystem::path& file, const std::string& is) {
-  if (const char* update = std::getenv("UPDATE_GOLDEN"); update != nullptr && *update == '1') {
-    std::filesystem::create_directories(file.parent_path());
-    std::ofstream(file, std::ios::binary) << is;
-    return;
-  }
-  const auto wanted = read_file(file);
-  ASSERT_TRUE(wanted) << wanted.error().message << "; UPDATE_GOLDEN=1 writes it";
-  EXPECT_EQ(*wanted, is) << file << "; UPDATE_GOLDEN=1 writes it anew";
-}
-
+// Every --help and the page of commands.
 TEST(Golden, EveryHelpIsAsItStands) {
-  const std::filesystem::path root = LARES_SOURCE_FOLDER;
   const auto verbs = Registered<Verb>::all();
-  expect_golden(root / "tests/golden/help/lares.txt", overall_help(verbs));
+  expect_golden("tests/golden/help/lares.txt", overall_help(verbs));
   for (const Verb* verb : verbs) {
     std::string name(verb->name);
     std::replace(name.begin(), name.end(), ' ', '-');
-    expect_golden(root / "tests/golden/help" / (name + ".txt"), verb_help(*verb));
+    expect_golden(cat("tests/golden/help/", name, ".txt"), verb_help(*verb));
     for (const std::string& line : split(verb_help(*verb), '\n'))
       EXPECT_LE(line.size(), 100U) << line;
   }
 }
 
 TEST(Golden, ThePageOfCommandsIsMadeFromTheTables) {
-  expect_golden(std::filesystem::path(LARES_SOURCE_FOLDER) / "docs/commands.md",
-                commands_page(Registered<Verb>::all()));
+  expect_golden("docs/commands.md", commands_page(Registered<Verb>::all()));
 }
 
 }  // namespace

@@ -96,12 +96,17 @@ class LlamaSampler final : public Sampler {
     return chosen;
   }
 
-  // As the engine's sampler draws, which begins by leaving out all but the largest.
+  // As the engine's sampler draws, which leaves out all but the largest, once it has added biases.
   Token draw_of_the_largest(std::span<const float> logits) {
     logits_.read(logits);  // they may have changed since
     candidates_.clear();
-    for (const size_t at : logits_.largest(shortlist_))
-      candidates_.push_back({static_cast<Token>(at), logits[at], 0});
+    const auto add = [&](Token token) { candidates_.push_back({token, logits[token], 0}); };
+    for (const size_t at : logits_.largest(shortlist_)) add(static_cast<Token>(at));
+    for (const llama_logit_bias& each : biases_) {
+      const auto is_it = [&](const llama_token_data& other) { return other.id == each.token; };
+      if (each.bias > 0 && std::none_of(candidates_.begin(), candidates_.end(), is_it))
+        add(each.token);
+    }
     llama_token_data_array all{candidates_.data(), candidates_.size(), -1, false};
     llama_sampler_apply(common_sampler_get(sampler_.get()), &all);
     return all.data[all.selected].id;
@@ -224,9 +229,10 @@ Result<std::unique_ptr<Sampler>> make_sampler(llama_context* context, const llam
   int32_t suppressed = 0;
   llama_vocab_get_suppress_tokens(vocab, &suppressed);
   const bool greedy = sampling.temperature <= 0 && !active.strays && suppressed == 0;
-  const bool shortens =
-      !greedy && active.begins_with_top_k && params.logit_bias.empty() && suppressed == 0;
-  const size_t shortlist = shortens ? static_cast<size_t>(sampling.top_k) : 0;
+  const size_t biased = params.logit_bias.size() + static_cast<size_t>(suppressed);
+  constexpr size_t kBiasedMax = 64;
+  const bool shortens = !greedy && active.begins_with_top_k && biased <= kBiasedMax;
+  const size_t shortlist = shortens ? static_cast<size_t>(sampling.top_k) + biased : 0;
   std::unique_ptr<Steering> steering;
   if (const auto* constraint = static_cast<const LlamaConstraint*>(sampling.constraint.get())) {
     TRY_AS(steering, Steering::make(vocab, *constraint, sampling.thinking_max));
