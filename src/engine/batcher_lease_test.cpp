@@ -25,7 +25,8 @@ struct Leased {
         }) {
     page.worst = 2;
     page.until_ns = 0;
-    talk.lease = Lease(&page, bell, [this] {
+    std::destroy_at(&talk.lease);  // the batcher knows it by its place
+    std::construct_at(&talk.lease, &page, bell, [this] {
       EXPECT_EQ(page.state, LeasePage::Waiting);
       turns++;
       page.state = LeasePage::Holding;

@@ -49,7 +49,7 @@ bool Lease::due() const {
 
 void Lease::give_back(LeasePage::State next) {
   fresh_ = false;
-  page_->state.store(next, std::memory_order_release);
+  page_->state.store(next);  // before called_ is read: who calls sees it, or is seen
   ring();
 }
 
@@ -88,9 +88,10 @@ void Lease::wait() {
       fresh_ = true;
       return;
     }
-    if (state == LeasePage::Called) {
-      if (page_->state.compare_exchange_strong(state, LeasePage::Waiting)) return;
-      continue;
+    if (called_.exchange(false)) {
+      uint32_t called = LeasePage::Called;
+      page_->state.compare_exchange_strong(called, LeasePage::Waiting);
+      return;
     }
     sleep_on(page_->state, LeasePage::Waiting);
     waiting_();
@@ -129,6 +130,7 @@ void Lease::rest() {
 
 void Lease::call() {
   if (!page_) return;
+  called_ = true;
   uint32_t waiting = LeasePage::Waiting;
   if (page_->state.compare_exchange_strong(waiting, LeasePage::Called)) wake(page_->state);
 }

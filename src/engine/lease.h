@@ -6,6 +6,7 @@
 // thread only, but for call().
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <optional>
 
@@ -35,7 +36,8 @@ class Lease {
   // There is nothing to compute.
   void rest();
 
-  // Any thread: a wait in enter() ends.
+  // Any thread: the wait in enter() ends, or the next one does, so that nothing is missed that
+  // comes between a look around and the wait.
   void call();
 
   // Somebody of the same lane or a better one waits, so that a step should be short.
@@ -59,6 +61,7 @@ class Lease {
   int bell_ = -1;
   std::function<void()> waiting_;
   bool fresh_ = false;  // the turn has come, and no step has begun yet
+  std::atomic<bool> called_{false};
 };
 
 // Maps the page that this process was handed as wire::kLeaseFd; nullptr when it was handed none.

@@ -107,12 +107,24 @@ TEST_F(LeaseTest, ACallEndsTheWait) {
   EXPECT_TRUE(lease.enter({}));
 }
 
-TEST_F(LeaseTest, ACallAtAnyOtherTimeIsNothing) {
+// What comes after the look around and before the wait would be missed otherwise: for ever, where
+// what is entered with must wait.
+TEST_F(LeaseTest, ACallBeforeTheWaitEndsItAtOnce) {
+  meanwhile = [] { ADD_FAILURE() << "it waits"; };
   lease.call();
   EXPECT_EQ(page.state, LeasePage::Resting);
+  EXPECT_FALSE(lease.enter({Lane::Background, true, 1}));
+  EXPECT_EQ(page.state, LeasePage::Waiting);
+  meanwhile = [this] { grant(); };
+  EXPECT_FALSE(lease.enter({}));
+  EXPECT_TRUE(lease.enter({}));
+}
+
+TEST_F(LeaseTest, ACallWhileItComputesDisturbsNoStep) {
   lease.enter({});
   lease.call();
   EXPECT_EQ(page.state, LeasePage::Holding);
+  EXPECT_TRUE(lease.enter({}));
 }
 
 TEST_F(LeaseTest, RestGivesBackWhatWasGrantedInThatMoment) {

@@ -507,7 +507,7 @@ class Deaths:
                 continue
             model = f"fake-{number}"
             with self.subTest(signal=number):
-                asked = self.begin(model, short=True)
+                asked = self.begin(model)
                 pid = self.row(model)["pid"]
                 os.kill(pid, number)
                 sent = time.monotonic()
@@ -529,7 +529,7 @@ class Deaths:
     def test_a_harmless_signal_changes_nothing(self):
         asked = {}
         for number in self.HARMLESS:
-            asked[number] = self.begin(f"fake-{number}", short=True)
+            asked[number] = self.begin(f"fake-{number}")
         for number in self.HARMLESS:
             os.kill(self.row(f"fake-{number}")["pid"], number)
         for number, one in asked.items():
@@ -559,7 +559,7 @@ class DeathsWhileLoading(Deaths, unittest.TestCase):
     options = ("--fake=load-ms=6000",)
     GOES_ON = False
 
-    def begin(self, model, short=False):
+    def begin(self, model):
         asked = Asked(self.house.port, chat("repeat: loaded", model=model))
         wait_until(lambda: (row := self.row(model)) and row["state"] == "loading", f"{model} is being loaded")
         return asked
@@ -575,11 +575,11 @@ class DeathsWhileLoading(Deaths, unittest.TestCase):
 
 
 class DeathsInThePrompt(Deaths, unittest.TestCase):
-    options = ("--fake=prompt-tokens-per-s=100",)
+    options = ("--fake=prompt-tokens-per-s=250",)
 
-    def begin(self, model, short=False):
-        # a stream's head comes when the prompt begins to be computed; then it takes three seconds, or seventy
-        stream = Stream(self.house.port, chat("repeat: " + ("x" * 300 if short else "x" * 7000), model=model))
+    def begin(self, model):
+        # a stream's head comes when the prompt begins to be computed; then it takes more than a second
+        stream = Stream(self.house.port, chat("repeat: " + "x" * 300, model=model))
         self.assertEqual(stream.status, 200)
         return stream
 
@@ -590,12 +590,12 @@ class DeathsInThePrompt(Deaths, unittest.TestCase):
 
 
 class DeathsInMidAnswer(Deaths, unittest.TestCase):
-    def begin(self, model, short=False):
-        return Stream(self.house.port, chat(f"count: {30 if short else 2000}", model=model)).until_text()
+    def begin(self, model):
+        return Stream(self.house.port, chat("count: 12", model=model)).until_text()
 
     def assert_whole(self, stream):
         stream.rest()
-        self.assertEqual((stream.text, stream.error, stream.done), (counting(30), None, True))
+        self.assertEqual((stream.text, stream.error, stream.done), (counting(12), None, True))
 
 
 class WithHome(unittest.TestCase):
@@ -965,7 +965,7 @@ class ClockSetBack(WithHome):
                 stream = Stream(house.port, chat("count: 30", lares={"deadline_ms": 60_000})).until_text()
                 self.set_clock(years)
                 stream.rest()
-                self.assertEqual((stream.text, stream.error, stream.done), (counting(30), None, True))
+                self.assertEqual((stream.text, stream.error, stream.done), (counting(12), None, True))
                 # a connection is not idle for years, a deadline neither over nor far away
                 kept.request("GET", "/v1/models")
                 self.assertEqual(kept.getresponse().read()[:1], b"{")
