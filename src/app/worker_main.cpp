@@ -4,7 +4,7 @@
 //     --adapters=N       so many files were handed over, too (wire/message.h)
 //     --projector        and a projector
 //     --draft            and that of a draft model
-//   lares-worker --engine=fake [its options, engine/backends/fake.cpp] [--crime=...]
+//   lares-worker --engine=fake [its options, engine/backends/fake_settings.h] [--crime=...]
 //   lares-worker --probe=FILE        tries a CPU backend in this process; one line of JSON
 //   lares-worker --measure=FILE [--threads=N]   how fast it computes here; one line of JSON
 //   lares-worker --escape-probes     tries to leave its own sandbox; one line of JSON
