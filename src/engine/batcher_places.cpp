@@ -52,12 +52,14 @@ bool Batcher::window_whole(Sequence sequence, size_t keep) const {
 }
 
 // True: a request that is computing its prompt will soon hold much more of this one's than any does
-// now (n answers to one prompt).
+// now (n answers to one prompt). One of a worse lane may have to wait for long.
 bool Batcher::must_wait_for_prefix(const Request& request, size_t keep) const {
   constexpr size_t kWorthWaiting = 32;
   if (!model_.facts().cuts) return false;
   return std::any_of(computing_.begin(), computing_.end(), [&](const auto& other) {
-    if (!other->prefilling() || !may_build_on(request, other->sequence)) return false;
+    if (other->lane > request.lane || !other->prefilling() ||
+        !may_build_on(request, other->sequence))
+      return false;
     const size_t common = kept_prefix(other->tokens, request.tokens);
     return common > other->computed && common > keep + kWorthWaiting;
   });

@@ -58,6 +58,20 @@ TEST(Batcher, SeveralAnswersToOnePromptPayForItOnce) {
   }
 }
 
+TEST(Batcher, NobodyWaitsForThePromptOfALessUrgentOne) {
+  Talk talk({}, small(8192, 4, 64));
+  const std::string prompt = letters(3000) + "\nrandom: 5";
+  talk.lane = Lane::Background;
+  talk.complete(1, prompt);
+  ASSERT_TRUE(talk.batcher.step());
+  talk.lane = Lane::Interactive;
+  talk.complete(2, prompt);
+  while (!talk[2].done) ASSERT_TRUE(talk.batcher.step());
+  EXPECT_LT(talk[2].started->reused_tokens, 1000U);
+  EXPECT_FALSE(talk[1].done);
+  ASSERT_TRUE(talk.run());
+}
+
 TEST(Batcher, AnotherConversationWithTheSameBeginningLeavesTheFirstWhole) {
   Talk talk;
   const std::string system = letters(200) + "\n";
