@@ -108,6 +108,32 @@ def filling(port):
     return [r.status if ended == "length" else 0]
 
 
+HEAVY = {  # what is taken, and makes much work of each token
+    "seven of 1,000 choices that begin alike": {"guided_choice": [f"{kind} number {i}" for i in range(500) for kind in ("apple", "pear")]},
+    "seven of an enum of 900": of_schema({"enum": [f"value {i}" for i in range(900)]}),
+    "seven of a text of 30 words": {"guided_regex": "[a-z]{1,12}( [a-z]{1,12}){29}"},
+}
+
+
+def heavy(fields):
+    def ask(port):
+        statuses = []
+
+        def one():
+            c, r = post(port, body_of(max_tokens=30, **fields))
+            r.read()
+            statuses.append(r.status)
+            c.close()
+
+        threads = [threading.Thread(target=one) for _ in range(7)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return statuses
+    return ask
+
+
 def crowd(port):
     """A thousand requests at once; who is refused is told when to come back."""
     statuses = []
@@ -152,6 +178,7 @@ def main():
     run = harness.Run("unharmed")
     print(f"model: {model.name}, {threads} threads; gaps of one answer of {TOKENS} tokens, p50 / p95 / longest, in ms")
     cases = {name: (refused(fields), {400, 404}) for name, fields in REFUSED.items()}
+    cases |= {name: (heavy(fields), {200}) for name, fields in HEAVY.items()}
     cases["clients that leave in mid-answer"] = (leaving, {200})
     cases["a conversation that fills its context"] = (filling, {200})
     cases[f"{CROWD:,} requests at once"] = (crowd, {200, 429})

@@ -102,6 +102,9 @@ Result<Json> choice_must(const OrderedJson& value, const std::string& path) {
   for (size_t i = 0; i < value.size(); i++) {
     if (!value[i].is_string() || value[i].get_ref<const std::string&>().empty())
       return wrong(cat(path, "[", i, "]"), shown_of(value[i]), "a string that is not empty");
+    if (value[i].get_ref<const std::string&>().find('\0') != std::string::npos)
+      return wrong(cat(path, "[", i, "]"), "a string with the sign U+0000",
+                   "one without it, which no grammar can hold");
     list.push_back(value[i].get<std::string>());
   }
   return Json{{"choice", std::move(list)}};
@@ -195,7 +198,7 @@ Result<Json> tool(const OrderedJson& given, const std::string& path) {
                                               : dump(Json(name)),
                  cat("1 to ", kToolNameMax, " of the signs a-z, A-Z, 0-9, _ and -"));
   TRY_AS(std::string description, text_of(*function, "description", inside + ".description", 0));
-  TRY(flag_of(*function, "strict", inside + ".strict"));
+  TRY_AS(const bool strict, flag_of(*function, "strict", inside + ".strict"));
   std::string parameters = "{}";
   if (const OrderedJson* schema = find(*function, "parameters")) {
     TRY_AS(const Json must, schema_must(*schema, inside + ".parameters"));
@@ -204,9 +207,11 @@ Result<Json> tool(const OrderedJson& given, const std::string& path) {
                    "'object', since a call's arguments are one");
     parameters = schema->empty() ? "{}" : must["schema"].get<std::string>();
   }
-  return Json{{"name", std::move(name)},
-              {"description", std::move(description)},
-              {"parameters", std::move(parameters)}};
+  Json out{{"name", std::move(name)},
+           {"description", std::move(description)},
+           {"parameters", std::move(parameters)}};
+  if (strict) out["strict"] = true;
+  return out;
 }
 
 Result<Json> tools(const OrderedJson& given) {

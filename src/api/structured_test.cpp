@@ -72,6 +72,17 @@ TEST(Structured, ToolsKeepTheOrderOfTheirParameters) {
   EXPECT_EQ((*read)["parallel_tool_calls"], true);
 }
 
+TEST(Structured, AToolThatIsStrictSaysSoToTheEngine) {
+  const auto read = body(R"("tools":[{"function":{"name":"f","strict":true}},
+      {"function":{"name":"g","strict":false}},{"function":{"name":"h","strict":null}}])");
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ((*read)["tools"][0].value("strict", Json()), true);
+  EXPECT_FALSE((*read)["tools"][1].contains("strict"));
+  EXPECT_FALSE((*read)["tools"][2].contains("strict"));
+  EXPECT_EQ(param_of(R"("tools":[{"function":{"name":"f","strict":1}}])"),
+            "tools[0].function.strict");
+}
+
 TEST(Structured, ANamedFunctionIsTheOnlyOneAndRequired) {
   const auto named =
       body(with_tools(R"("tool_choice":{"type":"function","function":{"name":"g"}})"));
@@ -152,6 +163,10 @@ TEST(Structured, WhatIsTooMuchIsToldBeforeAnybodyLooksIntoIt) {
             "tools");
   EXPECT_EQ(param_of(R"("guided_choice":[])"), "guided_choice");
   EXPECT_EQ(param_of(R"("guided_choice":["a",""])"), "guided_choice[1]");
+  EXPECT_EQ(param_of(R"("guided_choice":["a","b\u0000c"])"), "guided_choice[1]");
+  const auto nul = body(R"("guided_choice":["\u0000"])");
+  ASSERT_FALSE(nul);
+  EXPECT_NE(nul.error().message.find("U+0000"), std::string::npos) << nul.error().message;
 }
 
 TEST(Structured, AFormatSaysWhatIsMissing) {

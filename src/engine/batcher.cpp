@@ -348,10 +348,17 @@ bool Batcher::choose(Request& request, int row) {
     return false;
   }
   const double cpu_from = cpu_ms_();
+  const SteadyTime from = clock_.now();
   const bool again = !request.replay.over();
   auto chosen = again ? request.sampler->take(row, request.replay.next(), request.options.top)
                       : request.sampler->choose(row, request.options.top);
-  request.cpu_ms += cpu_ms_() - cpu_from;
+  const double cpu_ms = cpu_ms_() - cpu_from;
+  request.cpu_ms += cpu_ms;
+  shares_.charge(request.lane, request.owner, cpu_ms);
+  constexpr double kNewest = 0.3;
+  const std::chrono::duration<double, std::milli> took = clock_.now() - from;
+  request.choosing_ms += kNewest * (took.count() - request.choosing_ms);
+  pulse_.beat();
   if (!chosen) {
     fail(request, std::move(chosen).error());
     return false;

@@ -351,7 +351,11 @@ bool Batcher::make_way(const Request& request) {
 
 // How long the next step should take.
 double Batcher::step_ms() const {
-  if (lease_.pressed()) return kStepSharedMs;
+  if (lease_.pressed()) {
+    // a large model's step is mostly the reading of its weights, which few rows do not pay for
+    constexpr double kWorthwhile = 3;
+    return std::clamp(kWorthwhile * cost_.ms(0), kStepSharedMs, kStepTogetherMs);
+  }
   if (computing_.size() == 1) return computing_[0]->prefilling() ? kStepMs : kStepSharedMs;
   return read_along() ? kStepSharedMs : kStepTogetherMs;
 }
@@ -398,7 +402,7 @@ std::vector<Batcher::Part> Batcher::plan() {
     // rows of media make a step of their own
     const uint64_t set = request->next_piece() ? kMediaSet | request->id : request->adapters;
     wants.push_back({request->lane, request->owner, request->run(), request->prefilling(),
-                     request->served, set});
+                     request->served, set, request->choosing_ms});
   }
   StepLimits limits{model_.facts().batch, step_ms(), cpu_per_ms_};
   limits.logit_rows = model_.facts().logit_rows;

@@ -23,7 +23,7 @@ class Plan {
       const auto lane = static_cast<Lane>(i);
       target_ms_ = limits_.target_ms;
       if (lane == Lane::Background && total_ > 0 && cost_.known())
-        target_ms_ = std::min(target_ms_, kAlongside * cost_.ms(weight_));
+        target_ms_ = std::min(target_ms_, kAlongside * base_ms());
       answers(lane);
       prompts(lane);
     }
@@ -32,15 +32,16 @@ class Plan {
 
  private:
   // An interactive answer is what the step is for; the others may not make it late.
-  bool may_join(Lane lane, double weight) const {
+  bool may_join(Lane lane, double weight, double choosing_ms = 0) const {
     if (total_ == 0 || lane == Lane::Interactive || !cost_.known()) return true;
-    return cost_.ms(weight_ + weight) <= target_ms_ || shares_.owed(lane);
+    return cost_.ms(weight_ + weight) + choosing_ms_ + choosing_ms <= target_ms_ ||
+           shares_.owed(lane);
   }
 
   void answers(Lane lane) {
-    while (total_ < limits_.rows && may_join(lane, 1 + limits_.logit_rows)) {
+    while (total_ < limits_.rows) {
       const auto next = next_answer(lane);
-      if (!next) return;
+      if (!next || !may_join(lane, 1 + limits_.logit_rows, wants_[*next].choosing_ms)) return;
       give(*next, 1);
     }
   }
@@ -137,9 +138,10 @@ class Plan {
     return std::min(left, chunk);
   }
 
-  double base_ms() const { return total_ > 0 ? cost_.ms(weight_) : 0; }
+  double base_ms() const { return total_ > 0 ? cost_.ms(weight_) + choosing_ms_ : 0; }
   size_t more_within(double ms) const {
-    const double fits = static_cast<double>(cost_.rows_within(ms)) - weight_;
+    const double fits =
+        static_cast<double>(cost_.rows_within(std::max(0.0, ms - choosing_ms_))) - weight_;
     return fits > 0 ? static_cast<size_t>(fits) : 0;
   }
 
@@ -148,6 +150,7 @@ class Plan {
     const bool chooses = rows == wants_[i].rows;  // a token from its last row, or from its only one
     total_ += rows;
     weight_ += static_cast<double>(rows) + (chooses ? limits_.logit_rows : 0);
+    if (chooses) choosing_ms_ += wants_[i].choosing_ms;
     const double more = base_ms() - before;
     levels_.at({wants_[i].lane, wants_[i].owner}) += more * limits_.cpu_per_ms;
     has_[i] = true;
@@ -162,7 +165,8 @@ class Plan {
   std::vector<bool> has_;  // a turn
   size_t total_ = 0;       // rows
   double weight_ = 0;      // the same as rows of a prompt
-  double target_ms_ = 0;   // of the lane that is being planned
+  double choosing_ms_ = 0;
+  double target_ms_ = 0;  // of the lane that is being planned
   // How far ahead each owner is, with what this step gives it.
   std::map<std::pair<Lane, uint32_t>, double> levels_;
 };

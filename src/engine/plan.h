@@ -26,8 +26,9 @@ struct Want {
   uint32_t owner = 0;
   size_t rows = 1;  // of its prompt that are left, or 1
   bool prompt = false;
-  uint64_t served = 0;  // its last turn, on a counter of turns
-  uint64_t set = 0;     // of adapters (set_turns.h)
+  uint64_t served = 0;     // its last turn, on a counter of turns
+  uint64_t set = 0;        // of adapters (set_turns.h)
+  double choosing_ms = 0;  // what its next token takes beside the step, where a grammar is asked
 };
 
 struct Turn {

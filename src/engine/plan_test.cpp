@@ -245,5 +245,21 @@ TEST(Plan, NobodyStarvesWhateverCompetes) {
   }
 }
 
+TEST(Plan, WhatTakesLongToChooseJoinsNoReadersStep) {
+  StepCost cost;
+  cost.learn(1, 10);
+  cost.learn(8, 11);
+  Shares shares;
+  shares.enter(Lane::Interactive, 0);
+  shares.enter(Lane::Background, 1);
+  std::vector<Want> wants(2);
+  wants[1] = {.lane = Lane::Background, .owner = 1};
+  EXPECT_EQ(rows(wants, shares, cost, {512, 60, 2}), (std::vector<size_t>{1, 1}));
+  wants[1].choosing_ms = 200;
+  EXPECT_EQ(rows(wants, shares, cost, {512, 60, 2}), (std::vector<size_t>{1, 0}));
+  wants[0].choosing_ms = 900;  // beside one that takes long itself it costs little
+  EXPECT_EQ(rows(wants, shares, cost, {512, 2'000, 2}), (std::vector<size_t>{1, 1}));
+}
+
 }  // namespace
 }  // namespace lares::engine

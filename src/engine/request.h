@@ -108,8 +108,9 @@ struct Request {
     Json logprobs;
   };
   std::deque<Told> untold;
-  size_t known = 0;     // tokens whose ids were told
-  bool ending = false;  // what is told now was held back until the end
+  size_t known = 0;        // tokens whose ids were told
+  bool ending = false;     // what is told now was held back until the end
+  double choosing_ms = 0;  // of a token, of late
   double cpu_ms = 0;
   uint64_t served = 0;  // its last turn
   SteadyTime began;     // of computing

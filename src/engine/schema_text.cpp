@@ -5,9 +5,11 @@
 #include <charconv>
 #include <cmath>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/json.h"
@@ -44,12 +46,21 @@ constexpr std::array<std::string_view, 21> kNotKept = {"not",
                                                        "$recursiveRef"};
 constexpr std::array<std::string_view, 4> kBounds = {"minimum", "maximum", "exclusiveMinimum",
                                                      "exclusiveMaximum"};
-// What it overlooks beside a '$ref' or alternatives, as it does kCounts and kBounds.
-constexpr std::array<std::string_view, 10> kOverlooked = {
-    "properties", "required", "additionalProperties",
-    "allOf",      "items",    "prefixItems",
-    "enum",       "const",    "pattern",
-    "format"};
+// What it overlooks beside a '$ref', alternatives, an 'allOf' or values, as it does kCounts and
+// kBounds.
+constexpr std::array<std::string_view, 12> kOverlooked = {
+    "anyOf",   "oneOf", "properties",  "required", "additionalProperties",
+    "allOf",   "items", "prefixItems", "enum",     "const",
+    "pattern", "format"};
+// The first of these that is there is the one that it keeps to.
+constexpr std::array<std::string_view, 5> kInstead = {"oneOf", "anyOf", "const", "enum", "allOf"};
+constexpr std::array<std::string_view, 7> kTypes = {"null",   "boolean", "integer", "number",
+                                                    "string", "array",   "object"};
+constexpr unsigned kAnyType = (1U << kTypes.size()) - 1;
+// So deep, and at so many parts in all, is looked to see what types are allowed; beyond that it is
+// any.
+constexpr int kTypesDeep = 64;
+constexpr size_t kTypesLookedAt = 20'000;
 // So many '$ref' are followed to see what is part of an 'allOf'.
 constexpr int kRefsFollowed = 32;
 using Names = std::span<const std::string_view>;
@@ -69,6 +80,27 @@ bool is_of_type(const OrderedJson& value, std::string_view type) {
                              : value.is_object();
 }
 
+// Sets of types, one bit for each of kTypes.
+unsigned types_named(std::string_view name) {
+  unsigned set = 0;
+  for (size_t i = 0; i < kTypes.size(); i++) {
+    if (kTypes[i] == name || (name == "number" && kTypes[i] == "integer")) set |= 1U << i;
+  }
+  return set == 0 ? kAnyType : set;
+}
+unsigned types_of_value(const OrderedJson& value) {
+  for (const auto name : kTypes) {
+    if (is_of_type(value, name)) return types_named(name);
+  }
+  return kAnyType;
+}
+unsigned types_given(const OrderedJson& type) {
+  if (type.is_string()) return types_named(type.get_ref<const std::string&>());
+  unsigned set = 0;
+  for (const auto& each : type) set |= each.is_string() ? types_given(each) : kAnyType;
+  return type.is_array() ? set : kAnyType;
+}
+
 using Object = OrderedJson::object_t;
 
 const OrderedJson* find_in(const Object& object, std::string_view name) {
@@ -82,6 +114,21 @@ bool has_type(const Object& schema, std::string_view type) {
   if (!found) return false;
   return found->is_array() ? std::find(found->begin(), found->end(), type) != found->end()
                            : *found == type;
+}
+
+// The rule that the converter makes of a '$ref': all that is no letter or digit is lost.
+std::string rule_of(std::string_view reference) {
+  std::string rule;
+  for (const char c : reference) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    if (plain || c == '-') {
+      rule += c;
+    } else if (rule.empty() || rule.back() != '\0') {
+      rule += '\0';
+    }
+  }
+  std::replace(rule.begin(), rule.end(), '\0', '-');
+  return rule;
 }
 
 bool keeps_format(const OrderedJson& format) {
@@ -102,6 +149,8 @@ class Schema {
     return Unit{};
   }
 
+  std::set<std::string> patterns() && { return std::move(patterns_); }
+
  private:
   Error wrong(const std::string& path, std::string_view what, Code code = Code::Invalid) const {
     std::string shown = utf8_repaired(path.substr(0, kPathShownMax));
@@ -115,9 +164,11 @@ class Schema {
     if (schema == true) schema = OrderedJson::object();
     if (!schema.is_object())
       return wrong(path, schema == false ? "is 'false', which allows nothing" : "is not an object");
+    TRY(required_names(schema, path));
     if (schema.contains("$ref")) {
-      TRY(beside(schema, "'$ref'", path));
-      return reference(schema["$ref"], path);
+      TRY(reference(schema["$ref"], path));
+      TRY(beside(schema, "$ref", path));
+      return unknown(schema, path);
     }
     // a place may be come to on several ways, and a pattern is written anew once
     if (read_.insert(schema.get_ptr<Object*>()).second) TRY(keywords(schema, path));
@@ -166,6 +217,8 @@ class Schema {
     }
     size_t optional = 0;
     for (auto& [name, property] : found->items()) {
+      if (name.empty() || name == "*")  // it takes them for the root and for all others
+        return wrong(path, cat("has a property named '", name, "', which no property can be here"));
       if (name.size() > kSchemaNameMax)
         return wrong(path, cat("has a property with a name of ", name.size(), " bytes, at most ",
                                kSchemaNameMax, " are taken"));
@@ -185,6 +238,7 @@ class Schema {
       if (!written)
         return wrong(path, cat("has a 'pattern' that ", written.error().message),
                      written.error().code);
+      patterns_.insert(*written);
       *pattern = *std::move(written);
       if (schema.contains("minLength") || schema.contains("maxLength"))
         TRY(not_kept("a 'pattern' together with a length", path));
@@ -197,26 +251,123 @@ class Schema {
     TRY(all_of(schema, path));
     TRY(required(schema, path));
     TRY(tuple(schema, path));
-    for (const char* list : {"oneOf", "anyOf"}) {
-      if (schema.contains(list)) TRY(beside(schema, cat("'", list, "'"), path));
-    }
-    if (const auto format = schema.find("format"); format != schema.end() && !keeps_format(*format))
-      TRY(not_kept(
-          cat("the 'format' '", utf8_repaired(format->get<std::string>().substr(0, 40)), "'"),
-          path));
-    for (const auto name : kNotKept) {
-      if (schema.contains(name)) TRY(not_kept(cat("'", name, "'"), path));
-    }
+    TRY(one_of(schema, path));
+    TRY(format(schema, path));
+    TRY(unknown(schema, path));
+    const auto kept = std::find_if(kInstead.begin(), kInstead.end(),
+                                   [&](const auto name) { return schema.contains(name); });
+    TRY(kept != kInstead.end() ? beside(schema, *kept, path) : untyped(schema, path));
     if (const auto values = schema.find("enum"); values != schema.end() && values->is_array())
       nodes_ += values->size();
     return Unit{};
   }
 
-  Result<> beside(const OrderedJson& schema, std::string_view what, const std::string& path) const {
+  Result<> unknown(const OrderedJson& schema, const std::string& path) const {
+    for (const auto name : kNotKept) {
+      if (schema.contains(name)) TRY(not_kept(cat("'", name, "'"), path));
+    }
+    return Unit{};
+  }
+
+  Result<> format(const OrderedJson& schema, const std::string& path) const {
+    const auto format = schema.find("format");
+    if (format == schema.end()) return Unit{};
+    if (!keeps_format(*format))
+      return not_kept(
+          cat("the 'format' '", utf8_repaired(format->get<std::string>().substr(0, 40)), "'"),
+          path);
+    for (const char* other : {"pattern", "minLength", "maxLength"}) {
+      if (schema.contains(other))
+        TRY(not_kept(cat("a 'format' together with '", other, "'"), path));
+    }
+    return Unit{};
+  }
+
+  // What stands beside `kept`, to which alone the converter keeps.
+  Result<> beside(const OrderedJson& schema, std::string_view kept, const std::string& path) {
+    const bool value = kept == "const" || kept == "enum";
     for (const Names names : {Names(kOverlooked), Names(kCounts), Names(kBounds)}) {
       for (const auto name : names) {
-        if (schema.contains(name)) TRY(not_kept(cat("'", name, "' beside ", what), path));
+        const bool held = name == kept || (value && name == "enum");  // values() sees to it
+        if (!held && schema.contains(name))
+          TRY(not_kept(cat("'", name, "' beside '", kept, "'"), path));
       }
+    }
+    const auto type = schema.find("type");
+    if (value || type == schema.end()) return Unit{};
+    if (strict_ == Strict::No || (types_beside(schema) & ~types_given(*type)) == 0) return Unit{};
+    return not_kept(cat("'type' beside '", kept, "'"), path);
+  }
+
+  // The types that the converter lets be written for what is in kInstead or a '$ref'.
+  unsigned types_beside(const OrderedJson& schema, int depth = 0) {
+    if (const auto to = schema.find("$ref"); to != schema.end()) {
+      const bool here = to->is_string() && to->get_ref<const std::string&>().starts_with("#/");
+      return here ? types_of(find(to->get<std::string>()), depth + 1) : kAnyType;
+    }
+    for (const auto name : kInstead) {
+      const auto found = schema.find(name);
+      if (found == schema.end()) continue;
+      if (name == "const") return types_of_value(*found);
+      unsigned set = 0;
+      for (const auto& each : *found) {
+        if (set == kAnyType) break;
+        set |= name == "enum" ? types_of_value(each) : types_of(&each, depth + 1);
+      }
+      return set;
+    }
+    return kAnyType;
+  }
+  unsigned types_of(const OrderedJson* schema, int depth) {
+    if (depth > kTypesDeep || ++looked_at_ > kTypesLookedAt || !schema || !schema->is_object())
+      return kAnyType;
+    const bool instead =
+        schema->contains("$ref") || std::any_of(kInstead.begin(), kInstead.end(),
+                                                [&](auto name) { return schema->contains(name); });
+    if (instead) return types_beside(*schema, depth);
+    if (const auto type = schema->find("type"); type != schema->end()) return types_given(*type);
+    return schema->contains("properties") ? types_named("object") : kAnyType;
+  }
+
+  // Without a type and what tells it, the converter takes anything.
+  Result<> untyped(const OrderedJson& schema, const std::string& path) const {
+    for (const char* name : {"type", "properties", "additionalProperties", "items", "prefixItems",
+                             "pattern", "minLength", "maxLength", "format"}) {
+      const auto found = schema.find(name);
+      if (found != schema.end() &&
+          (name != std::string_view("additionalProperties") || *found != true))
+        return Unit{};
+    }
+    for (const char* name : {"required", "minItems", "maxItems"}) {
+      if (schema.contains(name)) TRY(not_kept(cat("'", name, "' without a 'type'"), path));
+    }
+    return Unit{};
+  }
+
+  // Each alternative that is there twice is met twice or not at all.
+  Result<> one_of(const OrderedJson& schema, const std::string& path) const {
+    const auto list = schema.find("oneOf");
+    if (list == schema.end() || !list->is_array()) return Unit{};
+    std::set<std::string> known;
+    for (size_t i = 0; i < list->size(); i++) {
+      if (!known.insert(dump(Json((*list)[i]))).second)
+        return wrong(cat(path, "/oneOf/", i),
+                     "is the same as another alternative, and of a 'oneOf' only one may be met, so "
+                     "neither ever is; leave one of them out");
+    }
+    return Unit{};
+  }
+
+  Result<> required_names(const OrderedJson& schema, const std::string& path) const {
+    const auto required = schema.find("required");
+    if (required == schema.end()) return Unit{};
+    const bool texts =
+        required->is_array() && std::all_of(required->begin(), required->end(),
+                                            [](const auto& name) { return name.is_string(); });
+    if (!texts) return wrong(path, "has a 'required' that is not a list of names");
+    for (const char* none : {"", "*"}) {
+      if (std::find(required->begin(), required->end(), none) != required->end())
+        return wrong(path, cat("requires '", none, "', which no property can be named here"));
     }
     return Unit{};
   }
@@ -275,6 +426,10 @@ class Schema {
 
   // Those of 'enum' and 'const' that are of another type than its 'type' are none.
   Result<> values(const OrderedJson& schema, const std::string& path) const {
+    if (schema.contains("enum") && schema.contains("const") && schema["enum"].is_array() &&
+        std::find(schema["enum"].begin(), schema["enum"].end(), schema["const"]) ==
+            schema["enum"].end())
+      return wrong(path, "has a 'const' that is not in its 'enum', so nothing is allowed");
     const auto type = schema.find("type");
     if (type == schema.end()) return Unit{};
     const auto fits = [&](const OrderedJson& value) {
@@ -300,7 +455,7 @@ class Schema {
     const auto list = schema.find("allOf");
     if (list == schema.end() || !list->is_array()) return Unit{};
     if (schema.contains("properties")) return not_kept("'allOf' beside 'properties'", path);
-    if (list->size() == 1) return Unit{};  // rewrite()
+    if (list->size() <= 1) return Unit{};  // rewrite()
     for (size_t i = 0; i < list->size(); i++) {
       if (!joins(&(*list)[i]))
         return wrong(cat(path, "/allOf/", i),
@@ -308,16 +463,70 @@ class Schema {
                      "enforced; write the 'allOf' as one schema",
                      Code::Unsupported);
     }
+    return parts(*list, path);
+  }
+
+  // Of a list of at least two, that the one object has each property once and no more than each of
+  // them takes.
+  Result<> parts(const OrderedJson& list, const std::string& path) {
+    std::map<std::string, size_t> owner;  // of each property, the part that it was found in
+    std::vector<const OrderedJson*> all;
+    for (size_t i = 0; i < list.size(); i++) {
+      const OrderedJson* const part = followed(&list[i]);
+      if (!part || !part->is_object()) return Unit{};  // node() says so
+      for (const char* other : {"anyOf", "oneOf", "enum"}) {
+        if (part->contains(other)) TRY(not_kept(cat("'", other, "' within an 'allOf'"), path));
+      }
+      if (const auto type = part->find("type"); type != part->end() && *type != "object")
+        TRY(not_kept("a part of 'allOf' with another 'type' than 'object'", path));
+      all.push_back(part);
+      // rewrite() gives a property to what is required without one
+      std::vector<std::string> own = without_property(*part->get_ptr<const Object*>());
+      if (const auto given = part->find("properties"); given != part->end() && given->is_object()) {
+        for (const auto& entry : given->items()) own.push_back(entry.key());
+      }
+      for (const std::string& name : own) {
+        if (!owner.emplace(name, i).second)
+          TRY(not_kept(cat("an 'allOf' with '", utf8_repaired(name.substr(0, 40)),
+                           "' in more than one of its parts"),
+                       path));
+      }
+    }
+    for (const OrderedJson* part : all) TRY(takes_others(*part, owner, all, path));
     return Unit{};
   }
-  bool joins(const OrderedJson* schema) {
+  Result<> takes_others(const OrderedJson& part, const std::map<std::string, size_t>& owner,
+                        const std::vector<const OrderedJson*>& all, const std::string& path) const {
+    const auto rest = part.find("additionalProperties");
+    const auto own = part.find("properties");
+    if (rest == part.end() || *rest == true || *rest == OrderedJson::object()) return Unit{};
+    for (const auto& [name, at] : owner) {
+      if (own != part.end() && own->contains(name)) continue;
+      const std::string shown = utf8_repaired(name.substr(0, 40));
+      const auto required = all[at]->find("required");
+      if (*rest == false && required != all[at]->end() &&
+          std::find(required->begin(), required->end(), name) != required->end())
+        return wrong(path, cat("has an 'allOf' of which one part requires '", shown,
+                               "' and another takes none but its own, so nothing is allowed"));
+      TRY(not_kept(cat("an 'allOf' of which one part has '", shown,
+                       "' and another an 'additionalProperties' that is about it"),
+                   path));
+    }
+    return Unit{};
+  }
+
+  const OrderedJson* followed(const OrderedJson* schema) {
     for (int step = 0;
          step < kRefsFollowed && schema && schema->is_object() && schema->contains("$ref");
          step++) {
       const auto& to = (*schema)["$ref"];
-      if (!to.is_string() || !to.get_ref<const std::string&>().starts_with("#/")) return true;
+      if (!to.is_string() || !to.get_ref<const std::string&>().starts_with("#/")) return nullptr;
       schema = find(to.get<std::string>());  // reference() says what is wrong with it
     }
+    return schema;
+  }
+  bool joins(const OrderedJson* part) {
+    const OrderedJson* const schema = followed(part);
     if (!schema || !schema->is_object()) return true;
     for (const char* list : {"anyOf", "oneOf"}) {
       const auto found = schema->find(list);
@@ -445,7 +654,7 @@ class Schema {
     return Unit{};
   }
 
-  // The target of "#/a/b", as the converter finds it: without escapes.
+  // The target of "#/a/b", as the converter finds it, which knows no escapes.
   OrderedJson* find(const std::string& reference) {
     OrderedJson* at = &root_;
     for (const std::string& step : split(std::string_view(reference).substr(2), '/')) {
@@ -470,12 +679,26 @@ class Schema {
     std::set<std::string> way;
     for (;;) {
       const std::string shown = utf8_repaired(to.substr(0, 64));
+      if (to == "#")
+        return wrong(path,
+                     "refers to '#', the whole schema, which is not done here; put it into '$defs' "
+                     "and refer to it there");
       if (to.size() > 2 * kSchemaNameMax || !to.starts_with("#/"))
         return wrong(path, cat("refers to '", shown,
                                "', but only '#/...', a place in the same "
                                "schema, can be referred to"));
       OrderedJson* const target = find(to);
+      if (!target && to.find_first_of("~%") != std::string::npos)
+        return wrong(path, cat("refers to '", shown,
+                               "', but escapes ('~0', '~1', '%20') are not read in a '$ref'; give "
+                               "what it refers to a name without '/', '~' and '%'"));
       if (!target) return wrong(path, cat("refers to '", shown, "', which is not there"));
+      if (const auto [known, fresh] = rules_.emplace(rule_of(to), to);
+          !fresh && known->second != to)
+        return wrong(path,
+                     cat("refers to '", shown, "' and another place to '",
+                         utf8_repaired(known->second.substr(0, 64)),
+                         "', which differ in no letter or digit; give one of them another name"));
       if (!way.insert(to).second)
         return wrong(path, cat("refers to '", shown, "', which only refers to itself"));
       const bool seen = !refs_.insert(to).second;
@@ -484,6 +707,8 @@ class Schema {
       if (!target->is_object())
         return wrong(path, cat("refers to '", shown, "', which is no schema"));
       if (target->contains("$ref")) {
+        TRY(beside(*target, "$ref", to));
+        TRY(unknown(*target, to));
         if (!(*target)["$ref"].is_string()) return wrong(path, "has a '$ref' that is not a string");
         to = (*target)["$ref"].get<std::string>();
         continue;
@@ -498,21 +723,26 @@ class Schema {
   const std::string_view param_;
   size_t nodes_ = 0;
   size_t counts_ = 0;
+  size_t looked_at_ = 0;
+  std::set<std::string> patterns_;
   std::set<std::string> refs_;
+  std::map<std::string, std::string> rules_;
   std::set<const Object*> read_;
 };
 
 }  // namespace
 
 Result<std::string> schema_for_grammar(std::string_view schema, Strict strict,
-                                       std::string_view param) {
+                                       std::string_view param, std::set<std::string>* patterns) {
   const auto checked = parse_json(schema, {.depth_max = kSchemaDepthMax, .values_max = 50'000});
   if (!checked)
     return Error{Code::Invalid,
                  cat("'", param, "' has a schema that cannot be read: ", checked.error().message),
                  std::string(param)};
   auto ordered = OrderedJson::parse(schema);
-  TRY(Schema(ordered, strict, param).run());
+  Schema read(ordered, strict, param);
+  TRY(read.run());
+  if (patterns) *patterns = std::move(read).patterns();
   return ordered.dump();
 }
 

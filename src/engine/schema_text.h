@@ -3,6 +3,8 @@
 // and nests as deep as the schema says, and drops what it does not know without a word. Pure.
 #pragma once
 
+#include <cstdint>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -24,8 +26,10 @@ enum class Strict : uint8_t {
   Yes,  // it is Unsupported
 };
 
-// `schema` is JSON; `param` the field that errors name. The order of properties stays.
+// `schema` is JSON; `param` the field that errors name. The order of properties stays. `patterns`
+// takes each pattern as it is written anew: a schema's grammar hides what one of them would cost.
 Result<std::string> schema_for_grammar(std::string_view schema, Strict strict,
-                                       std::string_view param);
+                                       std::string_view param,
+                                       std::set<std::string>* patterns = nullptr);
 
 }  // namespace lares::engine

@@ -40,6 +40,15 @@ TEST(SchemaText, APatternIsWrittenAnewOnceOnHoweverManyWays) {
   EXPECT_EQ(both["properties"]["a"]["pattern"], "^(([\\x5C][\\x22]))$");
 }
 
+TEST(SchemaText, GivesEachPatternForACheckOfItsOwn) {
+  std::set<std::string> patterns;
+  EXPECT_TRUE(schema_for_grammar(
+      R"({"properties":{"pattern":{"type":"string","pattern":"^a$"},"b":{"items":{"pattern":"^b$"}},
+          "c":{"default":{"pattern":"^c$"}},"d":{"pattern":"^a$"}}})",
+      Strict::No, "x", &patterns));
+  EXPECT_EQ(patterns, (std::set<std::string>{"^(a)$", "^(b)$"}));
+}
+
 TEST(SchemaText, ReferencesMustLeadSomewhere) {
   EXPECT_TRUE(refuses(R"({"$ref":"#/$defs/a"})", "which is not there"));
   EXPECT_TRUE(refuses(R"({"$ref":"https://x/y"})", "can be referred to"));
@@ -154,6 +163,175 @@ TEST(SchemaText, WhatIsOverlookedBesideOthersIsNamedToAStrictOne) {
                              R"({"type":"string","format":"uuid4"})",
                              R"({"anyOf":[{"type":"null"},{"type":"integer","minimum":3}]})"})
     EXPECT_EQ(read(schema, Strict::Yes), schema);
+}
+
+void strict_takes(std::initializer_list<const char*> schemas) {
+  for (const char* schema : schemas) {
+    const auto out = schema_for_grammar(schema, Strict::Yes, "x");
+    EXPECT_TRUE(out) << schema << ": " << (out ? "" : out.error().message);
+  }
+}
+// Each names what is overlooked, and is taken where nobody is strict.
+void only_strict_refuses(
+    std::initializer_list<std::pair<const char*, std::string_view>> schemas_and_words) {
+  for (const auto& [schema, words] : schemas_and_words) {
+    EXPECT_TRUE(refuses(schema, words, Strict::Yes)) << schema;
+    EXPECT_TRUE(refuses(schema, "cannot be enforced", Strict::Yes)) << schema;
+    EXPECT_TRUE(schema_for_grammar(schema, Strict::No, "x")) << schema;
+  }
+}
+
+TEST(SchemaText, ValuesAreAllThatIsKeptOfWhatStandsBesideThem) {
+  only_strict_refuses({
+      {R"({"type":"string","pattern":"^[a-c]$","enum":["x"]})", "'pattern' beside 'enum'"},
+      {R"({"type":"string","maxLength":1,"const":"xx"})", "'maxLength' beside 'const'"},
+      {R"({"enum":["x"],"minLength":3})", "'minLength' beside 'enum'"},
+      {R"({"type":"string","format":"date","enum":["x"]})", "'format' beside 'enum'"},
+      {R"({"type":"integer","minimum":20,"enum":[1]})", "'minimum' beside 'enum'"},
+      {R"({"type":"integer","multipleOf":2,"enum":[1]})", "'multipleOf'"},
+      {R"({"type":"array","items":{"type":"null"},"const":[1]})", "'items' beside 'const'"},
+      {R"({"type":"object","properties":{"a":{}},"required":["a"],"const":{"b":1}})",
+       "'properties' beside 'const'"},
+      {R"({"type":"object","required":["a"],"const":{"b":1}})", "'required' beside 'const'"},
+      {R"({"type":"object","additionalProperties":false,"enum":[{"b":1}]})",
+       "'additionalProperties' beside 'enum'"},
+      {R"({"enum":[1],"allOf":[{"type":"null"}]})", "'allOf' beside 'enum'"},
+  });
+  EXPECT_TRUE(refuses(R"({"enum":[1,2],"const":3})", "is not in its 'enum'"));
+  strict_takes({R"({"type":"string","enum":["a","b"],"description":"x","title":"T","default":"a",
+                    "examples":["a"],"$comment":"c","deprecated":true,"readOnly":true})",
+                R"({"type":["string","null"],"enum":["a",null]})", R"({"const":3,"enum":[1,3]})",
+                R"({"type":"number","enum":[1,2.5]})", R"({"type":"integer","const":1.0})"});
+}
+
+TEST(SchemaText, AFormatIsKeptAlone) {
+  only_strict_refuses(
+      {{R"({"type":"string","format":"date","maxLength":3})", "'format' together with 'maxLength'"},
+       {R"({"type":"string","format":"uuid","minLength":3})", "'format' together with 'minLength'"},
+       {R"({"type":"string","pattern":"^[a-c]$","format":"date"})",
+        "'format' together with 'pattern'"}});
+  strict_takes({R"({"type":"string","format":"date","title":"D"})",
+                R"({"type":"string","pattern":"^[a-c]$"})",
+                R"({"type":"string","minLength":1,"maxLength":3})"});
+}
+
+TEST(SchemaText, ATypeIsKeptBesideAlternativesThatAreWithinIt) {
+  only_strict_refuses({
+      {R"({"type":"string","anyOf":[{"type":"integer"}]})", "'type' beside 'anyOf'"},
+      {R"({"type":"string","oneOf":[{"type":"string"},{}]})", "'type' beside 'oneOf'"},
+      {R"({"$ref":"#/$defs/a","type":"string","$defs":{"a":{"type":"integer"}}})",
+       "'type' beside '$ref'"},
+      {R"({"type":"integer","anyOf":[{"type":"number"}]})", "'type' beside 'anyOf'"},
+      {R"({"type":"string","allOf":[{"type":"integer"}]})", "'type' beside 'allOf'"},
+      {R"({"type":"string","anyOf":[{"enum":["a",1]}]})", "'type' beside 'anyOf'"},
+      {R"({"properties":{"x":{"$ref":"#/$defs/a"}},"$defs":{"b":{"type":"integer"},
+          "a":{"$ref":"#/$defs/b","minimum":3}}})",
+       "#/$defs/a has 'minimum' beside '$ref'"},
+      {R"({"$ref":"#/$defs/a","anyOf":[{}],"$defs":{"a":{}}})", "'anyOf' beside '$ref'"},
+      {R"({"$ref":"#/$defs/a","not":{},"$defs":{"a":{}}})", "'not'"},
+  });
+  strict_takes({
+      R"({"anyOf":[{"type":"string"},{"type":"null"}],"title":"T"})",
+      R"({"type":["string","null"],"anyOf":[{"type":"string"},{"type":"null"}]})",
+      R"({"type":"number","anyOf":[{"type":"integer"},{"const":2.5}]})",
+      R"({"$ref":"#/$defs/a","type":"object","$defs":{"a":{"type":"object","properties":{}}}})",
+      R"({"type":"object","oneOf":[{"$ref":"#/$defs/a"},{"$ref":"#/$defs/b"}],"$defs":{
+          "a":{"properties":{"x":{"type":"null"}},"required":["x"]},"b":{"$ref":"#/$defs/c"},
+          "c":{"type":"object","properties":{"y":{"enum":["c"]}}}}})",
+      R"({"allOf":[{"$ref":"#/$defs/x"}],"description":"d","$defs":{"x":{"type":"string"}}})",
+  });
+  // one that comes to itself has no end of types, and an end of looking
+  EXPECT_TRUE(refuses(R"({"$ref":"#/$defs/a","$defs":{"a":{"type":"null",
+                          "anyOf":[{"$ref":"#/$defs/a"},{"$ref":"#/$defs/a"}]}}})",
+                      "'type' beside 'anyOf'", Strict::Yes));
+}
+
+TEST(SchemaText, WithoutATypeNothingIsKeptThatDoesNotTellIt) {
+  only_strict_refuses({{R"({"required":["a"]})", "'required' without a 'type'"},
+                       {R"({"minItems":2})", "'minItems' without a 'type'"},
+                       {R"({"maxItems":2,"additionalProperties":true})", "'maxItems' without"}});
+  strict_takes({R"({"properties":{"a":{}},"required":["a"]})", R"({"items":true,"minItems":2})",
+                R"({"minLength":2})", R"({"type":"object","required":["a"]})"});
+}
+
+TEST(SchemaText, OfAlternativesOneListIsKeptAndNoneIsThereTwice) {
+  only_strict_refuses(
+      {{R"({"oneOf":[{"type":"null"}],"anyOf":[{"type":"string"}]})", "'anyOf' beside 'oneOf'"}});
+  EXPECT_TRUE(refuses(R"({"oneOf":[{"type":"null","title":"a"},{"type":"string"},
+                          {"title":"a","type":"null"}]})",
+                      "#/oneOf/2 is the same as another alternative"));
+  strict_takes({R"({"oneOf":[{"type":"null"},{"type":"string"}]})",
+                R"({"anyOf":[{"type":"null"},{"type":"null"}]})"});
+}
+
+TEST(SchemaText, PartsOfOneObjectMustNotMeet) {
+  only_strict_refuses({
+      {R"({"allOf":[{"properties":{"a":{"type":"null"}}},{"properties":{"a":{"type":"string"}}}]})",
+       "'a' in more than one of its parts"},
+      {R"({"allOf":[{"properties":{"a":{}}},{"properties":{"b":{}},"required":["a"]}]})",
+       "'a' in more than one of its parts"},
+      {R"({"allOf":[{"properties":{"a":{}},"additionalProperties":false},{"properties":{"b":{}}}]})",
+       "an 'additionalProperties' that is about it"},
+      {R"({"allOf":[{"properties":{"a":{}},"additionalProperties":{"type":"null"}},
+                    {"properties":{"b":{}}}]})",
+       "an 'additionalProperties' that is about it"},
+      {R"({"allOf":[{"enum":[1]},{"enum":[2]}]})", "'enum' within an 'allOf'"},
+      {R"({"allOf":[{"properties":{"a":{}}},{"anyOf":[{"properties":{"b":{}},"required":["b"]}]}]})",
+       "'anyOf' within an 'allOf'"},
+      {R"({"allOf":[{"properties":{"a":{}}},{"type":["object","null"],"properties":{"b":{}}}]})",
+       "another 'type' than 'object'"},
+      {R"({"allOf":[{"properties":{"a":{}}}],"required":["a"]})", "'required' beside 'allOf'"},
+  });
+  EXPECT_TRUE(refuses(R"({"allOf":[{"$ref":"#/$defs/a"},{"properties":{"b":{}},"required":["b"]}],
+                          "$defs":{"a":{"properties":{"a":{}},"additionalProperties":false}}})",
+                      "requires 'b' and another takes none but its own, so nothing is allowed",
+                      Strict::Yes));
+  strict_takes({R"({"allOf":[{"$ref":"#/$defs/a"},{"type":"object","properties":{"b":{}}}],
+                    "type":"object","$defs":{"a":{"type":"object","properties":{"a":{}}}}})"});
+}
+
+TEST(SchemaText, NamesAreTextsAndNotEmpty) {
+  for (const char* schema :
+       {R"({"properties":{"a":{}},"required":"a"})", R"({"properties":{"a":{}},"required":[1]})",
+        R"({"properties":{"a":{"type":"string","required":true}}})"})
+    EXPECT_TRUE(refuses(schema, "'required' that is not a list of names"));
+  EXPECT_TRUE(refuses(R"({"properties":{"":{}}})", "at # has a property named ''"));
+  EXPECT_TRUE(refuses(R"({"properties":{"a":{"items":{"properties":{"":{}}}}}})",
+                      "#/properties/a/items has a property named ''"));
+  EXPECT_TRUE(refuses(R"({"properties":{"*":{}}})", "has a property named '*'"));
+  EXPECT_TRUE(refuses(R"({"type":"object","required":[""]})", "requires ''"));
+  strict_takes({R"({"properties":{" ":{},"a*":{}},"required":[]})"});
+}
+
+TEST(SchemaText, AReferenceThatIsNotReadSaysWhy) {
+  EXPECT_TRUE(refuses(R"({"$ref":"#/$defs/a~1b","$defs":{"a/b":{}}})", "escapes"));
+  EXPECT_TRUE(
+      refuses(R"({"$ref":"#/$defs/a%20b","$defs":{"a b":{}}})", "are not read in a '$ref'"));
+  EXPECT_TRUE(refuses(R"({"properties":{"a":{"$ref":"#"}}})", "'#', the whole schema"));
+  EXPECT_TRUE(refuses(R"({"properties":{"a":{"$ref":"#/$defs/a_b"},"b":{"$ref":"#/$defs/a.b"}},
+                          "$defs":{"a_b":{},"a.b":{}}})",
+                      "differ in no letter or digit"));
+  strict_takes({R"({"$ref":"#/$defs/a b","$defs":{"a b":{}}})",
+                R"({"$ref":"#/$defs/a~b","$defs":{"a~b":{}}})",
+                R"({"properties":{"a":{"$ref":"#/$defs/a-b"},"b":{"$ref":"#/$defs/a--b"}},
+                    "$defs":{"a-b":{},"a--b":{}}})"});
+}
+
+// As pydantic writes them.
+TEST(SchemaText, ModelsWithWhatIsNullableAreTakenByAStrictOne) {
+  strict_takes({R"({"$defs":{"Kind":{"enum":["a","b"],"title":"Kind","type":"string"},
+      "Home":{"properties":{"street":{"title":"Street","type":"string"},"number":{"anyOf":[
+        {"type":"integer"},{"type":"null"}],"default":null,"title":"Number"}},
+        "required":["street","number"],"title":"Home","type":"object","additionalProperties":false}},
+      "properties":{"name":{"type":"string","maxLength":9},"kind":{"$ref":"#/$defs/Kind"},
+        "home":{"anyOf":[{"$ref":"#/$defs/Home"},{"type":"null"}],"default":null},
+        "homes":{"items":{"$ref":"#/$defs/Home"},"type":"array","maxItems":3,"title":"Homes"},
+        "old":{"allOf":[{"$ref":"#/$defs/Home"}],"description":"d"},
+        "day":{"format":"date","type":"string"},
+        "pet":{"discriminator":{"propertyName":"k"},"oneOf":[{"$ref":"#/$defs/Home"},
+          {"$ref":"#/$defs/Kind"}]}},
+      "required":["name","kind","home","homes","day"],"title":"Person","type":"object",
+      "additionalProperties":false})"});
 }
 
 // A '$ref' into what is rewritten leads to where it led before.

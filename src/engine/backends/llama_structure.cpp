@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "engine/choice_grammar.h"
 #include "engine/regex_text.h"
 #include "engine/schema_text.h"
 
@@ -120,7 +121,8 @@ Result<std::string> grammar_of(const Must& must) {
   if (!must.schema.empty()) {
     TRY_AS(const std::string schema,
            schema_for_grammar(must.schema, must.strict ? Strict::Yes : Strict::No, must.param));
-    return converted(must, schema);
+    TRY_AS(const std::string grammar, converted(must, schema));
+    return choices_as_trees(grammar);
   }
   if (!must.regex.empty()) {
     auto pattern = regex_for_grammar(must.regex, RegexOf::Text);
@@ -129,10 +131,10 @@ Result<std::string> grammar_of(const Must& must) {
            converted(must, dump({{"type", "string"}, {"pattern", *pattern}})));
     return without_quotes(must, grammar);
   }
-  std::string grammar = "root ::= ";
+  std::string choices;
   for (const std::string& one : must.choice)
-    grammar += cat(grammar.size() > 9 ? " | " : "", gbnf_format_literal(one));
-  return grammar + "\n";
+    choices += cat(choices.empty() ? "" : " | ", gbnf_format_literal(one));
+  return choices_as_trees(cat("root ::= (", choices, ")\n"));
 }
 
 Result<std::vector<common_chat_tool>> tools_of(const llama_vocab* vocab,
@@ -153,7 +155,7 @@ Result<std::vector<common_chat_tool>> tools_of(const llama_vocab* vocab,
     as_one.param = "tools";
     auto grammar = converted(as_one, *schema);
     if (!grammar) return about(std::move(grammar).error());
-    if (auto checked = Grammar::make(vocab, *grammar, {}, {}, "tools"); !checked)
+    if (auto checked = Grammar::make(vocab, choices_as_trees(*grammar), {}, {}, "tools"); !checked)
       return about(std::move(checked).error());
     out.push_back({tool.name, tool.description, *std::move(schema)});
   }
@@ -164,7 +166,7 @@ std::shared_ptr<LlamaConstraint> constraint_of(const llama_vocab* vocab,
                                                const common_chat_params& params,
                                                std::string param) {
   auto out = std::make_shared<LlamaConstraint>();
-  out->grammar = params.grammar;
+  out->grammar = choices_as_trees(params.grammar);
   out->param = std::move(param);
   out->prompt_end = params.generation_prompt;
   out->tags = {params.thinking_start_tag, params.thinking_end_tags};

@@ -1,0 +1,15 @@
+// Choices in a grammar's text. The engine follows every alternative that still fits at each sign,
+// for every token that it asks about: a thousand texts that begin alike cost it a second a token.
+// As a tree, in which what they begin with stands once, they cost what differs at each place. Pure.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace lares::engine {
+
+// `grammar` (GBNF) with each group of many texts, ("a" | "b" | ...), as a tree of rules. Those that
+// llama-common's converter makes of an 'enum' are such.
+std::string choices_as_trees(std::string_view grammar);
+
+}  // namespace lares::engine
