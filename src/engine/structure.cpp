@@ -64,6 +64,10 @@ Result<std::vector<Tool>> read_tools(const Json& given) {
     TRY_AS(tool.description, text_of(one, "description", "tools"));
     TRY_AS(tool.parameters, text_of(one, "parameters", "tools"));
     if (tool.name.empty()) return wrong("tools", "has one without a name");
+    if (const Json* strict = find(one, "strict")) {
+      if (!strict->is_boolean()) return wrong("tools", "has a 'strict' that is not true or false");
+      tool.strict = strict->get<bool>();
+    }
     out.push_back(std::move(tool));
   }
   return out;

@@ -20,6 +20,7 @@ struct Tool {
   std::string name;
   std::string description;
   std::string parameters;  // JSON Schema, as text: the order of its properties counts
+  bool strict = false;     // what of it cannot be enforced is an error
 };
 
 enum class ToolChoice : uint8_t { Auto, Required };

@@ -2,6 +2,7 @@
 // grammars; what from outside would end a worker; and what reading an answer costs.
 #include <chat.h>
 
+#include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <set>
@@ -110,6 +111,27 @@ TEST_F(Structured, ARegexAChoiceAndAGrammarAreKeptTo) {
   EXPECT_EQ((*talk)[last].text.size(), 3U);
 }
 
+// They are a tree in the grammar (choice_grammar.h).
+TEST_F(Structured, OneOfAThousandThatBeginAlikeIsChosen) {
+  Json words = Json::array();
+  for (int i = 0; i < 500; i++)
+    for (const char* kind : {"apple", "pear \"green\""}) words.push_back(cat(kind, " number ", i));
+  for (const Json& must :
+       std::vector<Json>{{{"choice", words}, {"param", "p"}},
+                         {{"schema", dump(Json{{"enum", words}})}, {"param", "p"}}}) {
+    const Heard& heard = ask("Which?", must);
+    ASSERT_TRUE(heard.done) << heard.failed->message;
+    EXPECT_EQ(heard.done->reason, "stop");
+    Json said = heard.text;
+    if (must.contains("schema")) {
+      const auto parsed = parse_json(heard.text);
+      ASSERT_TRUE(parsed) << heard.text;
+      said = *parsed;
+    }
+    EXPECT_NE(std::find(words.begin(), words.end(), said), words.end()) << heard.text;
+  }
+}
+
 TEST_F(Structured, LogprobsAreOfWhatTheModelComputed) {
   const Heard& heard = ask("Is water wet?", {{"choice", {"yes", "no"}}, {"param", "p"}},
                            {{"logprobs", true}, {"top_logprobs", 2}, {"temperature", 0}});
@@ -180,6 +202,7 @@ TEST_F(Structured, WhatWouldEndAWorkerIsRefusedByName) {
        R"({"type":"object","properties":{"a":{"$ref":"#"}},"required":["a"]})",
        R"({"$defs":{"a":{"type":"object","properties":{"b":{"$ref":"#/$defs/a"}},"required":["b"]}},
             "$ref":"#/$defs/a"})",
+       R"({"type":"object","properties":{"a":{"type":"string","pattern":"^(a+)+$"}}})",
        R"({"type":"string","pattern":"(("})", R"({"type":"dog"})", R"({"enum":[]})"}) {
     const Error error = refused({{"schema", schema}, {"param", "response_format"}});
     EXPECT_EQ(row(error.code).http_status, 400) << schema << ": " << error.message;

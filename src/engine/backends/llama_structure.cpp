@@ -4,6 +4,7 @@
 #include <json-schema-to-grammar.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/text.h"
 #include "engine/choice_grammar.h"
@@ -51,6 +52,16 @@ Result<std::string> without_quotes(const Must& must, const std::string& grammar)
   if (!found)
     return wrong(must, "is a regex that cannot be made into a grammar", Code::Unsupported);
   return out;
+}
+
+// The check of a whole grammar gets no further than the white space of an object.
+Result<> check_patterns(const Must& must, const std::set<std::string>& patterns) {
+  for (const std::string& pattern : patterns) {
+    TRY_AS(const std::string alone,
+           converted(must, dump({{"type", "string"}, {"pattern", pattern}})));
+    TRY(Grammar::make(nullptr, alone, {}, {}, must.param));
+  }
+  return Unit{};
 }
 
 // The tokens that are a part of the format.
@@ -119,9 +130,12 @@ class LlamaFormat final : public AnswerFormat {
 Result<std::string> grammar_of(const Must& must) {
   if (!must.grammar.empty()) return must.grammar;
   if (!must.schema.empty()) {
+    std::set<std::string> patterns;
     TRY_AS(const std::string schema,
-           schema_for_grammar(must.schema, must.strict ? Strict::Yes : Strict::No, must.param));
+           schema_for_grammar(must.schema, must.strict ? Strict::Yes : Strict::No, must.param,
+                              &patterns));
     TRY_AS(const std::string grammar, converted(must, schema));
+    TRY(check_patterns(must, patterns));
     return choices_as_trees(grammar);
   }
   if (!must.regex.empty()) {
@@ -145,7 +159,9 @@ Result<std::vector<common_chat_tool>> tools_of(const llama_vocab* vocab,
       error.message = cat("'tools', '", tool.name, "': ", error.message);
       return error;
     };
-    auto schema = schema_for_grammar(tool.parameters, Strict::No, "parameters");
+    std::set<std::string> patterns;
+    auto schema = schema_for_grammar(tool.parameters, tool.strict ? Strict::Yes : Strict::No,
+                                     "parameters", &patterns);
     if (!schema) {
       Error error = about(std::move(schema).error());
       error.param = "tools";
@@ -155,6 +171,8 @@ Result<std::vector<common_chat_tool>> tools_of(const llama_vocab* vocab,
     as_one.param = "tools";
     auto grammar = converted(as_one, *schema);
     if (!grammar) return about(std::move(grammar).error());
+    if (auto checked = check_patterns(as_one, patterns); !checked)
+      return about(std::move(checked).error());
     if (auto checked = Grammar::make(vocab, choices_as_trees(*grammar), {}, {}, "tools"); !checked)
       return about(std::move(checked).error());
     out.push_back({tool.name, tool.description, *std::move(schema)});
