@@ -195,7 +195,8 @@ class WithModel(Killing, unittest.TestCase):
             model = default_model()
         except SystemExit as missing:
             raise unittest.SkipTest(str(missing)) from None
-        cls.house = House(models=[model])
+        # with as many threads all the time: the sums of long answers go by their number
+        cls.house = House(models=[model], settings="[compute]\nbeside_others = false\n")
         cls.addClassCleanup(cls.house.stop)
 
     def bodies(self):
