@@ -115,41 +115,30 @@ HEAVY = {  # what is taken, and makes much work of each token
 }
 
 
-def heavy(fields):
-    def ask(port):
-        statuses = []
-
-        def one():
-            c, r = post(port, body_of(max_tokens=30, **fields))
-            r.read()
-            statuses.append(r.status)
-            c.close()
-
-        threads = [threading.Thread(target=one) for _ in range(7)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return statuses
-    return ask
-
-
-def crowd(port):
-    """A thousand requests at once; who is refused is told when to come back."""
+def at_once(port, count, body):
+    """So many requests; 0 for one that is refused and not told when to come back."""
     statuses = []
 
     def one():
-        c, r = post(port, body_of(max_tokens=1))
+        c, r = post(port, body)
         r.read()
         statuses.append(r.status if r.status != 429 or int(r.getheader("Retry-After", "0")) > 0 else 0)
         c.close()
 
-    threads = [threading.Thread(target=one) for _ in range(CROWD)]
+    threads = [threading.Thread(target=one) for _ in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     return statuses
+
+
+def heavy(fields):
+    return lambda port: at_once(port, 7, body_of(max_tokens=30, **fields))
+
+
+def crowd(port):
+    return at_once(port, CROWD, body_of(max_tokens=1))
 
 
 def gaps_of(lares, salt):

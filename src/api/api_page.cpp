@@ -72,14 +72,12 @@ class Page {
     for (const Endpoint* endpoint : endpoints)
       out += cat("| `", endpoint->name, "` | ", consent::name(endpoint->right), " | ",
                  endpoint->summary, " |\n");
-    // those that others say the same as come first
-    const auto is_main = [](const Endpoint* e) { return e->name == "POST /v1/chat/completions"; };
-    for (const Endpoint* endpoint : endpoints) {
-      if (is_main(endpoint)) add(out, *endpoint);
-    }
-    for (const Endpoint* endpoint : endpoints) {
-      if (!is_main(endpoint)) add(out, *endpoint);
-    }
+    // the one that others say the same as comes first
+    std::vector<const Endpoint*> ordered(endpoints.begin(), endpoints.end());
+    std::stable_partition(ordered.begin(), ordered.end(), [](const Endpoint* endpoint) {
+      return endpoint->name == "POST /v1/chat/completions";
+    });
+    for (const Endpoint* endpoint : ordered) add(out, *endpoint);
     return out;
   }
 

@@ -97,8 +97,8 @@ class LlamaSampler final : public Sampler {
   }
 
   // As the engine's sampler draws, which leaves out all but the largest, once it has added biases.
+  // Requires: logits_ has read them as they are.
   Token draw_of_the_largest(std::span<const float> logits) {
-    logits_.read(logits);  // they may have changed since
     candidates_.clear();
     const auto add = [&](Token token) { candidates_.push_back({token, logits[token], 0}); };
     for (const size_t at : logits_.largest(shortlist_)) add(static_cast<Token>(at));
@@ -124,6 +124,7 @@ class LlamaSampler final : public Sampler {
       chosen.token = *forced;
     } else if (chosen.token = draw(); !steering_->allows(chosen.token)) {
       TRY(steering_->mask(logits));
+      logits_.read(logits);
       chosen.token = greedy_ ? static_cast<Token>(likeliest(logits)) : draw();
       if (!steering_->allows(chosen.token))
         return Error{Code::Invalid, "the sampling options leave no token that the answer may have"};
