@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Decode where an answer repeats its prompt ("this text again, with one change"), against decode where it does not.
 
-Both with the same prompt length, on the same worker, in turn. The first should gain by drafts out of the prompt; the
-second should lose nothing by them. With a llama-server both are asked of it too.
+Both go on from the same two turns and are asked alike but for the last sentence, on the same worker, in turn. The first
+should gain by drafts out of the prompt; the second should lose nothing by them. With a llama-server, which drafts
+nothing, both are asked of it too.
 
 With --draft a larger model answers with a small one that drafts for it, beside the same without: Qwen2.5-Coder 1.5B and
 0.5B from LARES_EXTRA_MODELS, or --model and the file that --draft names. Code should gain by the draft model; a story
@@ -22,14 +23,18 @@ LOSES_BAR = 0.95
 EXTRA = ("qwen2.5-coder-1.5b-instruct-q4_k_m.gguf", "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf")
 
 
-def copied(text):
+def after(text, last):
     return [{"role": "user", "content": f"Write this text again, word for word, but with 'lake' in place of 'river':\n\n{text}"},
             {"role": "assistant", "content": text.replace("river", "lake")},
-            {"role": "user", "content": "Once more, word for word, but with 'sea' in place of 'river'."}]
+            {"role": "user", "content": last}]
+
+
+def copied(text):
+    return after(text, "Once more, word for word, but with 'sea' in place of 'river'.")
 
 
 def told(text):
-    return [{"role": "user", "content": f"{text}\n\n{text}\n\nForget these notes and invent a story that has nothing to do with them."}]
+    return after(text, "Forget this text and invent a strange story that has nothing to do with it, in words that were not used yet.")
 
 
 def coded(thing):
@@ -106,6 +111,7 @@ def main():
     ap.add_argument("--peer", default=os.environ.get("LARES_PEER") or harness.built_peer(), help="path of a llama-server")
     ap.add_argument("--rounds", type=int, default=5)
     ap.add_argument("--tokens", type=int, default=96)
+    ap.add_argument("--temperature", type=float, default=0.8, help="of both kinds of answers")
     args = ap.parse_args()
     if args.draft and not args.model:
         ap.error("--draft FILE needs --model FILE, the model that it drafts for")
@@ -128,9 +134,10 @@ def main():
         for r in range(args.rounds):
             text = harness.text_of(140, "abcdefgh"[r % 8])
             for name, side in sides.items():
-                for kind, messages, extra in (("repeats", copied(text), {}), ("tells", told(text), {"temperature": 1.2, "top_p": 1})):
+                for kind, messages in (("repeats", copied(text)), ("tells", told(text))):
                     # without a seed, as people ask: what a draft costs is measured then, and not taken for granted
-                    turn = side.endpoint.turn(messages, args.tokens, extra={"seed": None, **extra} if name == "lares" else extra)
+                    extra = {"temperature": args.temperature} | ({"seed": None} if name == "lares" else {})
+                    turn = side.endpoint.turn(messages, args.tokens, extra=extra)
                     found.setdefault((name, kind), []).append(turn["decode_tps"])
         for (name, kind), speeds in found.items():
             run.row(f"{name}: an answer that {kind} (tok/s)", harness.spread(speeds, 1))
@@ -138,6 +145,8 @@ def main():
         ratio = medians["lares", "repeats"] / medians["lares", "tells"]
         run.row("repeats / tells", f"{ratio:.2f}", f">= {BAR}", ratio >= BAR)
         if args.peer:
+            ratio = medians["lares", "repeats"] / medians["llama-server", "repeats"]
+            run.row("repeats, against llama-server", f"{ratio:.2f}", f">= {BAR}", ratio >= BAR)
             ratio = medians["lares", "tells"] / medians["llama-server", "tells"]
             run.row("tells, against llama-server", f"{ratio:.2f}", ">= 1.0", ratio >= 1.0)
     finally:

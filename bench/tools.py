@@ -137,9 +137,9 @@ def main():
                     problem = "the arguments are no JSON"
             if not problem:
                 problem = wrong_with(arguments, tool["function"]["parameters"])
-            if choice["finish_reason"] == "length":
-                cut += 1
-            valid += not problem
+            was_cut = choice["finish_reason"] == "length"
+            cut += was_cut
+            valid += not problem and not was_cut
             allowed = next(iter(case["possible_answer"][0].values()))
             good = not problem and calls[0]["function"]["name"] == tool["function"]["name"] and says(arguments, allowed)
             right += good

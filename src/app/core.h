@@ -48,6 +48,7 @@ struct DoctorFacts {
   std::string address;                           // "http://127.0.0.1:5273"; "" without a daemon
   std::optional<Result<>> receipts{};            // whether they are on disk
   std::map<ModelId, std::string> quarantined{};  // why, in words
+  std::map<ModelId, std::string> died{};         // a worker of the others, in words
   std::string fetcher{};                         // as how_to_mend() takes it
   bool choose_engine = false;                    // where no daemon has done it
   std::string variant_set{};                     // engine.variant, for that

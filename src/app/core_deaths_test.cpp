@@ -225,6 +225,9 @@ TEST_F(CoreDeaths, AModelWhoseWorkerKeepsDyingIsQuarantinedForAWhile) {
     house.settle();
     ASSERT_TRUE(heard->ended);
     EXPECT_EQ(heard->error(), "signal 11");
+    if (i != 1) continue;
+    EXPECT_EQ((*house.ask("doctor"))["died"]["alpha"],
+              "its worker died 2 times since Lares began; the last time: signal 11");
   }
   auto refused = house.chat("alpha");
   ASSERT_TRUE(refused->ended);

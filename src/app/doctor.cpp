@@ -290,7 +290,10 @@ void models(Report& report, const DoctorFacts& facts, const Programs& programs) 
                   cat("`lares stop`, and the next question tries it at once; if it goes on so, ",
                       how_to_mend(model, facts.fetcher)));
     } else {
-      report.line(check, true, cat(model.size, ", for ", inventory::use_name(model.use)));
+      const auto died = facts.died.find(model.id);
+      report.line(check, true,
+                  cat(model.size, ", for ", inventory::use_name(model.use),
+                      died == facts.died.end() ? "" : cat("; ", died->second)));
     }
   }
 }

@@ -106,6 +106,8 @@ TEST_F(DoctorTest, AQuarantinedModelIsNamed) {
   ASSERT_TRUE(write_file(model.file, "GGUF????"));
   facts.models.push_back(model);
   EXPECT_EQ(line(cat("model ", model.id))["ok"], true);
+  facts.died[model.id] = "its worker died once";
+  EXPECT_EQ(line(cat("model ", model.id))["detail"], "0 B, for chat; its worker died once");
   facts.quarantined[model.id] = "its worker died 3 times";
   facts.fetcher = "'/clone/lares'";
   const Json told = line(cat("model ", model.id));

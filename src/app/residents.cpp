@@ -15,6 +15,7 @@ struct Residents::Resident {
   Seen seen;
   Bytes file_size;
   std::deque<SteadyTime> deaths;
+  size_t deaths_in_all = 0;
   std::optional<Error> last_death;
   std::optional<SteadyTime> quarantined_until;
   SteadyTime not_before{};
@@ -448,6 +449,7 @@ void Residents::count_death(const ModelId& model, Resident& resident, const Erro
   auto& deaths = resident.deaths;
   deaths.push_back(now());
   while (deaths.front() + kDeathsWithin < now()) deaths.pop_front();
+  resident.deaths_in_all++;
   resident.last_death = error;
   log_.warn("worker died", {{"model", model}, {"deaths", deaths.size()}, {"why", error.message}});
   if (deaths.size() >= kDeathsMax) {
@@ -552,6 +554,10 @@ Residents::Seen Residents::seen(const ModelId& model) const {
   seen.pid = found->second.worker ? found->second.worker->pid() : 0;
   seen.reserved = residency_.size_of(model);
   seen.quarantine = quarantine_of(found->second);
+  if (const auto& last = found->second.last_death; last && seen.quarantine.empty())
+    seen.died = cat("its worker died ", found->second.deaths_in_all,
+                    found->second.deaths_in_all == 1 ? " time" : " times",
+                    " since Lares began; the last time: ", last->message.substr(0, 300));
   if (found->second.lease) seen.lease = options_.leases->seen(*found->second.lease);
   return seen;
 }

@@ -158,6 +158,7 @@ class Residents {
     std::string draft;          // the model that drafts for it, or should; "": none
     std::string draft_refused;  // why it does not
     std::string quarantine;     // why its worker is not started for a while; "" when it would be
+    std::string died;           // else: how often it died, and why the last time; "": never
   };
   Seen seen(const ModelId& model) const;
   std::vector<ModelId> present() const;  // not Absent, by name

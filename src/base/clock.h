@@ -47,6 +47,11 @@ inline int64_t unix_ms(WallTime time) {
   return std::chrono::duration_cast<milliseconds>(time.time_since_epoch()).count();
 }
 
+// Milliseconds from one moment to another, with what is below one.
+inline double exact_ms(SteadyTime from, SteadyTime to) {
+  return std::chrono::duration<double, std::milli>(to - from).count();
+}
+
 // The moment so many milliseconds before another.
 inline SteadyTime ms_before(SteadyTime time, double ms) {
   return time - std::chrono::duration_cast<std::chrono::nanoseconds>(
@@ -64,9 +69,7 @@ class Together {
     sum_ms_ += std::max(0.0, ms);
   }
   // What passed on the clock while one of them ran, as far as that can be known: at most their sum.
-  double ms() const {
-    return std::min(sum_ms_, std::chrono::duration<double, std::milli>(until_ - from_).count());
-  }
+  double ms() const { return std::min(sum_ms_, exact_ms(from_, until_)); }
 
  private:
   SteadyTime from_{}, until_{};

@@ -205,7 +205,7 @@ bool Batcher::step() {
   charge(parts, cpu_ms, drafting);
   switch (done) {
     case Decoded::Ok: {
-      const double took = std::chrono::duration<double, std::milli>(clock_.now() - from).count();
+      const double took = exact_ms(from, clock_.now());
       cost_.learn(weight(parts), took - drafting.ms);
       const double answers = static_cast<double>(computing_.size() + 1);
       token_ms_ = cost_.ms(answers * (1 + model_.facts().logit_rows));
@@ -356,8 +356,7 @@ bool Batcher::choose(Request& request, int row) {
   request.cpu_ms += cpu_ms;
   shares_.charge(request.lane, request.owner, cpu_ms);
   constexpr double kNewest = 0.3;
-  const std::chrono::duration<double, std::milli> took = clock_.now() - from;
-  request.choosing_ms += kNewest * (took.count() - request.choosing_ms);
+  request.choosing_ms += kNewest * (exact_ms(from, clock_.now()) - request.choosing_ms);
   pulse_.beat();
   if (!chosen) {
     fail(request, std::move(chosen).error());
@@ -454,16 +453,13 @@ void Batcher::finish(Request& request, std::string reason) {
     if (reason == "stop" && request.reader->called()) reason = "tool_calls";
   }
   const SteadyTime now = clock_.now();
-  const auto ms = [](SteadyTime from, SteadyTime to) {
-    return std::chrono::duration<double, std::milli>(to - from).count();
-  };
   wire::Done done;
   done.reason = std::move(reason);
   done.prompt_tokens = static_cast<Tokens>(request.prompt);
   done.completion_tokens = static_cast<Tokens>(request.generated());
   done.reused_tokens = static_cast<Tokens>(request.reused);
-  done.prefill_ms = ms(request.began, request.first_token);
-  done.decode_ms = ms(request.first_token, now);
+  done.prefill_ms = exact_ms(request.began, request.first_token);
+  done.decode_ms = exact_ms(request.first_token, now);
   done.cpu_ms = request.cpu_ms;
   done.stop = request.text.stop();
   done.reasoning_tokens = static_cast<Tokens>(request.thought);
@@ -531,7 +527,7 @@ bool Batcher::embed_step() {
   pulse_.beat();
   embeddings_.charge(next, cpu_ms_() - cpu_from);
   if (vectors) {
-    embed_cost_.learn(rows, std::chrono::duration<double, std::milli>(clock_.now() - from).count());
+    embed_cost_.learn(rows, exact_ms(from, clock_.now()));
   }
   if (vectors) {
     if (auto done = embeddings_.took(next, *vectors)) out_(next.id, *std::move(done));

@@ -19,10 +19,6 @@ constexpr size_t kCatchUpSeeded = 128;
 
 constexpr double kShareTried = 0.2;
 
-double ms_from(SteadyTime from, SteadyTime to) {
-  return std::chrono::duration<double, std::milli>(to - from).count();
-}
-
 }  // namespace
 
 void Batcher::draft_with(Model& draft) {
@@ -149,15 +145,17 @@ Decoded Batcher::draft(std::vector<Part>& parts, Drafting& drafting) {
     Request& request = *part.request;
     if (!request.draft_sequence) request.draft_sequence = drafter_->begin(request.tokens);
     works.push_back({*request.draft_sequence, request.tokens, part.catch_up, part.drafts > 0,
-                     [&request](Token token, float margin) {
-                       return request.speculation.drafted(token, margin);
+                     [&request](Token token, float margin, bool ends) {
+                       if (!ends) return request.speculation.drafted(token, margin);
+                       request.speculation.drafted_end(token, margin);
+                       return false;
                      }});
   }
   if (works.empty()) return Decoded::Ok;
   const SteadyTime from = clock_.now();
   const double cpu_from = cpu_ms_();
   Decoded done = drafter_->draft(works);
-  drafting = {ms_from(from, clock_.now()), cpu_ms_() - cpu_from};
+  drafting = {exact_ms(from, clock_.now()), cpu_ms_() - cpu_from};
   for (Part& part : parts) {
     if (part.catch_up > 0) part.drafts = part.request->speculation.draft().size();
   }

@@ -101,6 +101,17 @@ TEST(BatcherDrafts, ADraftModelThatIsWrongIsAskedLessAndLess) {
   EXPECT_LT(done.decode_ms, plain.run(1).done->decode_ms * 1.05) << "trying costs little";
 }
 
+TEST(BatcherDrafts, ADraftModelThatSaysTheEndEachTimeIsAskedLessAndLess) {
+  Drafted ending({});
+  Token end = 0;
+  while (!ending.draft->ends(end)) end++;
+  ending.draft->always = Likeliest{end, 8};
+  ending.talk.complete(1, "count: 400", {{"temperature", 0}});
+  EXPECT_TRUE(ending.run(1).text.ends_with(" 399 400"));
+  EXPECT_GT(ending.draft->steps, 0U);
+  EXPECT_LT(ending.draft->steps * 10, ending.model().steps);
+}
+
 TEST(BatcherDrafts, ADraftModelThatIsSlowIsNotAsked) {
   Drafted slow({.draft_ms = 25});
   slow.talk.complete(1, "count: 300", {{"temperature", 0}});

@@ -33,7 +33,7 @@ bool Batcher::media_step(const Part& part) {
   charge(parts, cpu_ms_() - cpu_from, {});
   switch (done) {
     case Decoded::Ok:
-      cost.learn(weight, std::chrono::duration<double, std::milli>(clock_.now() - from).count());
+      cost.learn(weight, exact_ms(from, clock_.now()));
       if (encodes) break;
       if (request.computed + rows == piece.end()) model_.forget_rows(media);
       advance(parts);

@@ -116,8 +116,7 @@ Decoded Drafter::draft(std::span<const Work> works) {
     for (const Going& each : going) {
       const Likeliest next = model_.likeliest(each.row);
       if (next.token < 0 || static_cast<Tokens>(next.token) >= vocabulary_) continue;
-      if (model_.ends(next.token)) continue;  // nothing follows it that would be worth computing
-      if (!each.work->took(next.token, next.margin)) continue;
+      if (!each.work->took(next.token, next.margin, model_.ends(next.token))) continue;
       const Sequence sequence = each.work->sequence;
       const size_t at = slots_[sequence].tokens.size();
       if (at >= model_.facts().context) continue;
@@ -141,8 +140,7 @@ Decoded Drafter::compute() {
     if (const auto idle = slots_.oldest_idle()) clear(*idle);
   }
   if (done != Decoded::Ok) return done;
-  cost_.learn(static_cast<double>(rows_.size()),
-              std::chrono::duration<double, std::milli>(clock_.now() - from).count());
+  cost_.learn(static_cast<double>(rows_.size()), exact_ms(from, clock_.now()));
   for (const Row& row : rows_) slots_.extend(row.sequence, row.token);
   return Decoded::Ok;
 }

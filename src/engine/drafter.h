@@ -44,8 +44,8 @@ class Drafter {
     std::span<const Token> said;
     size_t rows = 0;      // of what it is behind, at most so many are computed
     bool drafts = false;  // when it has caught up
-    // Takes the next token. True: another one is wanted.
-    std::function<bool(Token token, float margin)> took;
+    // Takes the next token, or the end of the answer. True: another one is wanted.
+    std::function<bool(Token token, float margin, bool ends)> took;
   };
   // Computes and drafts for all of them together. Ok: as far as it came; where cells are short, not
   // far. Aborted: the step is to be given up. Broken: it is not to be asked again.

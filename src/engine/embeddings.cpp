@@ -92,8 +92,7 @@ std::optional<wire::Done> Embeddings::took(const Next& computed, std::span<const
   done.prompt_tokens = computed.tokens;
   for (const auto& input : request.inputs)
     done.input_tokens.push_back(static_cast<Tokens>(input.size()));
-  done.prefill_ms =
-      std::chrono::duration<double, std::milli>(clock_.now() - *request.began).count();
+  done.prefill_ms = exact_ms(*request.began, clock_.now());
   done.cpu_ms = request.cpu_ms;
   done.vectors = std::move(request.vectors);
   remove(request.id);

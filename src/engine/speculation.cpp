@@ -124,6 +124,12 @@ bool Speculation::drafted(Token token, float margin) {
   return next > rate(tokens_, count_, draft_cost_ - draft_one_);
 }
 
+void Speculation::drafted_end(Token token, float margin) {
+  assert(source_ == Source::Model && count_ == draft_.size());
+  draft_.push_back(token);
+  margins_.push_back(margin);
+}
+
 void Speculation::computed() {
   if (source_ == Source::Model && most_ > 0) {
     retry_ = trial_ ? std::min(retry_ * 2, kRetryMax) : kRetryFirst;

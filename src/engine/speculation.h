@@ -84,6 +84,8 @@ class Speculation {
   Plan plan(std::span<const Token> said, const Step& step);
   // The next token that the draft model says. True: another is worth its time.
   bool drafted(Token token, float margin);
+  // It says that the answer ends there, which has no row: it is only held against what is chosen.
+  void drafted_end(Token token, float margin);
   // The draft as far as it is worth computing.
   std::span<const Token> draft() const { return std::span(draft_).first(count_); }
 

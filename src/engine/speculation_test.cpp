@@ -197,6 +197,24 @@ TEST(Speculation, ItStopsWhereItsNextTokenIsUnsure) {
   EXPECT_EQ(speculation.counts(Source::Model).drafted, 1U);
 }
 
+TEST(Speculation, AnEndThatDoesNotComeCountsAsWrong) {
+  Speculation speculation;
+  int asked = 0;
+  for (int i = 0; i < 1000; i++) {
+    if (speculation.plan(fresh(100), with_model(line(20, 1), line(4, 0.1))).source ==
+        Source::Model) {
+      asked++;
+      speculation.drafted_end(6, 8);
+    }
+    EXPECT_TRUE(speculation.draft().empty()) << "nothing to compute";
+    speculation.computed();
+    speculation.chosen(5);
+  }
+  EXPECT_GT(asked, 0);
+  EXPECT_LT(asked, 20);
+  EXPECT_EQ(speculation.counts(Source::Model).drafted, 0U);
+}
+
 TEST(Speculation, WhatItHasToReadFirstMustBeWonBack) {
   auto step = with_model(line(20, 0.5), line(1, 1), 2000);  // two seconds
   step.remaining = 20;

@@ -158,7 +158,7 @@ TEST(LlamaDrafts, AModelThatDraftsForItselfIsNearlyAlwaysRight) {
 
 TEST(LlamaDrafts, OneThatIsOftenWrongChangesNoAnswer) {
   SMOL_LM_OR_SKIP(file);
-  const TempFile worse = damaged(file, 8, 12);
+  const TempFile worse = damaged(file, 14, 16);
   for (const Json& how : std::vector<Json>{{{"temperature", 0}}, {{"temperature", 0.8}}}) {
     const Said plain = Answering("").ask(1, how);
     const Said drafted = Answering(worse.path).ask(1, how);

@@ -278,6 +278,7 @@ class House {
       for (const auto& [model, why] : facts.quarantined) quarantined.push_back(model);
       return {{"models", facts.models.size()},
               {"quarantined", std::move(quarantined)},
+              {"died", Json(facts.died)},
               {"restraint", facts.restraint},
               {"background_waits", facts.background_waits}};
     };

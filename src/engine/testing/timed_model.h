@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "base/clock.h"
 #include "engine/model.h"
@@ -28,6 +29,7 @@ class TimedModel final : public Model {
   std::function<void()> on_step = [] {};  // of tokens
   // Whenever anything is computed, by the name of the function.
   std::function<void(std::string_view)> on_compute = [](std::string_view) {};
+  std::optional<Likeliest> always;  // what likeliest() is, whatever was computed
   Model& inner() { return *model_; }
 
   Decoded decode(std::span<const Row> rows_now) override {
@@ -82,7 +84,7 @@ class TimedModel final : public Model {
   }
   Result<> load_adapter(size_t index) override { return model_->load_adapter(index); }
   void adapt(std::span<const Adapter> adapters) override { model_->adapt(adapters); }
-  Likeliest likeliest(int row) const override { return model_->likeliest(row); }
+  Likeliest likeliest(int row) const override { return always ? *always : model_->likeliest(row); }
   bool cut(Sequence sequence, Position from) override { return model_->cut(sequence, from); }
   void forget() override { model_->forget(); }
   void share(Sequence from, Sequence to, Position until) override {
