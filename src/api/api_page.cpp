@@ -14,7 +14,8 @@ Made from the tables in `src/api`, as is `GET /openapi.json`, where each answer 
 Unix socket the caller is the person; over loopback a program of the same user has the right `app`, and the
 token that `lares token` shows gives `owner`. A field that is not listed is ignored, as OpenAI's and Ollama's
 clients expect, but within `lares` and `structured_outputs`; a value that cannot be is refused, with the field's
-name, as is what goes beyond a limit that stands only in the schema. An error is `{"error": {"message", "type",
+name, as is what goes beyond a limit that stands only in the schema; the limits of a body, of schemas, grammars
+and tools are in [configuration.md](configuration.md). An error is `{"error": {"message", "type",
 "param", "code"}}`: 400 what was asked wrongly, 401 and 403 without the right, 404 what is not there, 413 too many
 bytes, 429 with Retry-After too much at once, 502 a worker that died, 504 what took too long (`lares.deadline_ms`:
 of a whole answer nothing is sent then).

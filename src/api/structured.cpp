@@ -90,7 +90,10 @@ Result<Json> text_must(const char* kind, const OrderedJson& value, const std::st
                        size_t most) {
   if (!value.is_string() || value.get_ref<const std::string&>().size() > most)
     return wrong(path, shown_of(value), cat("a string of at most ", most, " bytes"));
-  if (value.get_ref<const std::string&>().empty()) return Json();
+  if (value.get_ref<const std::string&>().empty()) {
+    if (path == "grammar") return Json();  // of llama-server's clients: none
+    return wrong(path, "an empty string", "one that is not, or no field where there is none");
+  }
   return Json{{kind, value.get<std::string>()}};
 }
 

@@ -162,6 +162,9 @@ TEST(Structured, WhatIsTooMuchIsToldBeforeAnybodyLooksIntoIt) {
                          much, "\"}}]")),
             "tools");
   EXPECT_EQ(param_of(R"("guided_choice":[])"), "guided_choice");
+  for (const char* name : {"guided_regex", "guided_grammar"})
+    EXPECT_EQ(param_of(cat('"', name, R"(":"")")), name);
+  EXPECT_EQ(param_of(R"("structured_outputs":{"regex":""})"), "structured_outputs.regex");
   EXPECT_EQ(param_of(R"("guided_choice":["a",""])"), "guided_choice[1]");
   EXPECT_EQ(param_of(R"("guided_choice":["a","b\u0000c"])"), "guided_choice[1]");
   const auto nul = body(R"("guided_choice":["\u0000"])");

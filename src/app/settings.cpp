@@ -10,8 +10,10 @@
 #include <cmath>
 
 #include "api/door.h"
+#include "api/structured.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "wire/structured_limits.h"
 
 namespace lares::app {
 namespace {
@@ -364,6 +366,37 @@ std::string limits_of_the_door() {
       " | 429 |\n");
 }
 
+// Of what an answer must be, and of tools.
+std::string limits_of_structure() {
+  return cat(
+      "\n## Limits of structured output\n\nOf `response_format`, `structured_outputs`, "
+      "`json_schema`, `grammar`, the `guided_` fields and `tools`. What is over one of these is "
+      "refused with 400, the place and the number; a grammar also where telling which tokens may "
+      "come next would not end in time.\n\n| what | at most |\n|---|---|\n",
+      "| texts of one request, together | ", Bytes{api::kStructureBytesMax}, " |\n", "| tools | ",
+      api::kToolsMax, ", with names of ", api::kToolNameMax, " characters |\n", "| choices | ",
+      api::kChoicesOfTextMax, " |\n",  //
+      "| a schema | ", Bytes{api::kSchemaBytesMax}, ", ", wire::kSchemaDepthMax, " levels deep, ",
+      wire::kSchemaNodesMax, " parts |\n",  //
+      "| properties of one object | ", wire::kSchemaPropertiesMax, ", ", wire::kSchemaOptionalMax,
+      " of them not required, with names of ", wire::kSchemaNameMax, " bytes |\n",
+      "| places that a `$ref` leads to | ", wire::kSchemaRefsMax, " |\n",
+      "| `minItems`, `maxItems`, `minLength`, `maxLength` | ", wire::kSchemaCountMax, "; together ",
+      wire::kSchemaCountsMax, "; a greater most is taken as ", wire::kSchemaCountMax, " |\n",
+      "| values of all `enum` | ", wire::kSchemaValuesMax,
+      "; different characters behind one "
+      "beginning ",
+      wire::kSchemaBranchesMax, " |\n",  //
+      "| a regex or `pattern` | ", Bytes{api::kRegexBytesMax}, ", ", wire::kRegexDepthMax,
+      " levels deep, ", wire::kRegexTimesMax, " times of one repetition |\n",  //
+      "| a grammar | ", Bytes{api::kGrammarBytesMax}, ", ", wire::kGrammarDepthMax,
+      " parentheses deep, ", wire::kGrammarElementsMax,
+      " signs once repetitions are written out |\n");
+}
+static_assert(api::kStructureBytesMax <= wire::kStructureBytesMax);
+static_assert(api::kToolsMax == wire::kToolsMax && api::kRegexBytesMax == wire::kRegexBytesMax);
+static_assert(api::kChoicesOfTextMax == wire::kChoicesMax);
+
 }  // namespace
 
 std::string settings_page() {
@@ -380,7 +413,7 @@ std::string settings_page() {
     page += cat("| `", setting.name, "` | ", takes(setting), " | ", setting.standard, " | ",
                 setting.sentence, " |\n");
   }
-  return page + limits_of_the_door();
+  return page + limits_of_the_door() + limits_of_structure();
 }
 
 std::string settings_help() {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/text.h"
@@ -128,6 +129,26 @@ std::string choices_as_trees(std::string_view grammar) {
   }
   if (trees.rules().empty()) return out;
   return cat(out, out.ends_with('\n') ? "" : "\n", trees.rules());
+}
+
+size_t most_branches(std::vector<std::string> texts) {
+  std::sort(texts.begin(), texts.end());
+  texts.erase(std::unique(texts.begin(), texts.end()), texts.end());
+  // the places on the way to the last text at which some before it went on differently
+  std::vector<std::pair<size_t, size_t>> open;  // how far they are in it, and how many go on
+  size_t most = texts.empty() ? 0 : 1;
+  for (size_t i = 1; i < texts.size(); i++) {
+    const std::string& before = texts[i - 1];
+    const std::string& text = texts[i];
+    const auto differ = std::mismatch(before.begin(), before.end(), text.begin(), text.end());
+    auto at = static_cast<size_t>(differ.second - text.begin());
+    const bool went_on = at < before.size();
+    while (at > 0 && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80) at--;
+    while (!open.empty() && open.back().first > at) open.pop_back();
+    if (open.empty() || open.back().first < at) open.emplace_back(at, went_on ? 1 : 0);
+    most = std::max(most, ++open.back().second);
+  }
+  return most;
 }
 
 }  // namespace lares::engine

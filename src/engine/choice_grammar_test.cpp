@@ -69,6 +69,20 @@ TEST(ChoiceGrammar, AThousandThatBeginAlikeBranchWhereTheyDiffer) {
   EXPECT_EQ(says(rules_of(grammar), "one-of-0").size(), 1000U);
 }
 
+TEST(ChoiceGrammar, HowWideATreeIsIsCountedInCharacters) {
+  EXPECT_EQ(most_branches({}), 0U);
+  EXPECT_EQ(most_branches({"a"}), 1U);
+  EXPECT_EQ(most_branches({"a", "a"}), 1U);
+  EXPECT_EQ(most_branches({"a", "ab"}), 1U);
+  EXPECT_EQ(most_branches({"", "b", "c", "d"}), 3U);
+  EXPECT_EQ(most_branches({"xa", "xb", "xc", "y", "xca", "xcb"}), 3U);
+  EXPECT_EQ(most_branches({"a1", "a2", "b1", "b2", "b3", "c"}), 3U);
+  EXPECT_EQ(most_branches({"\xC3\xA4", "\xC3\xB6", "\xC3\xBC"}), 3U);
+  std::vector<std::string> texts;
+  for (int i = 0; i < 1000; i++) texts.push_back(cat("number ", i));
+  EXPECT_EQ(most_branches(texts), 10U);
+}
+
 TEST(ChoiceGrammar, WhatIsNoGroupOfManyTextsStaysAsItIs) {
   const std::vector<std::string> all = {
       R"~(root ::= ("a" | "b"))~",

@@ -9,9 +9,6 @@
 
 namespace lares::engine {
 
-inline constexpr size_t kGrammarDepthMax = 100;         // of parentheses
-inline constexpr size_t kGrammarElementsMax = 200'000;  // once repetitions are written out
-
 // Invalid with `param`.
 Result<> check_grammar_text(std::string_view text, std::string_view param);
 

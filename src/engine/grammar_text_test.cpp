@@ -46,6 +46,33 @@ TEST(GrammarText, ARepetitionWithItsEndsTheWrongWayRoundIsRefused) {
   EXPECT_TRUE(check_grammar_text("root ::= \"a\"{2,5} \"b\"{3} \"c\"{2,} \"d\"{2,2}", "grammar"));
 }
 
+TEST(GrammarText, TextsAreBoundedWithOtherWordsThanRepetitions) {
+  std::string many = "root ::= \"x\"";
+  for (int i = 0; i < 2000; i++) many += " | \"" + std::string(100, 'x') + "\"";
+  EXPECT_NE(wrong(many).find("fewer of them, or shorter ones"), std::string::npos) << wrong(many);
+  EXPECT_EQ(wrong(many).find("repetitions"), std::string::npos);
+}
+
+TEST(GrammarText, AClassWithoutCharactersIsRefused) {
+  for (const char* text : {"root ::= []", "root ::= \"a\" []* \"b\"", "root ::= ([] | \"a\")"})
+    EXPECT_NE(wrong(text).find("has '[]', a class that no character is in"), std::string::npos);
+  EXPECT_NE(wrong("root ::= [^]").find("write '.' for any character"), std::string::npos);
+  for (const char* text : {"root ::= \"\"", "root ::= [\\]]", "root ::= \"[]\"", "root ::= [^^]",
+                           "root ::= \"a\" # []\n", "root ::= <[5]>"})
+    EXPECT_EQ(wrong(text), "") << text;
+}
+
+TEST(GrammarText, HalfOfACharacterIsRefused) {
+  for (const char* text : {"root ::= \"\\ud800\"", "root ::= \"a\\uDFFF\"", "root ::= [\\uD83D]",
+                           "root ::= \"\\ud83d\\ude00\"", "root ::= \"\\U0000d800\""})
+    EXPECT_NE(wrong(text).find("half of a character"), std::string::npos) << text;
+  EXPECT_NE(wrong("root ::= \"\\U00110000\"").find("up to"), std::string::npos);
+  for (const char* text :
+       {"root ::= \"\\U0001F600\"", "root ::= \"\\\\ud800\"", "root ::= \"\\ud8\"",
+        "root ::= [^\\ud800-\\udfff]", "root ::= [\\x00-\\U0010FFFF]"})
+    EXPECT_EQ(wrong(text), "") << text;
+}
+
 TEST(GrammarText, WhatIsNoGrammarDoesNoHarm) {
   for (const char* text : {"\"", "[", "{", "{,", "\"\\", "[\\", "#", "{1", "))))", "{-1}"})
     EXPECT_EQ(wrong(text), "") << text;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/text.h"
+#include "wire/structured_limits.h"
 
 namespace lares::engine {
 namespace {
@@ -46,6 +47,19 @@ Set both(const Set& a, const Set& b) {
   const Set not_b = complement(b);
   out.insert(out.end(), not_b.begin(), not_b.end());
   return complement(out);
+}
+
+bool is_half(uint32_t character) { return character >= 0xD800 && character <= 0xDFFF; }
+
+// No range begins or ends with half of a character (a surrogate), of which no text has any.
+Set of_wholes(const Set& set) {
+  Set out;
+  for (auto [from, to] : set) {
+    if (is_half(from)) from = 0xE000;
+    if (is_half(to)) to = 0xD7FF;
+    if (from <= to) out.emplace_back(from, to);
+  }
+  return out;
 }
 
 bool holds(const Set& set, uint32_t character) {
@@ -148,8 +162,8 @@ class Writer {
   }
 
   Result<> open() {
-    if (++depth_ > kRegexDepthMax)
-      return invalid(cat("has parentheses more than ", kRegexDepthMax, " deep"));
+    if (++depth_ > wire::kRegexDepthMax)
+      return invalid(cat("has parentheses more than ", wire::kRegexDepthMax, " deep"));
     at_++;
     out_ += '(';
     if (!eat('?')) return Unit{};
@@ -163,7 +177,8 @@ class Writer {
     return Unit{};
   }
 
-  Result<> put(const Set& set) {
+  Result<> put(const Set& given) {
+    const Set set = of_wholes(given);
     const bool repeated =
         more() && std::string_view("*+?{").find(in_[at_]) != std::string_view::npos;
     const bool plain = set.size() == 1 && set[0].first == set[0].second && set[0].first < 0x80 &&
@@ -242,8 +257,9 @@ class Writer {
     }
     if (!eat('}')) return invalid("has a '{' without its '}'");
     if (most < *least) return invalid(cat("has {", *least, ",", most, "}, which is never"));
-    if (most > kRegexTimesMax)
-      return invalid(cat("repeats up to ", most, " times, at most ", kRegexTimesMax, " are taken"));
+    if (most > wire::kRegexTimesMax)
+      return invalid(
+          cat("repeats up to ", most, " times, at most ", wire::kRegexTimesMax, " are taken"));
     out_ += bounded ? cat("{", *least, ",", most, "}") : cat("{", *least, ",}");
     return Unit{};
   }
@@ -270,6 +286,25 @@ class Writer {
     return Set{{character, character}};
   }
 
+  // Behind "\u". One that is half of a character goes on with the other half.
+  Result<Set> four_digits() {
+    TRY_AS(const Set set, hexadecimal(4));
+    const uint32_t first = set[0].first;
+    if (!is_half(first)) return set;
+    if (first < 0xDC00 && in_.substr(at_).starts_with("\\u")) {
+      at_ += 2;
+      TRY_AS(const Set other, hexadecimal(4));
+      const uint32_t second = other[0].first;
+      if (second >= 0xDC00 && is_half(second)) {
+        const uint32_t whole = 0x10000 + ((first - 0xD800) << 10) + (second - 0xDC00);
+        return Set{{whole, whole}};
+      }
+    }
+    return invalid(
+        cat("has '", hex(first),
+            "', half of a character, without its other half; write the character itself"));
+  }
+
   Result<Set> escape(bool in_class) {
     at_++;
     if (!more()) return invalid("ends with a '\\'");
@@ -290,7 +325,7 @@ class Writer {
       case 'f': return just('\f');
       case 'v': return just('\v');
       case 'x': return hexadecimal(2);
-      case 'u': return hexadecimal(4);
+      case 'u': return four_digits();
       case 'b':
         if (in_class) return just('\b');
         break;
@@ -339,9 +374,9 @@ class Writer {
 }  // namespace
 
 Result<std::string> regex_for_grammar(std::string_view regex, RegexOf of) {
-  if (regex.size() > kRegexBytesMax)
-    return invalid(
-        cat("is a regex of ", regex.size(), " bytes, at most ", kRegexBytesMax, " are taken"));
+  if (regex.size() > wire::kRegexBytesMax)
+    return invalid(cat("is a regex of ", regex.size(), " bytes, at most ", wire::kRegexBytesMax,
+                       " are taken"));
   if (!is_utf8(regex)) return invalid("is not UTF-8");
   return Writer(regex, of).run();
 }

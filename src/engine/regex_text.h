@@ -10,10 +10,6 @@
 
 namespace lares::engine {
 
-inline constexpr size_t kRegexBytesMax = 4096;
-inline constexpr size_t kRegexDepthMax = 64;
-inline constexpr uint32_t kRegexTimesMax = 1000;  // of one repetition
-
 enum class RegexOf : uint8_t {
   Text,        // the whole of a text, with or without ^ and $
   JsonString,  // what stands between the quotes of a JSON string; without ^ or $ any part of it

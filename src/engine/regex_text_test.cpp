@@ -61,6 +61,23 @@ TEST(RegexText, WhatIsNoRegexSaysWhy) {
     EXPECT_TRUE(text(wrong).starts_with("unsupported")) << wrong << ": " << text(wrong);
 }
 
+TEST(RegexText, HalvesOfCharactersAreOneTogetherAndNoneAlone) {
+  EXPECT_EQ(text("\\ud83d\\ude00"), "^([\\U0001F600])$");
+  EXPECT_EQ(text("[\\uD83D\\uDE00-\\uD83D\\uDE02]"), "^([\\U0001F600-\\U0001F602])$");
+  for (const char* wrong : {"\\ud800", "\\udc00", "\\ud83da", "\\ud83d\\u0041", "\\ude00\\ud83d",
+                            "[\\ud800-\\udfff]", "\\ud83d\\ud83d"})
+    EXPECT_TRUE(text(wrong).starts_with("invalid: has '\\uD") ||
+                text(wrong).starts_with("invalid: has '\\uDC"))
+        << wrong << ": " << text(wrong);
+  EXPECT_EQ(text("[^\\x00-\\ud7ff]"), "^([\\uE000-\\U0010FFFF])$");
+}
+
+TEST(RegexText, OfNothingTheTextIsEmpty) {
+  EXPECT_EQ(text(""), "^()$");
+  EXPECT_EQ(text("^$"), "^()$");
+  EXPECT_TRUE(text("[]").starts_with("unsupported: has a class that no character"));
+}
+
 TEST(RegexText, SixtyThousandParenthesesAreTooMany) {
   EXPECT_NE(text(std::string(60'000, '(')).find("bytes"), std::string::npos);
   EXPECT_NE(text(std::string(100, '(') + "a" + std::string(100, ')')).find("deep"),

@@ -12,15 +12,6 @@
 
 namespace lares::engine {
 
-inline constexpr size_t kSchemaDepthMax = 64;
-inline constexpr size_t kSchemaNodesMax = 5'000;
-inline constexpr size_t kSchemaPropertiesMax = 500;  // of one object
-inline constexpr size_t kSchemaOptionalMax = 100;    // of them, those that are not required
-inline constexpr size_t kSchemaNameMax = 128;        // bytes of a property's name
-inline constexpr size_t kSchemaRefsMax = 200;        // places that are referred to
-inline constexpr size_t kSchemaCountMax = 1'000;     // of maxItems, maxLength, ...
-inline constexpr size_t kSchemaCountsMax = 20'000;   // of these together
-
 enum class Strict : uint8_t {
   No,   // what cannot be kept to is only told to the model, by whoever writes the prompt
   Yes,  // it is Unsupported
@@ -28,8 +19,15 @@ enum class Strict : uint8_t {
 
 // `schema` is JSON; `param` the field that errors name. The order of properties stays. `patterns`
 // takes each pattern as it is written anew: a schema's grammar hides what one of them would cost.
+// Of several schemas that come into one grammar each is `called` by digits of its own, so that no
+// '$ref' of one is taken for another's.
 Result<std::string> schema_for_grammar(std::string_view schema, Strict strict,
                                        std::string_view param,
-                                       std::set<std::string>* patterns = nullptr);
+                                       std::set<std::string>* patterns = nullptr,
+                                       std::string_view called = "");
+
+// `schema`, of schema_for_grammar(), as the converter takes it right where it is the whole grammar:
+// a property named as one of the converter's own rules is kept from being one (schema_names.h).
+std::string schema_alone(std::string schema);
 
 }  // namespace lares::engine

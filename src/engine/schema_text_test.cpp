@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <utility>
+#include <vector>
+
 #include "base/json.h"
 #include "base/text.h"
 
@@ -308,13 +311,127 @@ TEST(SchemaText, AReferenceThatIsNotReadSaysWhy) {
   EXPECT_TRUE(
       refuses(R"({"$ref":"#/$defs/a%20b","$defs":{"a b":{}}})", "are not read in a '$ref'"));
   EXPECT_TRUE(refuses(R"({"properties":{"a":{"$ref":"#"}}})", "'#', the whole schema"));
-  EXPECT_TRUE(refuses(R"({"properties":{"a":{"$ref":"#/$defs/a_b"},"b":{"$ref":"#/$defs/a.b"}},
-                          "$defs":{"a_b":{},"a.b":{}}})",
-                      "differ in no letter or digit"));
   strict_takes({R"({"$ref":"#/$defs/a b","$defs":{"a b":{}}})",
                 R"({"$ref":"#/$defs/a~b","$defs":{"a~b":{}}})",
                 R"({"properties":{"a":{"$ref":"#/$defs/a-b"},"b":{"$ref":"#/$defs/a--b"}},
                     "$defs":{"a-b":{},"a--b":{}}})"});
+}
+
+// The converter's rules of them have one name (schema_names.h).
+TEST(SchemaText, ReferencesThatWouldBeTakenForAnotherPlaceLeadToOneOfTheirOwn) {
+  for (const auto& [a, b] : std::vector<std::pair<std::string, std::string>>{
+           {"a_b", "a.b"}, {"a", "a-x"}, {"a", "a-b-c"}, {"a", "a x"}, {"\xC3\xA4", "\xC3\xB6"}}) {
+    const Json all = Json::parse(read(cat(
+        R"({"properties":{"x":{"$ref":"#/$defs/)", a, R"("},"y":{"$ref":"#/$defs/)", b,
+        R"("}},"$defs":{")", a, R"(":{"properties":{"x":{"const":1}}},")", b,
+        R"(":{"type":["string","null"],"anyOf":[{"$ref":"#/$defs/)", a, R"("},{"const":2}]}}})")));
+    ASSERT_TRUE(all.contains("places")) << all;
+    EXPECT_FALSE(all.contains("$defs"));
+    const auto at = [&](const Json& schema) {
+      const std::string to = schema["$ref"];
+      EXPECT_TRUE(to.starts_with("#/places/")) << to;
+      return all["places"][to.substr(9)];
+    };
+    EXPECT_EQ(at(all["properties"]["x"])["properties"]["x"]["const"], 1) << a;
+    EXPECT_EQ(at(all["properties"]["y"])["anyOf"][1]["const"], 2) << b;
+    EXPECT_EQ(at(at(all["properties"]["y"])["anyOf"][0]), at(all["properties"]["x"]));
+  }
+  // those of properties beside them, and one within the other
+  for (const char* schema :
+       {R"({"properties":{"ref":{"type":"null"},"x":{"$ref":"#/$defs/a"}},"$defs":{"a":{}}})",
+        R"({"properties":{"ref defs":{"type":"null"},"x":{"$ref":"#/$defs/a"}},"$defs":{"a":{}}})",
+        R"({"type":"object","required":["ref-defs-a"],"$ref":"#/$defs/a","$defs":{"a":
+            {"type":"object","required":["ref-defs-a"]}}})",
+        R"({"$ref":"#/$defs/a","$defs":{"a":{"items":{"items":{"$ref":"#/$defs/a-item"}}},
+            "a-item":{"type":"null"}}})",
+        R"({"$ref":"#/$defs/a","$defs":{"a":{"properties":{"b":{"items":{"$ref":
+            "#/$defs/a/properties/b"}}}},"a-b":{"type":"null"}}})"})
+    EXPECT_TRUE(Json::parse(read(schema)).contains("places")) << read(schema);
+}
+
+TEST(SchemaText, OrdinaryReferencesStay) {
+  for (const char* schema :
+       {R"({"properties":{"x":{"$ref":"#/$defs/Item"},"y":{"$ref":"#/$defs/Item2"}},
+            "$defs":{"Item":{"type":"null"},"Item2":{"type":"string"}}})",
+        R"({"properties":{"reference":{"$ref":"#/$defs/a"}},"$defs":{"a":{"type":"null"}}})",
+        R"({"properties":{"ref":{"type":"null"}},"$defs":{"a":{"type":"null"}}})"})
+    EXPECT_EQ(Json::parse(read(schema)), Json::parse(schema));
+}
+
+TEST(SchemaText, WhatIsOnlyAValueOrIsNamedPlacesStays) {
+  const Json all = Json::parse(read(R"({"properties":{"places":{"const":{"$ref":"#/$defs/a"}},
+      "b":{"$ref":"#/$defs/a"},"c":{"$ref":"#/$defs/a-b"}},"$defs":{"a":{},"a-b":{}}})"));
+  EXPECT_EQ(all["properties"]["places"]["const"]["$ref"], "#/$defs/a");
+  EXPECT_EQ(all["properties"]["b"]["$ref"], "#/placesx/0-a");
+}
+
+TEST(SchemaText, SchemasOfOneGrammarReferToPlacesOfTheirOwn) {
+  const char* schema = R"({"properties":{"a":{"$ref":"#/$defs/Item"}},"$defs":{"Item":{}}})";
+  for (const char* called : {"1", "10"}) {
+    const auto out = schema_for_grammar(schema, Strict::No, "x", nullptr, called);
+    ASSERT_TRUE(out);
+    EXPECT_EQ(Json::parse(*out)["properties"]["a"]["$ref"], cat("#/places", called, "/0-Item"));
+    EXPECT_EQ(*schema_for_grammar(R"({"type":"null"})", Strict::No, "x", nullptr, called),
+              R"({"type":"null"})");
+  }
+}
+
+TEST(SchemaText, PlacesWithinEachOtherAreBoundedTogether) {
+  std::string within = cat(R"({"enum":[")", std::string(60'000, 'x'), R"("]})");
+  std::string refs = R"({"$ref":"#/$defs/a-b"})", path = "#/$defs/a";
+  for (int i = 0; i < 25; i++) {
+    within = R"({"items":)" + within + "}";
+    refs += cat(R"(,{"$ref":")", path, R"("})");
+    path += "/items";
+  }
+  EXPECT_TRUE(refuses(cat(R"({"anyOf":[)", refs, R"(],"$defs":{"a":)", within, R"(,"a-b":{}}})"),
+                      "put them into '$defs', one beside the other"));
+}
+
+TEST(SchemaText, APropertyWithTheNameOfATypesRuleIsNotOneWhereTheSchemaIsAlone) {
+  for (const char* name : {"date_time", "date time", "integral_part", "decimal.part"}) {
+    const std::string schema = cat(R"({"properties":{")", name, R"(":{}},"$defs":{}})");
+    const Json alone = Json::parse(schema_alone(schema));
+    EXPECT_EQ(alone["anyOf"], Json::array({Json::parse(schema)}));
+    EXPECT_TRUE(alone.contains("$defs"));
+  }
+  for (const char* schema : {R"({"properties":{"date-time":{},"date":{},"datetime":{}}})",
+                             R"({"anyOf":[{"properties":{"date_time":{}}}]})", "{}", "[", "7"})
+    EXPECT_EQ(schema_alone(schema), schema);
+}
+
+TEST(SchemaText, AsManyValuesAsAreTakenAreNamed) {
+  const auto values = [](int from, int until) {
+    Json list = Json::array();
+    for (int i = from; i < until; i++) list.push_back(cat("value ", i));
+    return list;
+  };
+  const std::string many = dump(Json{{"enum", values(0, 9'999)}});
+  EXPECT_EQ(Json::parse(read(many)), Json::parse(many));
+  EXPECT_TRUE(
+      refuses(dump(Json{{"enum", values(0, 12'000)}}),
+              "an 'enum' of 12,000 values, with which the schema has 12,000; at most 10,000"));
+  EXPECT_TRUE(refuses(
+      dump(Json{{"anyOf", {{{"enum", values(0, 6'000)}}, {{"enum", values(6'000, 12'000)}}}}}),
+      "#/anyOf/1 has an 'enum' of 6,000 values, with which the schema has 12,000"));
+  Json letters = Json::array();
+  for (unsigned i = 0; i < 2'000; i++)
+    letters.push_back(std::string{static_cast<char>(0xE4 + (i >> 12)),
+                                  static_cast<char>(0x80 | (i >> 6)),
+                                  static_cast<char>(0x80 | (i & 0x3F))});
+  EXPECT_TRUE(refuses(dump(Json{{"enum", letters}}),
+                      "2,000 values that go on with 2,000 different characters"));
+}
+
+TEST(SchemaText, ANameThatCannotBeToldFromOthersIsRefusedBesideThem) {
+  for (const char* name : {"^a", "a]", R"(a\\b)", R"(a\u0000)"}) {
+    const std::string properties = cat(R"("properties":{")", name, R"(":{}})");
+    EXPECT_TRUE(refuses(cat("{", properties, R"(,"additionalProperties":true})"),
+                        "set 'additionalProperties' to false"));
+    EXPECT_TRUE(schema_for_grammar(cat("{", properties, "}"), Strict::Yes, "x")) << name;
+    EXPECT_TRUE(refuses(cat(R"({"type":"object","required":[")", name, R"("]})"),
+                        "set 'additionalProperties' to false"));
+  }
 }
 
 // As pydantic writes them.
@@ -339,8 +456,10 @@ TEST(SchemaText, WhatIsRewrittenIsFoundByReferencesFromWithin) {
   const Json all = Json::parse(read(R"({"$ref":"#/$defs/n/items","$defs":{"n":{"type":
       ["integer","array"],"minimum":1.5,"required":["q"],"items":{"properties":{"x":{"$ref":"#/$defs/n"},
       "y":{"type":"string","pattern":"^a$"}},"required":["z"]}}}})"));
-  EXPECT_EQ(all["$defs"]["n"]["minimum"], 2);
-  EXPECT_EQ(all["$defs"]["n"]["items"]["properties"].size(), 3U);
+  ASSERT_TRUE(all.contains("places"));
+  EXPECT_EQ(all["places"]["0-n"]["minimum"], 2);
+  EXPECT_EQ(all["places"]["1-items"]["properties"].size(), 3U);
+  EXPECT_EQ(all["places"]["1-items"], all["places"]["0-n"]["items"]);
 }
 
 TEST(SchemaText, WhatIsNoSchemaSaysWhere) {
@@ -348,6 +467,8 @@ TEST(SchemaText, WhatIsNoSchemaSaysWhere) {
   EXPECT_TRUE(refuses("{", "cannot be read"));
   EXPECT_TRUE(refuses(R"({"properties":{"a":5}})", "at #/properties/a is not an object"));
   EXPECT_TRUE(refuses(R"x({"pattern":"(?=x)"})x", "cannot be made into a grammar"));
+  EXPECT_TRUE(refuses(R"({"const":"\ud800"})", "cannot be read"));
+  EXPECT_TRUE(refuses(R"({"pattern":"\\ud800"})", "'\\uD800', half of a character"));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "base/units.h"
+#include "wire/structured_limits.h"
 
 namespace lares::engine {
 namespace {
@@ -25,25 +26,50 @@ Result<std::string> text_of(const Json& object, const char* name, const std::str
   return found->get<std::string>();
 }
 
+// `what` is "has a ... ".
+Result<> can_be_written(const std::string& text, const std::string& what,
+                        const std::string& field) {
+  if (!is_utf8(text)) return wrong(field, cat(what, "that is not UTF-8"));
+  if (text.find('\0') != std::string::npos)
+    return wrong(field, cat(what, "with the sign U+0000, which no grammar can hold"));
+  return Unit{};
+}
+
+// One way to say what an answer must be; "" where it is not given.
+Result<std::string> said_in(const Json& given, const char* name, const std::string& field) {
+  TRY_AS(std::string text, text_of(given, name, field));
+  if (text.empty() && find(given, name))
+    return wrong(
+        field, cat("has an empty '", name, "', which says nothing of an answer; leave it ", "out"));
+  TRY(can_be_written(text, cat("has a '", name, "' "), field));
+  return text;
+}
+
 Result<Must> read_must(const Json& given) {
   if (!given.is_object()) return wrong("must", "is not an object");
   Must out;
   TRY_AS(out.param, text_of(given, "param", "must"));
   if (out.param.empty()) out.param = "must";
-  TRY_AS(out.schema, text_of(given, "schema", out.param));
+  TRY_AS(out.schema, said_in(given, "schema", out.param));
   if (const Json* strict = find(given, "strict")) {
     if (!strict->is_boolean()) return wrong(out.param, "has a 'strict' that is not true or false");
     out.strict = strict->get<bool>();
   }
-  TRY_AS(out.grammar, text_of(given, "grammar", out.param));
-  TRY_AS(out.regex, text_of(given, "regex", out.param));
+  TRY_AS(out.grammar, said_in(given, "grammar", out.param));
+  TRY_AS(out.regex, said_in(given, "regex", out.param));
   if (const Json* choice = find(given, "choice")) {
-    if (!choice->is_array() || choice->empty() || choice->size() > kChoicesMax)
-      return wrong(out.param, cat("is not an array of 1 to ", kChoicesMax, " strings"));
+    if (!choice->is_array() || choice->empty())
+      return wrong(out.param, cat("is not an array of 1 to ", wire::kChoicesMax, " strings"));
+    if (choice->size() > wire::kChoicesMax)
+      return wrong(out.param, cat("has ", grouped(choice->size()), " choices, at most ",
+                                  grouped(wire::kChoicesMax), " are taken"));
     for (const Json& one : *choice) {
+      const std::string what = cat("has a choice (the ", out.choice.size() + 1, ". of them) ");
       if (!one.is_string() || one.get_ref<const std::string&>().empty())
-        return wrong(out.param, "has a choice that is not a string, or is an empty one");
+        return wrong(out.param, cat(what, one.is_string() ? "that is empty; leave it out"
+                                                          : "that is not a string"));
       out.choice.push_back(one.get<std::string>());
+      TRY(can_be_written(out.choice.back(), what, out.param));
     }
   }
   const int given_count = int{!out.schema.empty()} + int{!out.grammar.empty()} +
@@ -54,8 +80,8 @@ Result<Must> read_must(const Json& given) {
 }
 
 Result<std::vector<Tool>> read_tools(const Json& given) {
-  if (!given.is_array() || given.size() > kToolsMax)
-    return wrong("tools", cat("is not an array of at most ", kToolsMax));
+  if (!given.is_array() || given.size() > wire::kToolsMax)
+    return wrong("tools", cat("is not an array of at most ", wire::kToolsMax));
   std::vector<Tool> out;
   for (const Json& one : given) {
     if (!one.is_object()) return wrong("tools", "has one that is not an object");
@@ -136,10 +162,10 @@ Result<Structure> read_structure(const Json& body, bool chat) {
   }
   if (!out.tools.empty() && !out.must.empty())
     return wrong(out.must.param, "is given together with 'tools'; leave one of the two out");
-  if (const size_t bytes = bytes_of(out); bytes > kStructureBytesMax) {
+  if (const size_t bytes = bytes_of(out); bytes > wire::kStructureBytesMax) {
     return wrong(out.tools.empty() ? out.must.param : "tools",
-                 cat("takes ", grouped(bytes), " bytes, at most ", grouped(kStructureBytesMax),
-                     " are taken"));
+                 cat("takes ", grouped(bytes), " bytes, at most ",
+                     grouped(wire::kStructureBytesMax), " are taken"));
   }
   return out;
 }

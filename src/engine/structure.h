@@ -85,10 +85,6 @@ class Constraint {
   virtual ~Constraint() = default;
 };
 
-inline constexpr size_t kToolsMax = 128;
-inline constexpr size_t kStructureBytesMax = 256 << 10;  // of all texts of one request
-inline constexpr size_t kChoicesMax = 1000;
-
 // The part of a Generate's body that says these things (wire/message.h): every field, its type and
 // its size, not what is in the texts. Invalid, with the field in `param`. Pure.
 Result<Structure> read_structure(const Json& body, bool chat);

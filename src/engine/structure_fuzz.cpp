@@ -4,6 +4,7 @@
 #include "engine/grammar_text.h"
 #include "engine/regex_text.h"
 #include "engine/schema_text.h"
+#include "wire/structured_limits.h"
 
 namespace engine = lares::engine;
 
@@ -15,7 +16,7 @@ FUZZ(schema_text) {
       assert(once.error().param == "p" && lares::is_utf8(once.error().message));
       continue;
     }
-    const auto read = lares::parse_json(*once, {.depth_max = engine::kSchemaDepthMax});
+    const auto read = lares::parse_json(*once, {.depth_max = lares::wire::kSchemaDepthMax});
     assert(read && read->is_object());
   }
 }

@@ -1,6 +1,7 @@
 // Answers that have to be something, with a real model: schemas, regular expressions, choices and
 // grammars; what from outside would end a worker; and what reading an answer costs.
 #include <chat.h>
+#include <json-schema-to-grammar.h>
 
 #include <algorithm>
 #include <chrono>
@@ -11,6 +12,7 @@
 #include "engine/answer_reader.h"
 #include "engine/backends/llama_chat.h"
 #include "engine/backends/llama_structure.h"
+#include "engine/schema_text.h"
 #include "engine/testing/talk.h"
 #include "real_models.h"
 
@@ -132,6 +134,82 @@ TEST_F(Structured, OneOfAThousandThatBeginAlikeIsChosen) {
   }
 }
 
+// What the converter makes of a schema, without a model.
+bool takes(const std::string& grammar, const std::string& text) {
+  const auto made = llama::Grammar::make(nullptr, grammar, {}, {}, "p");
+  EXPECT_TRUE(made) << (made ? "" : made.error().message);
+  return made && (*made)->accept(text) && (*made)->may_end();
+}
+bool schema_takes(const std::string& schema, const std::string& text) {
+  Must must;
+  must.schema = schema;
+  must.param = "p";
+  const auto grammar = llama::grammar_of(must);
+  EXPECT_TRUE(grammar) << (grammar ? "" : grammar.error().message);
+  return grammar && takes(*grammar, text);
+}
+
+// By the converter's names they would be one rule (schema_names.h).
+TEST(RealGrammars, PlacesWithOneNameAreKeptApart) {
+  const std::string properties =
+      R"({"type":"object","properties":{"p":{"$ref":"#/$defs/a"},"q":{"$ref":"#/$defs/a-x"}},
+          "required":["p","q"],"additionalProperties":false,"$defs":{"a":{"type":"object",
+          "properties":{"x":{"enum":["one"]}},"required":["x"],"additionalProperties":false},
+          "a-x":{"enum":["two"]}}})";
+  EXPECT_TRUE(schema_takes(properties, R"({"p":{"x":"one"},"q":"two"})"));
+  EXPECT_FALSE(schema_takes(properties, R"({"p":{"x":"one"},"q":"one"})"));
+  const std::string names =
+      R"({"type":"array","items":[{"$ref":"#/$defs/a_b"},{"$ref":"#/$defs/a.b"}],
+          "$defs":{"a_b":{"enum":["one"]},"a.b":{"enum":["two"]}}})";
+  EXPECT_TRUE(schema_takes(names, R"(["one","two"])"));
+  EXPECT_FALSE(schema_takes(names, R"(["one","one"])"));
+  const std::string beside =
+      R"({"type":"object","properties":{"ref":{"type":"object","properties":{"defs-a":{"enum":[1]}},
+          "required":["defs-a"]},"q":{"$ref":"#/$defs/a"}},"required":["ref","q"],
+          "$defs":{"a":{"enum":[2]}}})";
+  EXPECT_TRUE(schema_takes(beside, R"({"ref":{"defs-a":1},"q":2})"));
+  EXPECT_FALSE(schema_takes(beside, R"({"ref":{"defs-a":1},"q":1})"));
+  // one that comes to itself
+  const std::string self =
+      R"({"$ref":"#/$defs/n","$defs":{"n":{"type":"object","properties":{"next":{"anyOf":[
+          {"type":"null"},{"$ref":"#/$defs/n"}]},"v":{"$ref":"#/$defs/n-v"}},"required":["next","v"]},
+          "n-v":{"enum":[7]}}})";
+  EXPECT_TRUE(schema_takes(self, R"({"next":{"next":null,"v":7},"v":7})"));
+}
+
+TEST(RealGrammars, PropertiesWithNamesOfTypesRulesAreKeptApart) {
+  const auto alone = [](const std::string& schema) {
+    return json_schema_to_grammar(
+        common_json::parse(schema_alone(*schema_for_grammar(schema, Strict::Yes, "p"))), true);
+  };
+  const std::string number = alone(
+      R"({"type":"object","properties":{"integral_part":{"enum":["x"]},"n":{"type":"number"}},
+          "required":["integral_part","n"],"additionalProperties":false})");
+  EXPECT_TRUE(takes(number, R"({"integral_part":"x","n":5})"));
+  const std::string date = alone(
+      R"({"type":"object","properties":{"date_time":{"type":"string","maxLength":3},
+          "d":{"type":"string","format":"date-time"}},"required":["date_time","d"]})");
+  EXPECT_TRUE(takes(date, R"({"date_time":"now","d":"2024-01-02T03:04:05Z"})"));
+}
+
+TEST(RealGrammars, AnEnumOfTwoThousandIsATree) {
+  Json words = Json::array();
+  for (int i = 0; i < 2'000; i++) words.push_back(cat("value \"", i, "\" of a long list"));
+  const std::string schema = dump(Json{{"enum", words}});
+  EXPECT_TRUE(schema_takes(schema, dump(words[1'999])));
+  EXPECT_FALSE(schema_takes(schema, dump(Json(cat("value \"", 2'000, "\" of a long list")))));
+}
+
+TEST(RealGrammars, NothingIsATextAsWell) {
+  Must must;
+  must.param = "p";
+  must.regex = "^$";
+  const auto grammar = llama::grammar_of(must);
+  ASSERT_TRUE(grammar);
+  EXPECT_TRUE(takes(*grammar, ""));
+  EXPECT_FALSE(takes(*grammar, "a"));
+}
+
 TEST_F(Structured, LogprobsAreOfWhatTheModelComputed) {
   const Heard& heard = ask("Is water wet?", {{"choice", {"yes", "no"}}, {"param", "p"}},
                            {{"logprobs", true}, {"top_logprobs", 2}, {"temperature", 0}});
@@ -170,6 +248,8 @@ TEST_F(Structured, WhatWouldEndAWorkerIsRefusedByName) {
       {"root ::= r0\n" + deep + "r10000 ::= \"x\"\n", "too tangled"},
       {"root ::= <[99999999]>", "names the token 99999999"},
       {"root ::= \"\\x", "is no grammar"},
+      {"root ::= []", "a class that no character is in"},
+      {"root ::= \"\\ud800\"", "half of a character"},
       {"%llguidance {}\nstart: \"a\"", "is no grammar"},
   };
   for (const auto& [text, words] : kBad) {
@@ -189,6 +269,7 @@ TEST_F(Structured, WhatWouldEndAWorkerIsRefusedByName) {
            {"xyz((\\s*){2}){1,500}", "too tangled"},
            {"((.){0,90}){0,90}", "too many ways"},
            {"(", "without its ')'"},
+           {"\\ud800", "half of a character"},
            {"(?=x)", "looks around"}}) {
     const Error error = refused({{"regex", regex}, {"param", "guided_regex"}});
     EXPECT_EQ(row(error.code).http_status, 400) << regex << ": " << error.message;

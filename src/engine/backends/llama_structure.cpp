@@ -23,7 +23,8 @@ Error wrong(const Must& must, std::string_view what, Code code = Code::Invalid) 
 // What the converter leaves out it tells only to the log.
 Result<std::string> converted(const Must& must, const std::string& schema) {
   Hush hush;
-  auto grammar = caught([&] { return json_schema_to_grammar(common_json::parse(schema), true); });
+  auto grammar = caught(
+      [&] { return json_schema_to_grammar(common_json::parse(schema_alone(schema)), true); });
   if (!grammar) {
     std::string words = utf8_repaired(grammar.error().message.substr(0, kWordsMax));
     std::replace(words.begin(), words.end(), '\n', ' ');
@@ -154,6 +155,8 @@ Result<std::string> grammar_of(const Must& must) {
 Result<std::vector<common_chat_tool>> tools_of(const llama_vocab* vocab,
                                                const Structure& structure) {
   std::vector<common_chat_tool> out;
+  // the schemas of all come into one grammar
+  const auto called = [&] { return structure.tools.size() > 1 ? cat(out.size() + 1) : ""; };
   for (const Tool& tool : structure.tools) {
     const auto about = [&](Error error) {
       error.message = cat("'tools', '", tool.name, "': ", error.message);
@@ -161,7 +164,7 @@ Result<std::vector<common_chat_tool>> tools_of(const llama_vocab* vocab,
     };
     std::set<std::string> patterns;
     auto schema = schema_for_grammar(tool.parameters, tool.strict ? Strict::Yes : Strict::No,
-                                     "parameters", &patterns);
+                                     "parameters", &patterns, called());
     if (!schema) {
       Error error = about(std::move(schema).error());
       error.param = "tools";
