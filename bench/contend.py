@@ -16,6 +16,7 @@ import time
 import harness
 
 ANSWER = 96
+IN_TURN = 4  # answers alone, then as many beside the other model
 
 
 def quantile(values, q):
@@ -94,14 +95,10 @@ def endless(side, lane):
     return Beside(side, lambda turn: prompt_of(f"b{turn}"), 512, lane)
 
 
-def answers(side, rounds, salt):
-    """Gaps between tokens and times to the first, of a person's answers of A."""
-    gaps, firsts = [], []
-    for r in range(rounds):
-        times = side.stream(side.a, prompt_of(f"{salt}{r}"), ANSWER, "interactive")
-        firsts.append(times[1] - times[0])
-        gaps += [b - a for a, b in zip(times[1:], times[2:])]
-    return gaps, firsts
+def answer(side, salt):
+    """Gaps between the tokens of a person's answer of A, and its time to the first."""
+    times = side.stream(side.a, prompt_of(salt), ANSWER, "interactive")
+    return [b - a for a, b in zip(times[1:], times[2:])], times[1] - times[0]
 
 
 def speed(side, which, rounds, lane="interactive"):
@@ -158,11 +155,22 @@ def measure(run, side, args):
     total = statistics.median(sums)
     run.row(f"{side.name}: both answer persons, sum / one alone", harness.spread(sums), *bar(">= 0.95", total >= 0.95))
     alone_b = speed(side, side.b, 3, "background")
-    alone, first_alone = answers(side, args.rounds, "a")
-    with endless(side, "background") as b:
-        began, before = time.monotonic(), side.device_seconds()
-        busy, first_busy = answers(side, args.rounds, "c")
-        part = None if before is None else (side.device_seconds() - before) / (time.monotonic() - began)
+    alone, first_alone, busy, first_busy = [], [], [], []
+    tokens = computed = took = 0.0
+    for r in range(args.rounds):
+        for part in range(IN_TURN):
+            gaps, first = answer(side, f"a{r}-{part}")
+            alone += gaps
+            first_alone.append(first)
+        with endless(side, "background") as b:
+            began, before = time.monotonic(), side.device_seconds()
+            for part in range(IN_TURN):
+                gaps, first = answer(side, f"c{r}-{part}")
+                busy += gaps
+                first_busy.append(first)
+            computed = None if before is None else computed + side.device_seconds() - before
+            took += time.monotonic() - began
+            tokens += b.tokens
     step_b = 1 / alone_b
     ratios = [quantile(busy, q) / quantile(alone, q) for q in (0.5, 0.95)]
     run.row(f"{side.name}: gap between tokens alone, p50 / p95 / p99 (ms)",
@@ -176,8 +184,9 @@ def measure(run, side, args):
             *bar(f"<= {most * 1000:.1f}", quantile(busy, 0.99) <= most))
     run.row(f"{side.name}: first token of A beside B, ratio",
             f"{statistics.median(first_busy) / statistics.median(first_alone):.2f}")
-    run.row(f"{side.name}: what B has of its speed meanwhile", f"{b.tokens / b.took / alone_b:.3f}")
-    if part is not None:
+    run.row(f"{side.name}: what B has of its speed meanwhile", f"{tokens / took / alone_b:.3f}")
+    if computed is not None:
+        part = computed / took
         run.row(f"{side.name}: what B has of the time meanwhile", f"{part:.3f}", *bar("0.05 within a tenth, or more", part >= 0.045))
     alone, busy, part = firsts_beside_prefill(side, args.rounds * 4, args.prefill)
     at, limit = statistics.median(busy) * 1000, statistics.median(alone) * 1300 + 60
@@ -191,7 +200,7 @@ def main():
     ap.add_argument("--peer", default=os.environ.get("LARES_PEER") or harness.built_peer(), help="path of a llama-server")
     ap.add_argument("--a", default=None, help="the model that answers a person; the embedded one")
     ap.add_argument("--b", default=None, help="the other one; another model of LARES_TEST_MODELS")
-    ap.add_argument("--rounds", type=int, default=5)
+    ap.add_argument("--rounds", type=int, default=5, help="each of several answers alone and as many beside the other")
     ap.add_argument("--prefill", type=int, default=4000)
     ap.add_argument("--no-peer", action="store_true")
     args = ap.parse_args()

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Decode where an answer repeats its prompt ("this text again, with one change"), against decode where it does not.
 
-Both go on from the same two turns and are asked alike but for the last sentence, on the same worker, in turn. The first
-should gain by drafts out of the prompt; the second should lose nothing by them. With a llama-server, which drafts
-nothing, both are asked of it too.
+Both go on from the same two turns and differ in the last sentence alone, on the same worker, in turn: the one at
+temperature 0, so that it repeats, the other at one at which a story does not. The first should gain by drafts out of
+the prompt; the second should lose nothing by them. With a llama-server, which drafts nothing, both are asked of it too.
 
 With --draft a larger model answers with a small one that drafts for it, beside the same without: Qwen2.5-Coder 1.5B and
 0.5B from LARES_EXTRA_MODELS, or --model and the file that --draft names. Code should gain by the draft model; a story
@@ -109,9 +109,9 @@ def main():
     ap.add_argument("--draft", nargs="?", const="", metavar="FILE", help="measure with a draft model: this file for --model, else the extra models")
     ap.add_argument("--model", help="a GGUF file; the model that comes along otherwise")
     ap.add_argument("--peer", default=os.environ.get("LARES_PEER") or harness.built_peer(), help="path of a llama-server")
-    ap.add_argument("--rounds", type=int, default=5)
+    ap.add_argument("--rounds", type=int, default=9)
     ap.add_argument("--tokens", type=int, default=96)
-    ap.add_argument("--temperature", type=float, default=0.8, help="of both kinds of answers")
+    ap.add_argument("--temperature", type=float, default=1.2, help="of stories")
     args = ap.parse_args()
     if args.draft and not args.model:
         ap.error("--draft FILE needs --model FILE, the model that it drafts for")
@@ -134,9 +134,9 @@ def main():
         for r in range(args.rounds):
             text = harness.text_of(140, "abcdefgh"[r % 8])
             for name, side in sides.items():
-                for kind, messages in (("repeats", copied(text)), ("tells", told(text))):
+                for kind, messages, temperature in (("repeats", copied(text), 0), ("tells", told(text), args.temperature)):
                     # without a seed, as people ask: what a draft costs is measured then, and not taken for granted
-                    extra = {"temperature": args.temperature} | ({"seed": None} if name == "lares" else {})
+                    extra = {"temperature": temperature, "top_p": 1} | ({"seed": None} if name == "lares" else {})
                     turn = side.endpoint.turn(messages, args.tokens, extra=extra)
                     found.setdefault((name, kind), []).append(turn["decode_tps"])
         for (name, kind), speeds in found.items():
