@@ -53,13 +53,16 @@
 namespace lares::engine {
 
 inline constexpr size_t kWaitingMax = 256;  // requests; more are Busy
-// A step should take no longer: of one request alone, of several that nobody reads along with, and
+// A step should take no longer: of one request alone, of the prompts of several that were asked for
+// together while their first answers have only begun, of several that nobody reads along with, and
 // while somebody does, or another worker waits.
 inline constexpr double kStepMs = 1000;
+inline constexpr double kStepBurstMs = 750;
 inline constexpr double kStepTogetherMs = 250;
 inline constexpr double kStepSharedMs = 60;
 // Prompts that are read sooner than that are worth a few longer steps to those who asked for them.
 inline constexpr double kBurstMaxMs = 2000;
+inline constexpr size_t kJustBegun = 16;  // tokens of an answer that is part of such a burst
 // What is left of a step when something urgent comes, if it is to be given up for that.
 inline constexpr milliseconds kWorthAborting{40};
 inline constexpr size_t kParkMin = 64;    // tokens; what is shorter rests in its cells
@@ -145,7 +148,8 @@ class Batcher {
   std::vector<Part> plan();
   std::vector<Turn> turns_of_one_set(std::span<const Want> wants, const StepLimits& limits);
   double step_ms() const;
-  bool read_along() const;
+  enum class Reading : uint8_t { Along, ItsBurst, Nobody };
+  Reading reading() const;
   void add_drafts(std::vector<Part>& parts);
   Speculation::Step speculation_step(const Request& request, double weight, size_t others,
                                      size_t room, size_t draft_room);

@@ -357,28 +357,44 @@ double Batcher::step_ms() const {
     return std::clamp(kWorthwhile * cost_.ms(0), kStepSharedMs, kStepTogetherMs);
   }
   if (computing_.size() == 1) return computing_[0]->prefilling() ? kStepMs : kStepSharedMs;
-  return read_along() ? kStepSharedMs : kStepTogetherMs;
+  switch (reading()) {
+    case Reading::Along: return kStepSharedMs;
+    case Reading::ItsBurst: return kStepBurstMs;
+    case Reading::Nobody: return kStepTogetherMs;
+  }
+  return kStepSharedMs;
 }
 
 // Whether somebody reads an answer, who is to see it grow evenly. Who asked for several at once has
 // the rest of them begin sooner by a few longer steps, so those are taken as long as more than one
-// of its prompts is to be read, and that does not take long.
-bool Batcher::read_along() const {
+// of its prompts is to be read, and that does not take long. Where its answers have only begun the
+// steps are longer still: answers that begin together end together, and a step of few rows is dear.
+Batcher::Reading Batcher::reading() const {
   struct Asked {
     size_t prompts = 0, answers = 0;
   };
   std::map<uint32_t, Asked> apps;
   double rows = 0;
+  bool any = false, begun = true;
   for (const auto& request : computing_) {
     if (request->lane != Lane::Interactive) continue;
     Asked& asked = apps[request->owner];
-    (request->prefilling() ? asked.prompts : asked.answers)++;
-    if (request->prefilling()) rows += static_cast<double>(request->pending());
+    if (request->prefilling()) {
+      asked.prompts++;
+      rows += static_cast<double>(request->pending());
+    } else {
+      asked.answers++;
+      any = true;
+      begun = begun && request->generated() <= kJustBegun;
+    }
   }
+  if (!any) return Reading::Nobody;
   const bool soon = cost_.known() && cost_.ms(rows) <= kBurstMaxMs;
-  return std::any_of(apps.begin(), apps.end(), [soon](const auto& app) {
+  const bool along = std::any_of(apps.begin(), apps.end(), [soon](const auto& app) {
     return app.second.answers > 0 && !(soon && app.second.prompts > 1);
   });
+  if (along) return Reading::Along;
+  return begun ? Reading::ItsBurst : Reading::Nobody;
 }
 
 // The worst lane of which something is computed. Where all there is must wait it is all: the lease

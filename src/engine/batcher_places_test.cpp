@@ -347,7 +347,8 @@ struct Burst {
   double begun_ms = 0;  // until then
   int long_gaps = 0;    // of more than two short steps
 };
-Burst burst_beside_an_answer(bool of_the_same_app, size_t prompts = 7, size_t prompt = 60) {
+Burst burst_beside_an_answer(bool of_the_same_app, size_t prompts = 7, size_t prompt = 60,
+                             size_t read = kJustBegun + 4) {
   Talk talk([&](Pulse& pulse) {
     return std::make_unique<TimedModel>(testing::fake_model({}, small(16'384, 8, 512), pulse),
                                         talk.clock, 10, 3);
@@ -356,7 +357,7 @@ Burst burst_beside_an_answer(bool of_the_same_app, size_t prompts = 7, size_t pr
     return std::chrono::duration<double, std::milli>(talk.clock.now().time_since_epoch()).count();
   };
   talk.complete(1, "count: 400", {{"ignore_eos", true}});
-  while (talk[1].pieces.size() < 5) EXPECT_TRUE(talk.batcher.step());
+  while (talk[1].tokens < read) EXPECT_TRUE(talk.batcher.step());
   if (!of_the_same_app) talk.owner = 7;
   for (uint64_t i = 0; i < prompts; i++)
     talk.complete(2 + i, cat(letters(prompt), i, "\ncount: 200"), {{"max_tokens", 40}});
@@ -386,6 +387,11 @@ TEST(Batcher, WhoAsksForSeveralAtOnceHasThemBeginTogether) {
   EXPECT_LE(own.gap_ms, kStepTogetherMs * 1.2);
   EXPECT_LE(others.gap_ms, kStepSharedMs * 1.5) << "what another app asks disturbs no answer";
   EXPECT_LT(own.begun_ms, others.begun_ms * 0.9);
+  // what has only begun with it waits for the rest, but not beside what another app asks
+  const Burst begun = burst_beside_an_answer(true, 7, 60, 2);
+  EXPECT_GT(begun.gap_ms, kStepTogetherMs * 1.2);
+  EXPECT_LE(begun.gap_ms, kStepBurstMs * 1.2);
+  EXPECT_LE(burst_beside_an_answer(false, 7, 60, 2).gap_ms, kStepSharedMs * 1.5);
   // one prompt more does not make an answer stutter, nor do very long ones but at their end
   EXPECT_LE(burst_beside_an_answer(true, 1).gap_ms, kStepSharedMs * 1.5);
   EXPECT_LE(burst_beside_an_answer(true, 3, 1'500).long_gaps, kBurstMaxMs / kStepTogetherMs + 1);
