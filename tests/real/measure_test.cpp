@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <memory>
 #include <thread>
 
 #include "engine/lease.h"
@@ -27,11 +28,13 @@ double cpu_ms() {
 }
 
 // A measuring process with a daemon that hears its bell and gives the device at once, but when
-// `gives` says no.
+// `gives` says no. On the heap: GCC 12's frames under AddressSanitizer keep no 64 bytes of
+// alignment, as a page has.
 class Measured {
  public:
   Measured() {
     page.until_ns = 0;  // due all the time: each step gives it back
+    page.worst = 2;     // and no lane has to wait
   }
   ~Measured() { ::close(bell_); }
   Measured(const Measured&) = delete;
@@ -67,7 +70,8 @@ class Measured {
 
 TEST(Measure, ComputesInItsTurnsAsTheLeastUrgent) {
   if (!variant()) GTEST_SKIP() << variant().error().message;
-  Measured measured;
+  const auto made = std::make_unique<Measured>();
+  Measured& measured = *made;
   measured.gives = [&] {
     EXPECT_EQ(measured.page.lane, 2U);
     EXPECT_EQ(measured.page.work, 1U);
@@ -86,7 +90,8 @@ TEST(Measure, WaitsWhileAnAnswerComputes) {
   if (!variant()) GTEST_SKIP() << variant().error().message;
   constexpr int kBefore = 20;  // turns, until somebody else has the device
   constexpr int kLooks = 10;   // for so long
-  Measured measured;
+  const auto made = std::make_unique<Measured>();
+  Measured& measured = *made;
   int looks = 0;
   double used_ms = 0;  // meanwhile
   double before = 0;
@@ -106,7 +111,8 @@ TEST(Measure, WaitsWhileAnAnswerComputes) {
 
 TEST(Measure, AStepThatIsNotWorthWaitingForIsGivenUpAndComputedAgain) {
   if (!variant()) GTEST_SKIP() << variant().error().message;
-  Measured measured;
+  const auto made = std::make_unique<Measured>();
+  Measured& measured = *made;
   measured.gives = [&] {
     // each other turn is taken away before its step ends
     measured.page.abort = measured.turns % 2 == 0 ? 1 : 0;

@@ -174,10 +174,14 @@ class Chat(unittest.TestCase):
         self.assertGreater(second.usage.prompt_tokens_details.cached_tokens, first.usage.prompt_tokens // 2)
 
 
-@unittest.skipUnless(FAKE, "with the fake engine, whose format is known")
 class Structured(unittest.TestCase):
     TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
     CALL = [{"role": "user", "content": 'repeat: Look. <tool_call>{"name": "f", "arguments": {"a": [1]}}</tool_call>'}]
+
+    # FAKE is known only when the arguments are read
+    def setUp(self):
+        if not FAKE:
+            self.skipTest("with the fake engine: the embedded model's template knows no tools")
 
     def test_a_call_of_a_tool(self):
         choice = chat(self.CALL, tools=[self.TOOL], max_tokens=200).choices[0]
