@@ -38,8 +38,9 @@ AnswerReader::News AnswerReader::since(Said said) {
     news.tool_calls.push_back(std::move(fragment));
   };
   for (size_t i = 0; i < said.calls.size(); i++) {
+    over_ = over_ || i >= calls_max_;
     ToolCall& call = said.calls[i];
-    if (call.name.empty()) break;
+    if (over_ || call.name.empty()) break;
     const bool first = i == told_.calls.size();
     if (first) told_.calls.push_back({id_for(call.id, i), call.name, ""});
     std::string more = grown(told_.calls[i].arguments, std::move(call.arguments));

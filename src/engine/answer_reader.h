@@ -7,6 +7,7 @@
 // took: its cost is a fixed share of the time, and text is late by no more than that.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -28,9 +29,11 @@ class AnswerReader {
     bool empty() const { return reasoning.empty() && text.empty() && tool_calls.is_null(); }
   };
 
-  // `clock` must outlive it. `identity` makes the ids of calls to which the model gives none.
-  AnswerReader(std::shared_ptr<const AnswerFormat> format, const Clock& clock, uint64_t identity)
-      : format_(std::move(format)), clock_(clock), identity_(identity) {}
+  // `clock` must outlive it. `identity` makes the ids of calls to which the model gives none. Calls
+  // beyond `calls_max` are not told: some formats let a model go on with another one.
+  AnswerReader(std::shared_ptr<const AnswerFormat> format, const Clock& clock, uint64_t identity,
+               size_t calls_max = SIZE_MAX)
+      : format_(std::move(format)), clock_(clock), identity_(identity), calls_max_(calls_max) {}
 
   // `more` of what the model wrote; perhaps nothing is told of it yet.
   News add(std::string_view more);
@@ -41,6 +44,8 @@ class AnswerReader {
   News end();
 
   bool called() const { return !told_.calls.empty(); }
+  // A call has begun that is not told: nothing that is follows.
+  bool over() const { return over_; }
   const AnswerFormat& format() const { return *format_; }
 
  private:
@@ -51,10 +56,12 @@ class AnswerReader {
   std::shared_ptr<const AnswerFormat> format_;
   const Clock& clock_;
   const uint64_t identity_;
+  const size_t calls_max_;
   std::string raw_;
   size_t understood_ = 0;  // bytes of raw_ of which all has been told
   bool failed_ = false;    // the last reading
-  size_t read_ = 0;        // bytes of raw_ that were there at the last reading
+  bool over_ = false;
+  size_t read_ = 0;  // bytes of raw_ that were there at the last reading
   Said told_;
   SteadyTime next_{};
 };

@@ -17,8 +17,8 @@ class Format final : public AnswerFormat {
   Read read_;
 };
 
-AnswerReader reader(Format::Read read, const Clock& clock) {
-  return {std::make_shared<Format>(std::move(read)), clock, 7};
+AnswerReader reader(Format::Read read, const Clock& clock, size_t calls_max = SIZE_MAX) {
+  return {std::make_shared<Format>(std::move(read)), clock, 7, calls_max};
 }
 
 // Thoughts before '|', text behind it.
@@ -38,6 +38,22 @@ TEST(AnswerReader, TellsEachPartOnceAndInPieces) {
   EXPECT_EQ(r.add("e").text, "e");
   EXPECT_TRUE(r.end().empty());
   EXPECT_FALSE(r.called());
+}
+
+TEST(AnswerReader, CallsBeyondTheMostAreNotTold) {
+  FakeClock clock;
+  Said said;
+  auto r = reader([&](const std::string&) -> Result<Said> { return said; }, clock, 1);
+  said.calls = {{"", "f", "{\"a"}};
+  EXPECT_EQ(r.add("x").tool_calls.size(), 1U);
+  EXPECT_FALSE(r.over());
+  said.calls = {{"", "f", "{\"a\":1}"}, {"", "g", "{}"}};
+  const Json rest = r.add("x").tool_calls;
+  ASSERT_EQ(rest.size(), 1U);
+  EXPECT_EQ(rest[0]["arguments"], "\":1}");
+  EXPECT_TRUE(r.over());
+  said.calls.push_back({"", "h", "{}"});
+  EXPECT_TRUE(r.end().empty());
 }
 
 TEST(AnswerReader, CallsGetAnIdOnceAndTheirArgumentsInPieces) {

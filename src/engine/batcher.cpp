@@ -387,7 +387,7 @@ bool Batcher::choose(Request& request, int row) {
     tell_nobody(request, shown);
   else
     tell(request, std::move(shown));
-  if (request.text.stopped()) {
+  if (request.text.stopped() || (request.reader && request.reader->over())) {
     finish(request, "stop");
     return false;
   }

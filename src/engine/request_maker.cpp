@@ -234,7 +234,8 @@ Result<std::vector<Token>> RequestMaker::prompt_tokens(Request& request) {
       options.sampling.constraint = std::move(rendered.constraint);
       request.thought_tags = rendered.thought_tags;
       if (rendered.format)
-        request.reader.emplace(std::move(rendered.format), clock_, request.chance);
+        request.reader.emplace(std::move(rendered.format), clock_, request.chance,
+                               options.structure.parallel_tool_calls ? SIZE_MAX : 1);
     } else {
       prompt = std::get<std::string>(options.prompt);
     }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <set>
+#include <utility>
+#include <vector>
 
 #include "base/text.h"
 #include "wire/structured_limits.h"
@@ -118,6 +120,41 @@ Result<> tuple(const OrderedJson& schema, const std::string& path, const Report&
   return Unit{};
 }
 
+namespace {
+
+// What may be told of an alternative by itself: its types, and its values where it lists them.
+struct Alternative {
+  unsigned types = 0;  // 0: not known
+  std::set<std::string> values{};
+};
+Alternative alternative(const OrderedJson& schema) {
+  if (!schema.is_object() || schema.contains("$ref")) return {};
+  Alternative out;
+  const auto add = [&out](const OrderedJson& value) {
+    out.types |= types_of_value(value);
+    out.values.insert(value.dump());
+  };
+  if (const auto one = schema.find("const"); one != schema.end()) {
+    add(*one);
+  } else if (const auto list = schema.find("enum"); list != schema.end() && list->is_array()) {
+    for (const OrderedJson& value : *list) add(value);
+  } else if (const auto type = schema.find("type"); type != schema.end()) {
+    out.types = types_given(*type);
+  }
+  return out;
+}
+
+// Of objects and arrays that is not told here: a property with a value of its own tells them apart.
+bool may_both_be_met(const Alternative& a, const Alternative& b) {
+  const unsigned scalars = ~(types_named("object") | types_named("array"));
+  if ((a.types & b.types & scalars) == 0) return false;
+  if (a.values.empty() || b.values.empty()) return true;
+  return std::any_of(a.values.begin(), a.values.end(),
+                     [&](const std::string& value) { return b.values.contains(value); });
+}
+
+}  // namespace
+
 Result<> one_of(const OrderedJson& schema, const std::string& path, const Report& report) {
   const auto list = schema.find("oneOf");
   if (list == schema.end() || !list->is_array()) return Unit{};
@@ -128,6 +165,15 @@ Result<> one_of(const OrderedJson& schema, const std::string& path, const Report
           cat(path, "/oneOf/", i),
           "is the same as another alternative, and of a 'oneOf' only one may be met, so "
           "neither ever is; leave one of them out");
+  }
+  std::vector<Alternative> before;
+  for (const OrderedJson& each : *list) {
+    Alternative one = alternative(each);
+    for (const Alternative& other : before) {
+      if (may_both_be_met(one, other))
+        TRY(report.not_kept("a 'oneOf' of which one value may meet two alternatives", path));
+    }
+    before.push_back(std::move(one));
   }
   return Unit{};
 }

@@ -149,6 +149,29 @@ TEST(SchemaText, WhatTheConverterWouldLeaveOutIsWrittenForIt) {
             R"({"allOf":[{"properties":{"a":{}}},{"properties":{"b":{}}}]})");
 }
 
+TEST(SchemaText, AlternativesThatOnlyRequireLeaveTheirPropertiesInForce) {
+  const auto kept = Json::parse(read(
+      R"({"type":"object","properties":{"a":{"type":"integer"}},"required":["a"],"anyOf":[{"required":["a"]}]})"));
+  EXPECT_FALSE(kept.contains("anyOf"));
+  EXPECT_EQ(kept["properties"]["a"]["type"], "integer");
+  EXPECT_TRUE(
+      Json::parse(read(R"({"properties":{"a":{}},"anyOf":[{"type":"null"}]})")).contains("anyOf"));
+}
+
+TEST(SchemaText, AStrictOneOfIsMetOnce) {
+  for (const char* list :
+       {R"([{"type":"integer"},{"type":"number"}])", R"([{"enum":["b"]},{"enum":["b","c"]}])",
+        R"([{"type":"string"},{"const":"x"}])"}) {
+    const std::string schema = cat(R"({"oneOf":)", list, "}");
+    EXPECT_TRUE(refuses(schema, "may meet two alternatives", Strict::Yes)) << schema;
+    EXPECT_TRUE(schema_for_grammar(schema, Strict::No, "x")) << schema;
+  }
+  for (const char* list :
+       {R"([{"type":"integer"},{"type":["string","null"]}])",
+        R"([{"enum":["a"]},{"enum":["b","c"]}])", R"([{"type":"integer"},{"enum":["x",null]}])"})
+    EXPECT_TRUE(schema_for_grammar(cat(R"({"oneOf":)", list, "}"), Strict::Yes, "x")) << list;
+}
+
 TEST(SchemaText, WhatIsOverlookedBesideOthersIsNamedToAStrictOne) {
   for (const char* schema :
        {R"({"anyOf":[{"type":"null"}],"properties":{"a":{}}})",
