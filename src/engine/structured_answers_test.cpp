@@ -36,6 +36,18 @@ TEST(StructuredAnswers, ThoughtsTextAndCallsComeApart) {
   EXPECT_LT(heard.done->reasoning_tokens, heard.done->completion_tokens);
 }
 
+TEST(StructuredAnswers, WhereCallsAreNotParallelTheFirstIsTheOnlyOne) {
+  Talk talk;
+  std::string calls;
+  for (const char* a : {"1", "2", "3"})
+    calls += cat(R"(<tool_call>{"name": "f", "arguments": {"a": )", a, "}}</tool_call>");
+  EXPECT_EQ(say(talk, cat("repeat: ", calls), {{"tools", kTools}}).calls.size(), 3U);
+  const Heard& heard =
+      say(talk, cat("repeat: ", calls), {{"tools", kTools}, {"parallel_tool_calls", false}});
+  EXPECT_EQ(heard.calls, Json::array({{{"name", "f"}, {"arguments", "{\"a\":1}"}}}));
+  EXPECT_EQ(heard.done->reason, "tool_calls");
+}
+
 TEST(StructuredAnswers, ACallThatIsNoneIsText) {
   Talk talk;
   const Heard& heard = say(talk, "repeat: a<tool_call>{broken</tool_call>b", {{"tools", kTools}});
