@@ -148,8 +148,7 @@ class Batcher {
   std::vector<Part> plan();
   std::vector<Turn> turns_of_one_set(std::span<const Want> wants, const StepLimits& limits);
   double step_ms() const;
-  enum class Reading : uint8_t { Along, ItsBurst, Nobody };
-  Reading reading() const;
+  double shared_step_ms() const;
   void add_drafts(std::vector<Part>& parts);
   Speculation::Step speculation_step(const Request& request, double weight, size_t others,
                                      size_t room, size_t draft_room);

@@ -357,19 +357,15 @@ double Batcher::step_ms() const {
     return std::clamp(kWorthwhile * cost_.ms(0), kStepSharedMs, kStepTogetherMs);
   }
   if (computing_.size() == 1) return computing_[0]->prefilling() ? kStepMs : kStepSharedMs;
-  switch (reading()) {
-    case Reading::Along: return kStepSharedMs;
-    case Reading::ItsBurst: return kStepBurstMs;
-    case Reading::Nobody: return kStepTogetherMs;
-  }
-  return kStepSharedMs;
+  return shared_step_ms();
 }
 
-// Whether somebody reads an answer, who is to see it grow evenly. Who asked for several at once has
-// the rest of them begin sooner by a few longer steps, so those are taken as long as more than one
-// of its prompts is to be read, and that does not take long. Where its answers have only begun the
-// steps are longer still: answers that begin together end together, and a step of few rows is dear.
-Batcher::Reading Batcher::reading() const {
+// Of several: short where somebody reads an answer, who is to see it grow evenly. Who asked for
+// several at once has the rest of them begin sooner by a few longer steps, so those are taken as
+// long as more than one of its prompts is to be read, and that does not take long. Where its
+// answers have only begun the steps are longer still: answers that begin together end together, and
+// a step of few rows is dear.
+double Batcher::shared_step_ms() const {
   struct Asked {
     size_t prompts = 0, answers = 0;
   };
@@ -388,13 +384,13 @@ Batcher::Reading Batcher::reading() const {
       begun = begun && request->generated() <= kJustBegun;
     }
   }
-  if (!any) return Reading::Nobody;
+  if (!any) return kStepTogetherMs;
   const bool soon = cost_.known() && cost_.ms(rows) <= kBurstMaxMs;
   const bool along = std::any_of(apps.begin(), apps.end(), [soon](const auto& app) {
     return app.second.answers > 0 && !(soon && app.second.prompts > 1);
   });
-  if (along) return Reading::Along;
-  return begun ? Reading::ItsBurst : Reading::Nobody;
+  if (along) return kStepSharedMs;
+  return begun ? kStepBurstMs : kStepTogetherMs;
 }
 
 // The worst lane of which something is computed. Where all there is must wait it is all: the lease

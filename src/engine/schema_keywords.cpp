@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <set>
-#include <utility>
+#include <span>
 #include <vector>
 
 #include "base/text.h"
@@ -122,36 +122,42 @@ Result<> tuple(const OrderedJson& schema, const std::string& path, const Report&
 
 namespace {
 
-// What may be told of an alternative by itself: its types, and its values where it lists them.
-struct Alternative {
-  unsigned types = 0;  // 0: not known
-  std::set<std::string> values{};
-};
-Alternative alternative(const OrderedJson& schema) {
-  if (!schema.is_object() || schema.contains("$ref")) return {};
-  Alternative out;
-  const auto add = [&out](const OrderedJson& value) {
-    out.types |= types_of_value(value);
-    out.values.insert(value.dump());
-  };
-  if (const auto one = schema.find("const"); one != schema.end()) {
-    add(*one);
-  } else if (const auto list = schema.find("enum"); list != schema.end() && list->is_array()) {
-    for (const OrderedJson& value : *list) add(value);
-  } else if (const auto type = schema.find("type"); type != schema.end()) {
-    out.types = types_given(*type);
+// Whether one value may meet two alternatives, as far as their types and listed values tell. Of
+// objects and arrays it is not told: a property with a value of its own tells them apart.
+class Overlap {
+ public:
+  bool with(const OrderedJson& schema) {
+    if (!schema.is_object() || schema.contains("$ref")) return false;
+    if (const auto one = schema.find("const"); one != schema.end()) return lists({&*one, 1});
+    if (const auto list = schema.find("enum"); list != schema.end() && list->is_array())
+      return lists(list->get_ref<const OrderedJson::array_t&>());
+    const auto type = schema.find("type");
+    const unsigned types = type == schema.end() ? 0 : types_given(*type) & kScalars;
+    const bool met = (types & (types_ | types_of_values_)) != 0;
+    types_ |= types;
+    return met;
   }
-  return out;
-}
 
-// Of objects and arrays that is not told here: a property with a value of its own tells them apart.
-bool may_both_be_met(const Alternative& a, const Alternative& b) {
-  const unsigned scalars = ~(types_named("object") | types_named("array"));
-  if ((a.types & b.types & scalars) == 0) return false;
-  if (a.values.empty() || b.values.empty()) return true;
-  return std::any_of(a.values.begin(), a.values.end(),
-                     [&](const std::string& value) { return b.values.contains(value); });
-}
+ private:
+  bool lists(std::span<const OrderedJson> values) {
+    unsigned types = 0;
+    std::set<std::string> own;  // twice in one list is once
+    for (const OrderedJson& value : values) {
+      if (value.is_structured()) continue;
+      types |= types_of_value(value);
+      own.insert(value.dump());
+    }
+    bool met = (types & types_) != 0;
+    types_of_values_ |= types;
+    for (const std::string& text : own) met = !values_.insert(text).second || met;
+    return met;
+  }
+
+  const unsigned kScalars = kAnyType & ~(types_named("object") | types_named("array"));
+  unsigned types_ = 0;            // of those before that list no values
+  unsigned types_of_values_ = 0;  // of what the others list
+  std::set<std::string> values_;
+};
 
 }  // namespace
 
@@ -166,14 +172,11 @@ Result<> one_of(const OrderedJson& schema, const std::string& path, const Report
           "is the same as another alternative, and of a 'oneOf' only one may be met, so "
           "neither ever is; leave one of them out");
   }
-  std::vector<Alternative> before;
+  if (report.strict == Strict::No) return Unit{};
+  Overlap overlap;
   for (const OrderedJson& each : *list) {
-    Alternative one = alternative(each);
-    for (const Alternative& other : before) {
-      if (may_both_be_met(one, other))
-        TRY(report.not_kept("a 'oneOf' of which one value may meet two alternatives", path));
-    }
-    before.push_back(std::move(one));
+    if (overlap.with(each))
+      return report.not_kept("a 'oneOf' of which one value may meet two alternatives", path);
   }
   return Unit{};
 }

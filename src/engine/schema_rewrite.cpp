@@ -1,27 +1,10 @@
 #include "engine/schema_rewrite.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "engine/schema_keywords.h"
 
 namespace lares::engine::schema {
-namespace {
-
-// Alternatives that say nothing of what is written ({"required": ["a"]}), which the converter would
-// keep to in place of the properties beside them.
-bool says_nothing(const OrderedJson& list) {
-  return list.is_array() && std::all_of(list.begin(), list.end(), [](const OrderedJson& each) {
-           if (!each.is_object()) return false;
-           for (const char* word : {"$ref", "type", "properties", "items", "prefixItems", "enum",
-                                    "const", "anyOf", "oneOf", "allOf", "pattern", "format"}) {
-             if (each.contains(word)) return false;
-           }
-           return true;
-         });
-}
-
-}  // namespace
 
 void rewrite(Object& schema, const Report& report) {
   if (const auto ends = bounds(schema, "", report); ends && (ends->least || ends->most)) {
@@ -34,11 +17,6 @@ void rewrite(Object& schema, const Report& report) {
     OrderedJson any = rest && rest->is_object() ? *rest : OrderedJson::object();
     if (!rest && !find_in(schema, "properties")) schema["additionalProperties"] = true;
     schema["properties"][name] = std::move(any);
-  }
-  for (const char* list : {"anyOf", "oneOf"}) {
-    const OrderedJson* const found = find_in(schema, list);
-    if (found && find_in(schema, "properties") && says_nothing(*found))
-      schema.erase(std::string(list));
   }
   const OrderedJson* const items = find_in(schema, "items");
   if (items && *items == false && find_in(schema, "prefixItems"))

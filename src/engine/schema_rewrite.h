@@ -7,8 +7,7 @@
 namespace lares::engine::schema {
 
 // Both ends of whole numbers included, and none alone that is far away; one part of 'allOf' as it
-// is; each name that is required with a property;
-// properties where the alternatives beside them say nothing of any. Of one that was read, and after
+// is; each name that is required with a property. Of one that was read, and after
 // what lies within it: writing moves and copies that.
 void rewrite(Object& schema, const Report& report);
 

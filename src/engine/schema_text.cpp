@@ -132,6 +132,11 @@ class Schema {
   }
 
   Result<> keywords(OrderedJson& schema, const std::string& path) {
+    for (const char* list : {"anyOf", "oneOf"}) {  // the converter would take them alone
+      if (report_.strict == Strict::No && schema.contains("properties") && schema.contains(list) &&
+          say_nothing(schema[list]))
+        schema.erase(list);
+    }
     if (const auto pattern = schema.find("pattern"); pattern != schema.end()) {
       if (!pattern->is_string()) return report_.wrong(path, "has a 'pattern' that is not a string");
       auto written = regex_for_grammar(pattern->get_ref<const std::string&>(), RegexOf::JsonString);

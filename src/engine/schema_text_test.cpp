@@ -154,6 +154,9 @@ TEST(SchemaText, AlternativesThatOnlyRequireLeaveTheirPropertiesInForce) {
       R"({"type":"object","properties":{"a":{"type":"integer"}},"required":["a"],"anyOf":[{"required":["a"]}]})"));
   EXPECT_FALSE(kept.contains("anyOf"));
   EXPECT_EQ(kept["properties"]["a"]["type"], "integer");
+  const auto more = Json::parse(read(
+      R"({"properties":{"a":{}},"required":["b"],"anyOf":[{"required":["a"]},{"minProperties":2}]})"));
+  EXPECT_TRUE(more["properties"].contains("b")) << "and what is required besides";
   EXPECT_TRUE(
       Json::parse(read(R"({"properties":{"a":{}},"anyOf":[{"type":"null"}]})")).contains("anyOf"));
 }

@@ -57,6 +57,18 @@ bool keeps_format(const OrderedJson& format) {
          (name.size() == 5 && name.starts_with("uuid") && name[4] >= '1' && name[4] <= '5');
 }
 
+bool say_nothing(const OrderedJson& alternatives) {
+  constexpr std::array<std::string_view, 12> kSays = {
+      "$ref",  "type",  "properties", "items",   "enum",   "const",
+      "anyOf", "oneOf", "allOf",      "pattern", "format", "prefixItems"};
+  return alternatives.is_array() &&
+         std::all_of(alternatives.begin(), alternatives.end(), [&](const OrderedJson& each) {
+           return each.is_object() &&
+                  std::none_of(kSays.begin(), kSays.end(),
+                               [&](const auto word) { return each.contains(word); });
+         });
+}
+
 size_t times_written(const OrderedJson& schema) {
   const auto type = schema.find("type");
   return type != schema.end() && type->is_array() ? std::max<size_t>(1, type->size()) : 1;

@@ -66,6 +66,9 @@ const OrderedJson* find_in(const Object& object, std::string_view name);
 bool has_type(const Object& schema, std::string_view type);
 bool keeps_format(const OrderedJson& format);
 
+// Alternatives that say nothing of what is written, as {"required": ["a"]}.
+bool say_nothing(const OrderedJson& alternatives);
+
 // How often the converter writes such a schema: once for each of its types.
 size_t times_written(const OrderedJson& schema);
 

@@ -39,8 +39,8 @@ Result<> can_be_written(const std::string& text, const std::string& what,
 Result<std::string> said_in(const Json& given, const char* name, const std::string& field) {
   TRY_AS(std::string text, text_of(given, name, field));
   if (text.empty() && find(given, name))
-    return wrong(
-        field, cat("has an empty '", name, "', which says nothing of an answer; leave it ", "out"));
+    return wrong(field,
+                 cat("has an empty '", name, "', which says nothing of an answer; leave it out"));
   TRY(can_be_written(text, cat("has a '", name, "' "), field));
   return text;
 }
