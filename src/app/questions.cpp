@@ -411,9 +411,10 @@ void Core::doctor(const Json&, const api::Reply& reply) {
   for (const ModelId& id : residents_.present())
     facts.workers.emplace_back(id, residents_.seen(id).hello);
   for (const inventory::Model& model : models_.all()) {
-    Residents::Seen seen = residents_.seen(model.id);
-    if (!seen.quarantine.empty()) facts.quarantined.emplace(model.id, std::move(seen.quarantine));
-    if (!seen.died.empty()) facts.died.emplace(model.id, std::move(seen.died));
+    if (std::string why = residents_.seen(model.id).quarantine; !why.empty())
+      facts.quarantined.emplace(model.id, std::move(why));
+    else if (std::string died = residents_.died(model.id); !died.empty())
+      facts.died.emplace(model.id, std::move(died));
   }
   facts.fetcher = options_.residents.fetcher;
   in_background(

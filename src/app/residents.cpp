@@ -554,12 +554,17 @@ Residents::Seen Residents::seen(const ModelId& model) const {
   seen.pid = found->second.worker ? found->second.worker->pid() : 0;
   seen.reserved = residency_.size_of(model);
   seen.quarantine = quarantine_of(found->second);
-  if (const auto& last = found->second.last_death; last && seen.quarantine.empty())
-    seen.died = cat("its worker died ", found->second.deaths_in_all,
-                    found->second.deaths_in_all == 1 ? " time" : " times",
-                    " since Lares began; the last time: ", last->message.substr(0, 300));
   if (found->second.lease) seen.lease = options_.leases->seen(*found->second.lease);
   return seen;
+}
+
+std::string Residents::died(const ModelId& model) const {
+  const auto found = residents_.find(model);
+  if (found == residents_.end() || !found->second.last_death) return "";
+  const size_t times = found->second.deaths_in_all;
+  return cat(
+      "its worker died ", times, times == 1 ? " time" : " times",
+      " since Lares began; the last time: ", found->second.last_death->message.substr(0, 300));
 }
 
 std::vector<ModelId> Residents::present() const {

@@ -158,10 +158,10 @@ class Residents {
     std::string draft;          // the model that drafts for it, or should; "": none
     std::string draft_refused;  // why it does not
     std::string quarantine;     // why its worker is not started for a while; "" when it would be
-    std::string died;           // else: how often it died, and why the last time; "": never
   };
   Seen seen(const ModelId& model) const;
-  std::vector<ModelId> present() const;  // not Absent, by name
+  std::string died(const ModelId& model) const;  // how often, and why the last time; "": never
+  std::vector<ModelId> present() const;          // not Absent, by name
   const sched::Residency& residency() const { return residency_; }
   // With what drafts for it.
   Bytes needs(const inventory::Model& model) const;
