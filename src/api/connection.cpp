@@ -263,7 +263,12 @@ awaitable<std::optional<Head>> Connection::read_head(bool first) {
         co_return std::move(std::get<Head>(head));
       }
     }
-    if (eof_ || failed_ || dropped_ || (server_.stopping && !begun)) co_return std::nullopt;
+    const bool unwanted = server_.stopping || displaced_;
+    if (eof_ || failed_ || dropped_ || (unwanted && !begun)) co_return std::nullopt;
+    if (displaced_) {
+      co_await refuse(no_room());
+      co_return std::nullopt;
+    }
     if (timed_out_) {
       if (begun) {
         Refusal late{.status = 408,
@@ -353,6 +358,7 @@ awaitable<bool> Connection::read_body(Admitted& admitted, std::string_view head)
     }
     if (parser.is_done() || refusal || taken > 0) continue;
     if (eof_ || failed_ || dropped_) co_return false;
+    if (displaced_) break;
     const SteadyTime now = steady_clock::now();
     if (timed_out_ || now >= latest) {
       refusal = Refusal{.status = 408,
@@ -365,6 +371,7 @@ awaitable<bool> Connection::read_body(Admitted& admitted, std::string_view head)
     co_await wait();
   }
   due_never();
+  if (displaced_) refusal = no_room();
   if (refusal) {
     refusal->shape = admitted.endpoint->shape;
     co_await refuse(*refusal);
@@ -512,17 +519,19 @@ awaitable<void> Connection::linger() {
   }
 }
 
+Refusal Connection::no_room() const {
+  return {.status = 429,
+          .message =
+              cat("connecting: ",
+                  stranger() ? server_.limits.unauthenticated : server_.limits.connections_per_uid,
+                  stranger() ? " connections of other users and without a token"
+                             : " connections of this user",
+                  " are open, the most that are served at a time; close some, or try again",
+                  stranger() ? "" : " (the setting api.connections)")};
+}
+
 awaitable<void> Connection::turn_away(std::shared_ptr<Connection> self) {
-  const bool stranger = self->stranger();
-  Refusal refusal{
-      .status = 429,
-      .message = cat("connecting: ",
-                     stranger ? self->server_.limits.unauthenticated
-                              : self->server_.limits.connections_per_uid,
-                     stranger ? " connections of other users and without a token"
-                              : " connections of this user",
-                     " are open, the most that are served at a time; close some, or try again",
-                     stranger ? "" : " (the setting api.connections)")};
+  const Refusal refusal = self->no_room();
   co_await self->refuse(refusal);
 }
 

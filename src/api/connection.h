@@ -114,6 +114,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
     dropped_ = true;
     wake();
   }
+  // Its place is another's: it counts no more, and is told so where it has begun a request.
+  void give_place() {
+    phase = Phase::Refuse;
+    displaced_ = true;
+    wake();
+  }
   // By which credential the request that is served was admitted; "" for what apps may not ask.
   const std::string& answers() const { return answers_; }
   // Of another user, and no token seen: counts among the few that strangers may have.
@@ -145,6 +151,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   awaitable<bool> read_body(Admitted& admitted, std::string_view head);
   awaitable<bool> answer(Admitted& admitted);
   awaitable<bool> send_answer(const Admitted& admitted, bool keep_alive);
+  Refusal no_room() const;
   awaitable<void> refuse(const Refusal& refusal);
   awaitable<bool> tell(const Refusal& refusal, bool keep_alive);
   awaitable<void> linger();
@@ -168,6 +175,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool eof_ = false;
   bool failed_ = false;
   bool timed_out_ = false;
+  bool displaced_ = false;
   bool dropped_ = false;
   bool authenticated_ = false;
 };

@@ -47,6 +47,7 @@ struct Limits {
   unsigned connections_per_uid = 64;  // by transport: programs over loopback never shut out the
                                       // person's own commands on the Unix socket
   unsigned unauthenticated = 16;      // connections in total of other users and without a token
+  unsigned turned_away = 1'024;       // connections over these that are being told so; more are cut
   unsigned auth_failures_per_minute = 10;  // over it every refusal of a token takes `auth_delay`
   milliseconds auth_delay{1'000};
 };

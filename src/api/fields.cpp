@@ -22,6 +22,8 @@ constexpr auto joined(const std::array<RequestField, N>&... parts) {
   return out;
 }
 
+static_assert(kStopsMax == 16 && kStopBytesMax == 256 && kLogitBiasMax == 1'024);  // said below
+
 // Fields that chat and completion share. The samplers' defaults are llama-server's, so that a model
 // answers here as people know it from there.
 // clang-format off
@@ -49,9 +51,9 @@ constexpr auto kShared = std::to_array<RequestField>({
     {"dynatemp_range", K::Number, "dynatemp_range", 0, 2, "", "", "Moves the temperature so far up and down by how sure the model is; 0 leaves it."},
     {"dynatemp_exponent", K::Number, "dynatemp_exponent", 0, 100, "", "", "How the temperature follows the model's entropy within dynatemp_range; 1 when left out."},
     {"seed", K::Integer, "seed", kInt64Least, kInt64Most, "", "", "The same seed, model and request give the same text on the same machine, as long as nothing else computes on the model at the time. Left out, it differs."},
-    {"stop", K::Stops, "stop", 0, kStopsMax, "", "", "Ends the text before the first of these; it is not part of the text. Thoughts are not looked at."},
-    {"logit_bias", K::Biases, "logit_bias", -100, 100, "", "", "Added to the logits of these token ids; -100 forbids a token."},
-    {"lora", K::Loras, "lora", -16, 16, "", "", "Adapters to answer with, by the names that the list of models has for them, each with a scale (1 when left out). Requests of one set share what they compute; sets take turns."},
+    {"stop", K::Stops, "stop", 0, kStopsMax, "", "", "Ends the text before the first of these; it is not part of the text. At most 16, of 256 bytes each. Thoughts are not looked at."},
+    {"logit_bias", K::Biases, "logit_bias", -100, 100, "", "", "Added to the logits of these token ids; -100 forbids a token. At most 1,024 of them, from -100 to 100."},
+    {"lora", K::Loras, "lora", -16, 16, "", "", "Adapters to answer with, by the names that the list of models has for them, each with a scale from -16 to 16 (1 when left out). Requests of one set share what they compute; sets take turns."},
     {"ignore_eos", K::Boolean, "ignore_eos", 0, 0, "", "", "Goes on when the model says it is done; for measuring."},
     {"stop_repeating", K::Boolean, "stop_repeating", 0, 0, "", "", "Ends an answer that has become one piece over and over again, at least four times and 160 tokens of it; its finish_reason is 'stop', the outcome of its receipt 'repeats'."},
     {"n", K::Integer, "", 1, kChoicesMax, "1", "", "How many answers to make."},

@@ -21,8 +21,7 @@ namespace {
 using boost::system::error_code;
 using std::chrono::steady_clock;
 
-constexpr int kAcceptOnce = 64;    // then others get their turn
-constexpr size_t kDoomedMax = 64;  // refused connections that are told so before they are closed
+constexpr int kAcceptOnce = 64;  // then others get their turn
 constexpr milliseconds kSettled{
     250};  // a connection that has waited longer, without a whole request, may have to go
 constexpr milliseconds kNoDescriptors{100};  // how long to wait when the process has none left
@@ -77,7 +76,7 @@ void HttpServer::Impl::enter(Fd fd) {
   if (!room) {
     const auto doomed = std::count_if(connections.begin(), connections.end(),
                                       [](const auto& one) { return one->phase == Phase::Refuse; });
-    if (static_cast<size_t>(doomed) >= kDoomedMax) {
+    if (doomed >= limits.turned_away) {
       refusal_count++;
       return;
     }
@@ -129,8 +128,7 @@ bool HttpServer::Impl::make_room(const Caller& caller) {
   if (stranger && of_this_user >= limits.connections_per_uid) return false;
   if (count < (stranger ? limits.unauthenticated : limits.connections_per_uid)) return true;
   if (!oldest || steady_clock::now() - oldest->since < kSettled) return false;
-  oldest->phase = Phase::Refuse;  // counts no more
-  oldest->drop();
+  oldest->give_place();
   return true;
 }
 

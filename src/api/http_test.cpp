@@ -531,12 +531,28 @@ TEST_F(HttpTest, AnIdleConnectionMakesRoomForANewOne) {
 TEST_F(HttpTest, ABodyThatDoesNotComeMakesRoomForANewOne) {
   limits.connections_per_uid = 2;
   Raw first(port());
-  Raw second(port());
   first.send(request("POST /echo", "Content-Length: 1000\r\n", "x"));
   std::this_thread::sleep_for(milliseconds(300));
+  Raw second(port());
   second.send(request("POST /echo", "Content-Length: 1000\r\n", "x"));
   EXPECT_EQ(ask(request("GET /echo")).status, 200);
-  EXPECT_TRUE(first.closed()) << "the one that waited longest went";
+  EXPECT_EQ(first.answer().status, 429) << "the one that waited longest went, and knows why";
+  EXPECT_TRUE(first.closed());
+}
+
+TEST_F(HttpTest, FourHundredAtOnceAreAnsweredOrToldSo) {
+  limits.connections_per_uid = 2;
+  const std::string body(10'000, 'x');
+  std::vector<std::unique_ptr<Raw>> all;
+  for (int i = 0; i < 400; i++) all.push_back(std::make_unique<Raw>(port()));
+  for (const auto& one : all) one->send(counted("POST /echo", body));
+  int answered = 0;
+  for (const auto& one : all) {
+    const int status = one->answer().status;
+    EXPECT_TRUE(status == 200 || status == 429) << status;
+    answered += status == 200;
+  }
+  EXPECT_GE(answered, 2);
 }
 
 TEST_F(HttpTest, StrangersHaveFewConnections) {
@@ -555,6 +571,7 @@ TEST_F(HttpTest, StrangersHaveFewConnections) {
 }
 
 TEST_F(HttpTest, TwoHundredSlowClientsHarmNeitherAStreamNorANewClient) {
+  limits.turned_away = 64;
   Raw good(port());
   good.send(request("GET /stream"));
   auto responder = service.next();

@@ -157,6 +157,7 @@ Result<std::vector<std::pair<std::string, Json>>> musts(const OrderedJson& body)
     }
   }
   if (const OrderedJson* found = find(body, "structured_outputs")) {
+    const size_t before = out.size();
     for (const auto& [key, value] : found->items()) {
       const std::string path = cat("structured_outputs.", utf8_repaired(key.substr(0, 64)));
       if (value.is_null()) continue;
@@ -170,6 +171,10 @@ Result<std::vector<std::pair<std::string, Json>>> musts(const OrderedJson& body)
       TRY_AS(Json must, one_must(key, value, path));
       add(path, std::move(must));
     }
+    if (out.size() == before)
+      return wrong(
+          "structured_outputs", "an object that says nothing",
+          "one of 'json', 'regex', 'choice' and 'grammar', or no field where there is none");
   }
   return out;
 }

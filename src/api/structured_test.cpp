@@ -56,8 +56,8 @@ TEST(Structured, EveryNameForWhatAnAnswerMustBeComesToOneShape) {
   EXPECT_TRUE(must_of(R"("response_format":{"type":"json_schema","json_schema":{"strict":true,
                          "schema":{"type":"null"}}})")["strict"]
                   .get<bool>());
-  for (const char* nothing : {R"("response_format":{"type":"text"})", R"("grammar":"")",
-                              R"("structured_outputs":{})", R"("json_schema":null)"})
+  for (const char* nothing :
+       {R"("response_format":{"type":"text"})", R"("grammar":"")", R"("json_schema":null)"})
     EXPECT_TRUE(must_of(nothing).is_null()) << nothing;
 }
 
@@ -165,6 +165,8 @@ TEST(Structured, WhatIsTooMuchIsToldBeforeAnybodyLooksIntoIt) {
   for (const char* name : {"guided_regex", "guided_grammar"})
     EXPECT_EQ(param_of(cat('"', name, R"(":"")")), name);
   EXPECT_EQ(param_of(R"("structured_outputs":{"regex":""})"), "structured_outputs.regex");
+  EXPECT_EQ(param_of(R"("structured_outputs":{})"), "structured_outputs");
+  EXPECT_EQ(param_of(R"("structured_outputs":{"regex":null})"), "structured_outputs");
   EXPECT_EQ(param_of(R"("guided_choice":["a",""])"), "guided_choice[1]");
   EXPECT_EQ(param_of(R"("guided_choice":["a","b\u0000c"])"), "guided_choice[1]");
   const auto nul = body(R"("guided_choice":["\u0000"])");

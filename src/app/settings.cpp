@@ -102,8 +102,9 @@ constexpr Setting kSettings[] = {
      "socket",
      &Settings::api_port, 0, 65535},
     {"api.connections", "", "64",
-     "connections that one user's programs may have open to that port at a time; an answer that is "
-     "streamed takes one",
+     "connections that one user's programs may have open at a time, to the port and to the socket "
+     "each; an "
+     "answer that is streamed takes one",
      &Settings::api_connections, 1, 4096},
     {"log.level", "", "info", "the least important lines to log: debug, info, warn or error",
      &Settings::log_level, 0, 0, "debug info warn error"},

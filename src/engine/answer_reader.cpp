@@ -30,6 +30,8 @@ std::string AnswerReader::id_for(const std::string& given, size_t index) const {
 }
 
 AnswerReader::News AnswerReader::since(Said said) {
+  // templates end thoughts with lines of their own
+  if (!said.reasoning.empty()) said.text.erase(0, said.text.find_first_not_of("\r\n"));
   News news;
   news.reasoning = grown(told_.reasoning, std::move(said.reasoning));
   news.text = grown(told_.text, std::move(said.text));

@@ -40,6 +40,18 @@ TEST(AnswerReader, TellsEachPartOnceAndInPieces) {
   EXPECT_FALSE(r.called());
 }
 
+TEST(AnswerReader, LinesBetweenThoughtsAndTextAreNeither) {
+  FakeClock clock;
+  auto r = reader(thoughts_and_text, clock);
+  EXPECT_EQ(r.add("a|").reasoning, "a");
+  EXPECT_TRUE(r.add("\n").empty());
+  EXPECT_TRUE(r.add("\r\n").empty());
+  EXPECT_EQ(r.add("\n b\n\n").text, " b\n\n");
+  EXPECT_EQ(r.add("c").text, "c");
+  auto without = reader(thoughts_and_text, clock);
+  EXPECT_EQ(without.add("|\nb").text, "\nb");
+}
+
 TEST(AnswerReader, CallsBeyondTheMostAreNotTold) {
   FakeClock clock;
   Said said;

@@ -359,7 +359,14 @@ bool Batcher::choose(Request& request, int row) {
   request.choosing_ms += kNewest * (exact_ms(from, clock_.now()) - request.choosing_ms);
   pulse_.beat();
   if (!chosen) {
-    fail(request, std::move(chosen).error());
+    Error error = std::move(chosen).error();
+    if (error.code == Code::Corrupt && !request.options.adapters.empty()) {
+      error = {Code::Invalid,
+               "with these adapters the model computes something that is no number; send smaller "
+               "scales, or leave them out"};
+      error.param = "lora";
+    }
+    fail(request, std::move(error));
     return false;
   }
   const bool ends = model_.ends(chosen->token) && !request.options.sampling.ignore_eos;

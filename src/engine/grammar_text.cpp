@@ -40,7 +40,7 @@ class Scan {
         repeat(times());
         if (never_)
           return cat("has ", utf8_repaired(text_.substr(from, at_ - from)),
-                     ", which is never: the least comes first");
+                     ", which is never; write the least first");
       } else if (c == '*' || c == '+' || c == '?') {
         repeat(2);
         at_++;

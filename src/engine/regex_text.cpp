@@ -256,7 +256,8 @@ class Writer {
       most = given.value_or(*least);
     }
     if (!eat('}')) return invalid("has a '{' without its '}'");
-    if (most < *least) return invalid(cat("has {", *least, ",", most, "}, which is never"));
+    if (most < *least)
+      return invalid(cat("has {", *least, ",", most, "}, which is never; write the least first"));
     if (most > wire::kRegexTimesMax)
       return invalid(
           cat("repeats up to ", most, " times, at most ", wire::kRegexTimesMax, " are taken"));

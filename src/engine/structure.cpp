@@ -31,7 +31,7 @@ Result<> can_be_written(const std::string& text, const std::string& what,
                         const std::string& field) {
   if (!is_utf8(text)) return wrong(field, cat(what, "that is not UTF-8"));
   if (text.find('\0') != std::string::npos)
-    return wrong(field, cat(what, "with the sign U+0000, which no grammar can hold"));
+    return wrong(field, cat(what, "with the sign U+0000, which no grammar can hold; take it out"));
   return Unit{};
 }
 

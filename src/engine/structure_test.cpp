@@ -38,8 +38,9 @@ TEST(Structure, AChoiceIsNamedByItsPlace) {
 TEST(Structure, TextsAreUtf8WithoutNull) {
   for (const char* kind : {"regex", "grammar", "schema"}) {
     EXPECT_EQ(wrong({{kind, "a\xED\xA0\x80"}}), cat("'p' has a '", kind, "' that is not UTF-8"));
-    EXPECT_EQ(wrong({{kind, std::string("a\0b", 3)}}),
-              cat("'p' has a '", kind, "' with the sign U+0000, which no grammar can hold"));
+    EXPECT_EQ(
+        wrong({{kind, std::string("a\0b", 3)}}),
+        cat("'p' has a '", kind, "' with the sign U+0000, which no grammar can hold; take it out"));
   }
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <limits>
 #include <map>
 #include <random>
 
@@ -251,6 +252,10 @@ TEST_F(Adapters, OfAnotherModelAreRefusedAndTheModelGoesOn) {
                      GgufFile::number(uint32_t{7}));
        }),
        Code::Unsupported, "aLoRA"},
+      {"a weight that is no number", made([&](GgufFile& f) {
+         add_pair(f, random, query, width, width, std::numeric_limits<double>::infinity());
+       }),
+       Code::Corrupt, "no finite number"},
       {"cut short", whole.substr(0, whole.size() - 1000), Code::Corrupt, ""},
       {"no GGUF", "hello", Code::Invalid, ""},
   };
@@ -261,6 +266,25 @@ TEST_F(Adapters, OfAnotherModelAreRefusedAndTheModelGoesOn) {
     EXPECT_TRUE(error.message.starts_with("adapter '0': ")) << error.message;
     EXPECT_NE(error.message.find(words), std::string::npos) << what << ": " << error.message;
   }
+}
+
+// What overflows in one answer stays in cells that others' attention steps over.
+TEST_F(Adapters, ThatOverflowEndTheirOwnAnswersAlone) {
+  const std::vector<std::string> files = {adapter_for(head_, 1, 1e30)};
+  const std::string plain = alone(files, {});
+  Talk t = talk_with(files);
+  for (uint64_t round = 0; round < 3; round++) {
+    t.complete(10 * round + 1, cat(kPrompt, " and so on"), greedy({{"0", 16}}));
+    t.complete(10 * round + 2, cat(kPrompt, " and"), greedy());
+    ASSERT_TRUE(t.run());
+    ASSERT_TRUE(t[10 * round + 1].failed);
+    EXPECT_EQ(t[10 * round + 1].failed->code, Code::Invalid);
+    EXPECT_EQ(t[10 * round + 1].failed->param, "lora");
+    EXPECT_TRUE(t[10 * round + 2].done) << t[10 * round + 2].failed->message;
+  }
+  t.complete(100, kPrompt, greedy());
+  ASSERT_TRUE(t.run());
+  EXPECT_EQ(t[100].text, plain);
 }
 
 TEST_F(Adapters, AreNoModelAndSayWhatTheyAre) {

@@ -2,9 +2,11 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cassert>
 #include <cstdio>
 #include <map>
+#include <vector>
 
 #include "base/text.h"
 #include "engine/backends/llama_log.h"
@@ -20,6 +22,10 @@ struct CloseFile {
   void operator()(FILE* file) const { std::fclose(file); }
 };
 
+Error unreadable() {
+  return {Code::Io, "its file cannot be read; look at the disk, or add it again"};
+}
+
 Error damaged(std::string what) {
   return {Code::Corrupt, std::move(what) + "; fetch the adapter again, or convert it anew"};
 }
@@ -32,6 +38,26 @@ bool known_packing(uint32_t type) {
     if (packing->name == name) return true;
   }
   return false;
+}
+
+// Corrupt when a weight is no number, which would make every answer none.
+Result<> check_values(int file, const gguf::Head& head) {
+  constexpr uint64_t kPiece = uint64_t{1} << 20;
+  std::vector<char> bytes;
+  for (const gguf::Tensor& tensor : head.tensors) {
+    const gguf::Packing* const packing = gguf::packing(tensor.type);
+    const uint64_t piece = kPiece / packing->bytes * packing->bytes;
+    for (uint64_t at = 0; at < tensor.bytes; at += piece) {
+      bytes.resize(std::min(piece, tensor.bytes - at));
+      const ssize_t got =
+          ::pread(file, bytes.data(), bytes.size(), static_cast<off_t>(tensor.offset + at));
+      if (got < 0 || static_cast<size_t>(got) != bytes.size()) return unreadable();
+      if (!ggml_validate_row_data(static_cast<ggml_type>(tensor.type), bytes.data(), bytes.size()))
+        return damaged(cat("its tensor '", utf8_repaired(tensor.name),
+                           "' has a value that is no finite number"));
+    }
+  }
+  return Unit{};
 }
 
 std::string metadata(const llama_model* model, const char* key) {
@@ -112,10 +138,11 @@ Result<> Adapters::load(size_t index) {
   if (!head) return refuse(std::move(head).error());
   if (auto good = check_adapter(*head, metadata(model_, "general.architecture")); !good)
     return refuse(std::move(good).error());
+  if (auto numbers = check_values(files_[index], *head); !numbers)
+    return refuse(std::move(numbers).error());
   const int copy = ::dup(files_[index]);
   const std::unique_ptr<FILE, CloseFile> file(copy < 0 ? nullptr : ::fdopen(copy, "rb"));
-  if (!file || std::fseek(file.get(), 0, SEEK_SET) != 0)
-    return refuse({Code::Io, "its file cannot be read; look at the disk, or add it again"});
+  if (!file || std::fseek(file.get(), 0, SEEK_SET) != 0) return refuse(unreadable());
   forget_last_error();
   try {
     loaded_[index] = llama_adapter_lora_init_from_file_ptr(model_, file.get());
