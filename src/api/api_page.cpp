@@ -17,7 +17,8 @@ clients expect, but within `lares` and `structured_outputs`; a value that cannot
 name, as is what goes beyond a limit that stands only in the schema; the limits of a body, of schemas, grammars
 and tools are in [configuration.md](configuration.md). An error is `{"error": {"message", "type",
 "param", "code"}}`: 400 what was asked wrongly, 401 and 403 without the right, 404 what is not there, 413 too many
-bytes, 429 with Retry-After too much at once, 502 a worker that died, 504 what took too long (`lares.deadline_ms`:
+bytes, 429 with Retry-After too much at once, 500 a file that is damaged or a disk that fails, 502 a worker that died, 503 what
+is not to be had now, 507 no room in memory or on the disk, 504 what took too long (`lares.deadline_ms`:
 of a whole answer nothing is sent then).
 
 | endpoint | right | what it does |

@@ -90,7 +90,7 @@ constexpr auto kChatMore = std::to_array<RequestField>({
     {"web_search_options", K::Nothing, "", 0, 0, "", "", "Not yet: nothing is looked up anywhere."},
     {"reasoning_budget", K::Integer, "reasoning_budget", 0, kTokensMax, "", "", "The most tokens that the model may think before it answers; then its thoughts are ended, and the answer comes. 0: none. In any case thoughts leave room for the answer: a quarter of max_tokens, or of what the context has left, but at least 16 tokens and at most 1,024."},
     {"reasoning_budget_tokens", K::Integer, "", 0, kTokensMax, "", "", "The same, as llama-server calls it."},
-    {"reasoning_effort", K::Word, "reasoning_effort", 0, 0, "", "none|minimal|low|medium|high|auto", "How long to think: none is a reasoning_budget of 0, minimal of 128, low of 512, medium of 2048, and high has none; models that know the word are told it too. auto: as much of models.reasoning_seconds as the question looks worth, by its length, figures, code and parts, at the speed of this machine."},
+    {"reasoning_effort", K::Word, "reasoning_effort", 0, 0, "", "none|minimal|low|medium|high|xhigh|max|auto", "How long to think: none is a reasoning_budget of 0, minimal of 128, low of 512, medium of 2048, and high, xhigh and max have none; models that know the word are told it too. auto: as much of models.reasoning_seconds as the question looks worth, by its length, figures, code and parts, at the speed of this machine."},
     {"reasoning", K::Object, "", 0, 0, "", "", kIgnored},
     {"verbosity", K::String, "", 0, 0, "", "", kIgnored},
     {"prediction", K::Object, "", 0, 0, "", "", kIgnored},

@@ -157,7 +157,7 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
   bool must_renew(const ModelId& model);
   std::optional<Lane> best_lane(const ModelId& model) const;
   void tell_lane(const ModelId& model);
-  void settle(const Part& part, const wire::Done& done);
+  void settle(const Part& part, double took_ms, bool whole);
   bool hand_part(const ModelId& model, api::WorkId id);
   Places<std::string> places_of(const ModelId& model) const;
   wire::Frame frame_of(const Doing& doing, unsigned choice);

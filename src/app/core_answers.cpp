@@ -92,7 +92,9 @@ void Core::frame(const ModelId& model, wire::Frame frame) {
   if (ends) {
     if (part.limit) loop_.cancel(part.limit);
     if (type == wire::Type::Done) {
-      if (const auto done = wire::from_frame<wire::Done>(frame)) settle(part, *done);
+      if (const auto done = wire::from_frame<wire::Done>(frame)) settle(part, done->cpu_ms, true);
+    } else if (const auto failed = wire::from_frame<wire::Failed>(frame)) {
+      settle(part, failed->cpu_ms, false);  // what was cancelled has cost its app too
     }
     parts_.erase(found);
     tell_lane(model);
@@ -149,6 +151,8 @@ void Core::frame(const ModelId& model, wire::Frame frame) {
       auto failed = wire::from_frame<wire::Failed>(frame);
       if (!failed) return broken(failed.error());
       doing.ended++;
+      if (host::credible({.cpu_ms = failed->cpu_ms}, now() - handed))
+        doing.cpu_ms += failed->cpu_ms;
       return finish(id, from_worker(std::move(failed->error)));
     }
     case wire::Type::Hello:

@@ -259,10 +259,11 @@ std::optional<Lane> Core::best_lane(const ModelId& model) const {
 }
 
 // What a part took in place of what was thought.
-void Core::settle(const Part& part, const wire::Done& done) {
-  if (!host::credible(done, now() - part.handed)) return;  // its worker is ended for that
-  const double took_ms = done.cpu_ms;
+void Core::settle(const Part& part, double took_ms, bool whole) {
+  // a worker that cannot have taken so long is ended for it
+  if (!host::credible({.cpu_ms = took_ms}, now() - part.handed)) return;
   queue_.charge(part.owner, part.lane, took_ms - part.charged_ms);
+  if (!whole) return;  // what was cancelled says nothing of what others take
   double& usual = usual_ms_[part.model];
   usual = usual > 0 ? 0.8 * usual + 0.2 * took_ms : took_ms;
 }

@@ -466,8 +466,8 @@ TEST_F(CoreTest, WithoutAnEmbedderItSaysHowToGetTheDefaultOne) {
   auto heard = chats.chat("", std::move(work));
   ASSERT_TRUE(heard->ended);
   EXPECT_EQ(heard->error(),
-            "there is no embedding model yet; `lares models search` names some for this machine, "
-            "`lares models pull NAME` gets one, `lares models add FILE` takes a file, "
+            "there is no embedding model yet; `lares models pull hf:OWNER/REPOSITORY` gets one of "
+            "Hugging Face, `lares models add FILE` takes a GGUF file, "
             "`'/clone/lares' models embedder` fetches a small one");
 }
 

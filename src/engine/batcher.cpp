@@ -483,8 +483,9 @@ void Batcher::finish(Request& request, std::string reason) {
 
 void Batcher::fail(Request& request, Error error) {
   const uint64_t id = request.id;
+  const double cpu_ms = request.cpu_ms;
   drop(request);
-  out_(id, wire::Failed{std::move(error)});
+  out_(id, wire::Failed{std::move(error), cpu_ms});
 }
 
 // Forgets a request; what its sequence holds stays for others.

@@ -100,8 +100,14 @@ Result<std::vector<Tool>> read_tools(const Json& given) {
 }
 
 // How many tokens of thinking an effort is worth; nullopt: as many as it takes.
-constexpr std::array<std::pair<std::string_view, std::optional<Tokens>>, 5> kEfforts = {
-    {{"none", 0}, {"minimal", 128}, {"low", 512}, {"medium", 2048}, {"high", std::nullopt}}};
+constexpr std::array<std::pair<std::string_view, std::optional<Tokens>>, 7> kEfforts = {
+    {{"none", 0},
+     {"minimal", 128},
+     {"low", 512},
+     {"medium", 2048},
+     {"high", std::nullopt},
+     {"xhigh", std::nullopt},
+     {"max", std::nullopt}}};
 
 Result<> read_thinking(const Json& body, Structure& out) {
   const Json* effort = find(body, "reasoning_effort");
@@ -112,10 +118,14 @@ Result<> read_thinking(const Json& body, Structure& out) {
                                   [&](const auto& each) { return *effort == each.first; });
     if (row == kEfforts.end())
       return wrong("reasoning_effort",
-                   "is none of 'none', 'minimal', 'low', 'medium', 'high' "
+                   "is none of 'none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max' "
                    "and 'auto'");
     out.thinking_max = row->second;
-    out.effort = row->first == "none" ? "" : row->first == "minimal" ? "low" : row->first;
+    // the words that templates know
+    out.effort = row->first == "none"      ? ""
+                 : row->first == "minimal" ? "low"
+                 : row->second             ? row->first
+                                           : "high";
   }
   if (const Json* budget = find(body, "reasoning_budget")) {
     if (!budget->is_number_integer() || *budget < 0 || *budget > INT32_MAX)

@@ -35,6 +35,7 @@ Result<std::vector<const Model*>> adapters_named(const Models& models, const Mod
       std::string there;
       for (size_t i = 0; i < std::min<size_t>(known.size(), 5); i++)
         there += cat(i == 0 ? "; there are: " : ", ", known[i]);
+      if (known.size() > 5) there += cat(" and ", known.size() - 5, " more");
       return Error{
           Code::NotFound,
           cat("no adapter '", utf8_repaired(name.substr(0, 80)), "'",

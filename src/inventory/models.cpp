@@ -388,7 +388,7 @@ Result<const Model*> Models::find(std::string_view name) const {
   std::vector<std::string> ids;
   for (const Model& model : models_) {
     if (model.id == wanted) return &model;
-    ids.push_back(model.id);
+    if (model.use != Use::Adapter) ids.push_back(model.id);
     if (model.id.starts_with(wanted)) {
       several = begun != nullptr;
       begun = &model;
@@ -421,7 +421,14 @@ Result<const Model*> Models::default_for(Use use) const {
   if (use == Use::Chat) {
     if (auto instead = default_for(Use::Completion)) return instead;
   }
-  return Error{Code::NotFound, cat("there is no ", use_name(use), " model yet; ", kHowToGet),
+  if (use != Use::Embedding && use != Use::Rerank)
+    return Error{Code::NotFound, cat("there is no ", use_name(use), " model yet; ", kHowToGet),
+                 "model"};
+  // of these the catalogue has none
+  return Error{Code::NotFound,
+               cat("there is no ", use_name(use),
+                   " model yet; `lares models pull hf:OWNER/REPOSITORY` "
+                   "gets one of Hugging Face, `lares models add FILE` takes a GGUF file"),
                "model"};
 }
 

@@ -148,6 +148,7 @@ struct Layout<Failed> {
     field("code", m.error.code);
     field("message", m.error.message);
     field("param", m.error.param);
+    field.more("cpu_ms", m.cpu_ms);
   }
 };
 

@@ -228,6 +228,7 @@ struct Done {
 // worker -> laresd: the end of one of these, or of loading (id 0), that went wrong.
 struct Failed {
   Error error;
+  double cpu_ms = 0;  // as Done::cpu_ms, of what was computed until then
 };
 
 // worker -> laresd every kBeatEvery. A worker whose `progress` stands still while `busy` is hung.

@@ -309,17 +309,23 @@ struct Thought {
   std::string behind;  // the answer
 };
 Thought think(Model& model, llama::LlamaConstraint constraint, std::optional<Tokens> budget,
-              int stop_after = -1) {
+              int stop_after = -1, bool begun = true) {
   constraint.tags = {"<think>", {"</think>"}};
-  constraint.prompt_end = "<think>\n";
+  constraint.prompt_end = begun ? "<think>\n" : "";
   Sampling sampling;
   sampling.temperature = 0;
   sampling.thinking_max = budget;
   sampling.constraint = std::make_shared<llama::LlamaConstraint>(std::move(constraint));
   model.forget();
   const auto prompt =
-      *model.tokenize("<|im_start|>user\nIs water wet?<|im_end|>\n<|im_start|>assistant\n<think>\n",
+      *model.tokenize(cat("<|im_start|>user\nIs water wet?<|im_end|>\n<|im_start|>assistant\n",
+                          begun ? "<think>\n" : "<think>\n\n</think>\n\n"),
                       Special::Parsed);
+  if (!begun) {  // a model that would rather say nothing
+    for (Token token = 0; token < static_cast<Token>(model.facts().vocabulary); token++) {
+      if (model.ends(token)) sampling.logit_bias.push_back({token, 100});
+    }
+  }
   auto sampler = model.sampler(sampling, prompt);
   EXPECT_TRUE(sampler) << sampler.error().message;
   std::vector<Row> rows;
@@ -353,6 +359,10 @@ TEST(RealThinking, ABudgetIsKeptToInTokensAndTheAnswerComes) {
     EXPECT_NE(thought.all.find("</think>"), std::string::npos) << thought.all;
     EXPECT_FALSE(thought.behind.empty()) << budget;
   }
+  // its template has closed the thought already
+  const Thought without = think(model, {}, 0, -1, false);
+  EXPECT_EQ(without.tokens, 0U);
+  EXPECT_FALSE(trimmed(without.all).empty());
   const Thought stopped = think(model, {}, {}, 10);
   EXPECT_EQ(stopped.tokens, 10U);
   EXPECT_FALSE(stopped.behind.empty());

@@ -45,14 +45,17 @@ void after_answer(Context& context, const Answer& answer) {
   Bytes size;
   if (auto model = ask(context.daemon, "GET", cat("/lares/v1/models/", path_escaped(answer.model))))
     size = Bytes{count_of(*model, "size_bytes")};
+  // a pipe is not kept waiting for that
+  const bool watched = context.screen.is_terminal(Stream::Out);
   auto catalogue = [&] {
     const InterruptsDaemon interrupts_daemon(context.daemon);
     const Waiting waiting(context.screen, "measuring what this machine can do, once");
-    return ask(context.daemon, "GET", "/lares/v1/catalogue");
+    return ask(context.daemon, "GET",
+               watched ? "/lares/v1/catalogue" : "/lares/v1/catalogue?measure=no");
   }();
   const std::string line =
       first_answer_line(answer.model, size, catalogue ? larger_model(*catalogue, size) : Json());
-  if (context.screen.is_terminal(Stream::Out)) {
+  if (watched) {
     (void)static_cast<bool>(
         context.screen.out(cat("\n", shaded(context.screen, Stream::Out, Shade::Dim, line), "\n")));
   } else {

@@ -67,7 +67,10 @@ Result<int> run(Context& context, const Arguments& arguments) {
 constexpr Verb kVerb{
     .name = "ps",
     .summary = "list the models in memory and what they are doing",
-    .more = "",
+    .more =
+        "LANE is the best that it computes for. WAITING are requests that it has not begun, and "
+        "FOR "
+        "is how long the first of them has waited. TOK/S is of the last seconds.",
     .options = kOptions,
     .words = {},
     .examples = kExamples,

@@ -46,17 +46,20 @@ std::string outcome_words(const Json& receipt) {
 
 // What a model measured; nothing where none came to work.
 void add_figures(Facts& facts, const Json& receipt) {
-  facts.add("first text", cat("after ", ms_words(receipt, "ttft_ms"), "; the whole took ",
-                              ms_words(receipt, "total_ms"),
+  const bool said = count_of(receipt, "ttft_ms") > 0 || text_of(receipt, "error").empty();
+  facts.add("first text", cat(said ? cat("after ", ms_words(receipt, "ttft_ms")) : "none came",
+                              "; the whole took ", ms_words(receipt, "total_ms"),
                               count_of(receipt, "cpu_ms") > 0
                                   ? cat(" and ", ms_words(receipt, "cpu_ms"), " of CPU time")
                                   : ""));
   const uint64_t prompt = count_of(receipt, "prompt_tokens");
   const uint64_t reused = count_of(receipt, "prompt_tokens_reused");
   const double prefill = number_of(receipt, "prefill_tokens_per_s");
-  facts.add("read", cat(counted(prompt, "token"),
-                        reused > 0 ? cat(", ", reused, " of them known from before") : "",
-                        prefill > 0 ? cat(", at ", rate_words(prefill), " tokens/s") : ""));
+  // of one that was ended before, how much of its prompt was read is not known
+  facts.add(said ? "read" : "prompt",
+            cat(counted(prompt, "token"),
+                reused > 0 ? cat(", ", reused, " of them known from before") : "",
+                prefill > 0 ? cat(", at ", rate_words(prefill), " tokens/s") : ""));
   const double decode = number_of(receipt, "decode_tokens_per_s");
   facts.add("wrote", cat(counted(count_of(receipt, "completion_tokens"), "token"),
                          decode > 0 ? cat(", at ", rate_words(decode), " tokens/s") : ""));

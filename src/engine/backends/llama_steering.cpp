@@ -15,7 +15,8 @@ Steering::Steering(const llama_vocab* vocab, const LlamaConstraint& constraint,
       param_(constraint.param),
       thinking_(constraint.tags, constraint.prompt_end, thinking_max),
       gated_(constraint.after_thinking),
-      waits_(!constraint.triggers.none()) {
+      waits_(!constraint.triggers.none()),
+      unanswered_(constraint.tags.known() && thinking_max) {
   if (!constraint.tags.known()) return;
   const auto begin = common_tokenize(vocab, constraint.tags.begin, false, true);
   if (begin.size() == 1) begin_ = begin[0];

@@ -49,7 +49,9 @@ class Steering {
   std::optional<Token> begin_;        // of thinking, where that is one token
   std::deque<Token> forced_;
   bool was_forced_ = false;  // what comes next
-  bool unanswered_ = false;  // a thought has ended, and nothing but white space has followed it
+  // An answer is owed: there is a budget for thoughts, or one has ended, and nothing but white
+  // space has come since.
+  bool unanswered_;
 };
 
 }  // namespace lares::engine::llama

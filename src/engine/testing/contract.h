@@ -259,7 +259,7 @@ TEST_P(BackendContract, TheSamePromptAgainIsReusedButForOneToken) {
   if (t->model->facts().cuts && t->model->facts().window == 0) {
     EXPECT_EQ(started.reused_tokens, started.prompt_tokens - 1);
   }
-  EXPECT_EQ((*t)[2].text, (*t)[2].text);
+  EXPECT_EQ((*t)[2].tokens, 2U);
 }
 
 TEST_P(BackendContract, ALongerPromptBuildsOnAShorterOne) {
