@@ -482,7 +482,7 @@ class Killed(WithModel):
 
     def test_in_the_prompt(self):
         def in_prompt(model):
-            stream = Stream(self.house.port, chat("one two three four " * 800, model=model, max_tokens=4))
+            stream = Stream(self.house.port, chat("one two three four " * 400, model=model, max_tokens=4))
             self.assertEqual(stream.status, 200)
             return lambda: stream, self.pid(model, "ready")
         self.killed(in_prompt)
