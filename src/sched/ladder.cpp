@@ -92,15 +92,16 @@ Result<> Ladder::know(const ModelId& model, Footprint footprint) {
   auto found = entries_.find(model);
   if (found == entries_.end()) {
     if (entries_.size() >= kModelsMax)
-      return Error{Code::Busy, cat("model '", model, "': ", kModelsMax, " models are known already")};
+      return Error{Code::Busy,
+                   cat("model '", model, "': ", kModelsMax, " models are known already")};
     found = entries_.emplace(model, Entry{}).first;
     found->second.life = ++lives_;
   }
   Entry& entry = found->second;
   const Bytes needs = footprint.whole(entry.counted);
   if (!replace(entry, std::move(footprint))) {
-    return Error{Code::NoRoom, cat("model '", model, "': needs ", needs, " where it is, but ", used(),
-                                   " of ", budget_, " is held and ", promised(),
+    return Error{Code::NoRoom, cat("model '", model, "': needs ", needs, " where it is, but ",
+                                   used(), " of ", budget_, " is held and ", promised(),
                                    " promised; retry when another model has left, or raise "
                                    "memory.budget")};
   }

@@ -160,9 +160,9 @@ class Ladder {
   Result<> know(const ModelId& model, Footprint footprint);
   // Requires: absent, and no climb of it waits.
   void forget(const ModelId& model);
-  // What it holds itself at `rung`, as measured; the other rungs follow so that none holds less than
-  // one below. False: more does not fit now; it holds what it did in this ledger, and has to be sent
-  // away, after which the measured size counts. Requires: known.
+  // What it holds itself at `rung`, as measured; the other rungs follow so that none holds less
+  // than one below. False: more does not fit now; it holds what it did in this ledger, and has to
+  // be sent away, after which the measured size counts. Requires: known.
   [[nodiscard]] bool measured(const ModelId& model, Rung rung, Bytes bytes);
   // As measured, for all that hold it. False, and nothing changed, when more does not fit.
   [[nodiscard]] bool part_measured(const std::string& key, Bytes bytes);
@@ -246,8 +246,8 @@ class Ladder {
 
   Bytes budget() const { return budget_; }
   Bytes used() const { return held_up_to(0); }
-  Bytes over_by() const;                     // how much more than the budget is held
-  Bytes promised() const;                    // held when all that was decided has come true
+  Bytes over_by() const;                      // how much more than the budget is held
+  Bytes promised() const;                     // held when all that was decided has come true
   Bytes size_of(const ModelId& model) const;  // held by it, with what it shares; 0: absent
   Seen seen(const ModelId& model, SteadyTime now) const;
   const Footprint* footprint(const ModelId& model) const;  // nullptr: not known

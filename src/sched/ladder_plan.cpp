@@ -65,9 +65,8 @@ void Ladder::choose(Tally& tally, std::vector<Candidate>& from, Bytes limit, Run
           rung = below(rung);
           const double density = candidate.density(tally, candidate.rung, rung);
           if (density == std::numeric_limits<double>::infinity()) continue;
-          const bool better =
-              !best || std::tie(density, candidate.entry->use) <
-                           std::tie(best_density, best->entry->use);
+          const bool better = !best || std::tie(density, candidate.entry->use) <
+                                           std::tie(best_density, best->entry->use);
           if (!better) continue;
           best = &candidate;
           best_rung = rung;
@@ -88,8 +87,8 @@ void Ladder::take_back(Tally& tally, std::vector<Candidate>& from, Bytes limit) 
   std::vector<std::pair<double, Candidate*>> moved;
   for (Candidate& candidate : from) {
     if (candidate.rung == candidate.entry->at) continue;
-    const double lost = candidate.worth *
-                        candidate.entry->footprint.climb_ms(candidate.rung, candidate.entry->at);
+    const double lost =
+        candidate.worth * candidate.entry->footprint.climb_ms(candidate.rung, candidate.entry->at);
     moved.emplace_back(lost, &candidate);
   }
   std::sort(moved.begin(), moved.end(), [](const auto& a, const auto& b) {
@@ -127,8 +126,7 @@ std::vector<Ladder::Step> Ladder::steps_of(std::vector<Candidate> chosen) {
            std::tuple(b.entry->kept, density(b), b.entry->use);
   });
   std::vector<Step> steps;
-  for (const Candidate& c : chosen)
-    steps.push_back({*c.model, c.entry->at, c.rung, c.entry->kept});
+  for (const Candidate& c : chosen) steps.push_back({*c.model, c.entry->at, c.rung, c.entry->kept});
   return steps;
 }
 
@@ -316,8 +314,8 @@ Bytes Ladder::beside(const Tally& tally, const Footprint& footprint, Rung rung) 
   for (const SharedPart& part : footprint.shared) {
     const auto known = std::find_if(parts_.begin(), parts_.end(),
                                     [&](const Part& its) { return its.key == part.key; });
-    const bool held = known != parts_.end() &&
-                      tally.holders(static_cast<size_t>(known - parts_.begin())) > 0;
+    const bool held =
+        known != parts_.end() && tally.holders(static_cast<size_t>(known - parts_.begin())) > 0;
     if (!held) bytes += part.bytes;
   }
   return bytes;

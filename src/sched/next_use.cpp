@@ -14,7 +14,7 @@ constexpr double kSuccessorKept = 0.9;
 constexpr double kOftenKept = 0.97;
 // What is believed before anything was seen, in gaps: that it comes back at all, spread over all
 // bins alike, and that it does not.
-constexpr double kComesBack = 0.3;
+constexpr double kComesBack = 1.0;
 constexpr double kNeverAgain = 0.3;
 // How many uses of a successor the frequencies count for.
 constexpr double kSmoothing = 1;
@@ -80,9 +80,8 @@ void NextUse::note_successor(App& app, std::string_view model) {
   for (auto& [its, count] : next) count *= kSuccessorKept;
   const std::string named(model);
   if (!next.contains(named) && next.size() >= kSuccessorsMax) {
-    next.erase(std::min_element(next.begin(), next.end(), [](const auto& a, const auto& b) {
-      return a.second < b.second;
-    }));
+    next.erase(std::min_element(next.begin(), next.end(),
+                                [](const auto& a, const auto& b) { return a.second < b.second; }));
   }
   next[named] += 1;
 }

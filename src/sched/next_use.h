@@ -55,7 +55,7 @@ class NextUse {
     double chance(double unused_s, double horizon_s) const;
 
    private:
-    static constexpr size_t kBins = 46;       // up to some 17 days
+    static constexpr size_t kBins = 46;        // up to some 17 days
     static constexpr double kFirstBin = 0.25;  // seconds
     static double edge(size_t bin);
     double mass_up_to(double seconds) const;
@@ -65,7 +65,7 @@ class NextUse {
   struct Asked {
     Gaps gaps;
     SteadyTime at{};
-    double often = 0;                       // of the app's uses, fading
+    double often = 0;                         // of the app's uses, fading
     std::map<std::string, double> next = {};  // how often which came after it, fading
   };
   struct App {

@@ -12,7 +12,7 @@
 // computes, keeps or reserves anything, each model that fits the budget alone gets to each rung.
 #pragma once
 
-#include <array>
+#include <algorithm>
 #include <map>
 #include <random>
 #include <set>
@@ -139,7 +139,8 @@ class LadderDay {
   void measure() {
     const ModelId id = any_model();
     Model& model = models_.at(id);
-    if (model.at == Rung::Absent) return;
+    const bool goes = model.moves && model.to < model.holds;
+    if (model.at == Rung::Absent || goes) return;
     const Rung rung = chance(4) == 0 ? any_rung() : model.at;
     const Bytes was = ladder_.footprint(id)->at(rung);
     const Bytes bytes{was.n * (80 + chance(60)) / 100 + chance(1 << 20)};
@@ -149,7 +150,8 @@ class LadderDay {
       if (ladder_.footprint(id)->at(rung) != bytes) complain("what was measured does not count");
       return;
     }
-    if (bytes <= was || ladder_.used() != used) complain("what was measured was refused for nothing");
+    if (bytes <= was || ladder_.used() != used)
+      complain("what was measured was refused for nothing");
     send_away(id);
   }
 
@@ -443,7 +445,7 @@ class LadderDay {
     holders_.clear();
     holder_waits_.clear();
     if (ladder_.budget() < MiB(200)) relieved(ladder_.set_budget(MiB(200 + chance(500)), now_));
-    for (int i = 0; i < 2'000 && wrong_.empty() && !requests_.empty(); i++) {
+    for (int i = 0; i < 2'000 && wrong_.empty() && (!requests_.empty() || anything_moves()); i++) {
       now_ += milliseconds(500);
       settle();
     }
@@ -451,6 +453,11 @@ class LadderDay {
       complain(cat(requests_.front().model, "'s request never ends; ", requests_.size(), " of ",
                    asked_, " are left; ", shown()));
     if (asked_ != ended_) complain(cat(asked_, " requests, and ", ended_, " ended"));
+  }
+
+  bool anything_moves() const {
+    return std::any_of(models_.begin(), models_.end(),
+                       [](const auto& m) { return m.second.moves; });
   }
 
   // Nobody computes: each model that fits alone gets to each rung, from wherever the others are.
@@ -479,8 +486,8 @@ class LadderDay {
                           ladder_.budget().n);
     for (const auto& [id, model] : models_) {
       const auto seen = ladder_.seen(id, now_);
-      all += cat("; ", id, " ", name(seen.at), "-", name(seen.to), " ",
-                 static_cast<int>(seen.move), seen.in_use ? " in use" : "", " ", seen.held.n);
+      all += cat("; ", id, " ", name(seen.at), "-", name(seen.to), " ", static_cast<int>(seen.move),
+                 seen.in_use ? " in use" : "", " ", seen.held.n);
     }
     return all;
   }

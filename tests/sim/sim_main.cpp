@@ -5,11 +5,12 @@
 //   lares-sim --seeds=N --from=M   that many, from seed M on
 //   lares-sim --jobs=N         in so many processes; one for each processor without it
 //   lares-sim --gang           only the days of the gang (gang_day.h), which take no house
+//   lares-sim --ladder         only the days of the ladder (ladder_day.h)
 //   lares-sim --keep-going     says of each seed that fails, not of the first only
 //
-// A seed makes a day of turns on one device (gang_day.h), and then a house and a day in it
-// (house_day.h). Each process takes the next seed that nobody has taken, so that one that ends with
-// an assertion tells which it was.
+// A seed makes a day of turns on one device (gang_day.h), one of models going up and down in one
+// memory (ladder_day.h), and then a house and a day in it (house_day.h). Each process takes the
+// next seed that nobody has taken, so that one that ends with an assertion tells which it was.
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -23,6 +24,7 @@
 
 #include "gang_day.h"
 #include "house_day.h"
+#include "ladder_day.h"
 
 namespace {
 
@@ -34,6 +36,7 @@ struct Options {
   uint64_t count = kSeeds;
   unsigned jobs = std::max(1U, std::thread::hardware_concurrency());
   bool gang_only = false;
+  bool ladder_only = false;
   bool keep_going = false;
   bool one = false;
 };
@@ -53,8 +56,11 @@ void report(uint64_t seed, const char* wrong) {
 
 std::string live(uint64_t seed, const Options& options) {
   using lares::sim::HouseDay;
-  std::string wrong = lares::sim::GangDay(seed).live();
+  std::string wrong;
+  if (!options.ladder_only) wrong = lares::sim::GangDay(seed).live();
   if (!wrong.empty() || options.gang_only) return wrong;
+  wrong = lares::sim::LadderDay(seed).live();
+  if (!wrong.empty() || options.ladder_only) return wrong;
   return HouseDay(seed, options.one ? HouseDay::Telling::Yes : HouseDay::Telling::No).live();
 }
 
@@ -86,6 +92,7 @@ bool take(const char* argument, Options& options) {
     return true;
   }
   if (std::strcmp(argument, "--gang") == 0) return options.gang_only = true;
+  if (std::strcmp(argument, "--ladder") == 0) return options.ladder_only = true;
   if (std::strcmp(argument, "--keep-going") == 0) return options.keep_going = true;
   return number("--seeds=", options.count) || number("--from=", options.first) ||
          number("--jobs=", options.jobs);
@@ -99,7 +106,7 @@ int main(int argc, char** argv) {
     if (take(argv[i], options)) continue;
     std::fprintf(stderr,
                  "lares-sim: '%s' is not an option; there are --seed=N, --seeds=N, --from=N, "
-                 "--jobs=N, --gang and --keep-going\n",
+                 "--jobs=N, --gang, --ladder and --keep-going\n",
                  argv[i]);
     return 2;
   }
