@@ -25,11 +25,22 @@ struct Ladder::Candidate {
   Rung rung;
   double worth;
 
-  // What is lost for a byte: to `rung` from where it stands now, or from where it is.
-  double density(const Tally& tally, Rung from, Rung to) const {
-    const double ms = std::max(0.001, entry->footprint.climb_ms(to, from));
-    const double bytes = tally.frees(*entry, from, to);
-    return bytes > 0 ? worth * ms / bytes : std::numeric_limits<double>::infinity();
+  // The step down that loses least for a byte, as far as it was looked at.
+  bool looked = false;
+  Rung next = Rung::Absent;
+  double density = 0;
+
+  void look(const Tally& tally, Rung floor) {
+    looked = true;
+    density = std::numeric_limits<double>::infinity();
+    for (Rung to = rung; to > floor;) {
+      to = static_cast<Rung>(static_cast<size_t>(to) - 1);
+      const double ms = std::max(0.001, entry->footprint.climb_ms(to, rung));
+      const double bytes = tally.frees(*entry, rung, to);
+      if (bytes <= 0 || worth * ms / bytes >= density) continue;
+      density = worth * ms / bytes;
+      next = to;
+    }
   }
 };
 
@@ -57,25 +68,21 @@ void Ladder::choose(Tally& tally, std::vector<Candidate>& from, Bytes limit, Run
   for (const bool kept : {false, true}) {
     while (tally.total() > limit) {
       Candidate* best = nullptr;
-      Rung best_rung = Rung::Absent;
-      double best_density = 0;
       for (Candidate& candidate : from) {
         if (candidate.entry->kept != kept) continue;
-        for (Rung rung = candidate.rung; rung > floor;) {
-          rung = below(rung);
-          const double density = candidate.density(tally, candidate.rung, rung);
-          if (density == std::numeric_limits<double>::infinity()) continue;
-          const bool better = !best || std::tie(density, candidate.entry->use) <
-                                           std::tie(best_density, best->entry->use);
-          if (!better) continue;
+        if (!candidate.looked) candidate.look(tally, floor);
+        if (candidate.density == std::numeric_limits<double>::infinity()) continue;
+        if (!best || std::tie(candidate.density, candidate.entry->use) <
+                         std::tie(best->density, best->entry->use))
           best = &candidate;
-          best_rung = rung;
-          best_density = density;
-        }
       }
       if (!best) break;
-      tally.move(*best->entry, best->rung, best_rung);
-      best->rung = best_rung;
+      tally.move(*best->entry, best->rung, best->next);
+      best->rung = best->next;
+      best->looked = false;
+      if (best->entry->parts.empty()) continue;
+      for (Candidate& candidate : from)  // their shares of what it shared have grown
+        candidate.looked = candidate.looked && candidate.entry->parts.empty();
     }
   }
   take_back(tally, from, limit);

@@ -32,8 +32,15 @@ auto oldest(Map& map) {
 
 }  // namespace
 
-double NextUse::Gaps::edge(size_t bin) {
-  return kFirstBin * std::exp2(static_cast<double>(bin) / 2);
+// Where each bin ends, in seconds.
+const std::array<double, NextUse::Gaps::kBins>& NextUse::Gaps::ends() {
+  static const auto kEnds = [] {
+    std::array<double, kBins> all{};
+    for (size_t bin = 0; bin < kBins; bin++)
+      all[bin] = kFirstBin * std::exp2(static_cast<double>(bin + 1) / 2);
+    return all;
+  }();
+  return kEnds;
 }
 
 void NextUse::Gaps::add(double seconds) {
@@ -49,7 +56,7 @@ double NextUse::Gaps::mass_up_to(double seconds) const {
   double mass = 0;
   double from = 0;
   for (size_t bin = 0; bin < kBins; bin++) {
-    const double until = edge(bin + 1);
+    const double until = ends()[bin];
     const double of_it = std::clamp((seconds - from) / (until - from), 0.0, 1.0);
     if (of_it <= 0) break;
     mass += of_it * (static_cast<double>(bins_[bin]) + kComesBack / kBins);

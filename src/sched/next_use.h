@@ -57,7 +57,7 @@ class NextUse {
    private:
     static constexpr size_t kBins = 46;        // up to some 17 days
     static constexpr double kFirstBin = 0.25;  // seconds
-    static double edge(size_t bin);
+    static const std::array<double, kBins>& ends();
     double mass_up_to(double seconds) const;
     std::array<float, kBins> bins_{};
     float sum_ = 0;
