@@ -46,7 +46,7 @@ DOORS = [
     (r"seccomp\.h", ["host/sandbox.cpp"]),
     (r"sqlite3\w*\.h", ["store/sqlite.cpp"]),
     (r"curl/", ["egress/http.cpp", "egress/url.cpp"]),
-    (r"openssl/", ["egress/http.cpp", "egress/sha256.cpp"]),
+    (r"openssl/", ["egress/http.cpp", "egress/sha256.cpp", "store/state_sealing.cpp"]),
     (r"toml\+\+/|toml\.hpp", ["app/settings.cpp"]),
     (r"CLI/", ["app/cli/*"]),
     (r"(histedit|editline/readline)\.h", ["app/cli/*"]),
