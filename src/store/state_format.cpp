@@ -15,7 +15,8 @@ constexpr std::string_view kRecordMagic = "LRST";
 constexpr char kLive = 'L', kDead = 'D';
 constexpr size_t kMarkAt = 4;
 constexpr size_t kHeadBytesMin = 60;
-constexpr size_t kManifestHead = 8 + 4 + 4 + 32;
+constexpr size_t kManifestStart = 8 + 4 + 4;  // of every format
+constexpr size_t kManifestHead = kManifestStart + 32;
 constexpr size_t kNameBytesMax = 4096;  // of a principal or a model, in the manifest
 
 template <class Int>
@@ -225,12 +226,13 @@ std::string sealed_manifest(const Manifest& manifest, const SealKey& key) {
 }
 
 ManifestFile opened_manifest(std::string_view file, const SealKey& key) {
-  if (file.size() < kManifestHead || !file.starts_with(kManifestMagic)) return {};
+  if (file.size() < kManifestStart || !file.starts_with(kManifestMagic)) return {};
   Reader in(file.substr(kManifestMagic.size()));
   const auto format = in.number<uint32_t>();
   // the checksum tells a newer format from a damaged number
   if (in.number<uint32_t>() != crc32c(file.substr(0, kManifestMagic.size() + 4))) return {};
   if (format > kStatesFormat) return {true, std::nullopt};
+  if (file.size() < kManifestHead) return {};
   const std::string_view salt = in.bytes(sizeof(Digest));
   const auto plain = opened(manifest_key(key, salt), 0, 0, file.substr(0, kManifestHead),
                             file.substr(kManifestHead));

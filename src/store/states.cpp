@@ -289,7 +289,13 @@ Result<std::vector<States::Job>> States::jobs(std::span<const StateId> ids,
 }
 
 Result<> States::read(std::span<const StateId> ids, std::span<std::byte> into) {
-  TRY_AS(std::vector<Job> all, jobs(ids, into));
+  const auto zeros = [&] { std::ranges::fill(into, std::byte{0}); };
+  auto made = jobs(ids, into);
+  if (!made) {
+    zeros();
+    return std::move(made).error();
+  }
+  std::vector<Job>& all = *made;
   std::atomic<size_t> next = 0;
   const auto work = [&] {
     const auto scratch = std::make_unique_for_overwrite<char[]>(kSealChunk);
@@ -314,7 +320,7 @@ Result<> States::read(std::span<const StateId> ids, std::span<std::byte> into) {
     // one that goes on from another that was damaged went with it
     if (index_.item(ids[i])) quarantine(ids[i]);
   }
-  if (!whole && !into.empty()) std::memset(into.data(), 0, into.size());
+  if (!whole) zeros();
   return whole;
 }
 

@@ -155,6 +155,7 @@ class States {
   Result<> rewrite(uint64_t segment);
   Result<bool> rewrite(StateId id, const Fd& fd, std::span<char> scratch);
   Result<> drop_segment(uint64_t segment);
+  Result<> settle();
   Result<> open_writer(uint64_t record_bytes);
   void retire_writer();
   Result<> forget(const std::function<bool(const Manifest::Lineage&)>& which);

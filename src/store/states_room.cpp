@@ -52,8 +52,9 @@ Result<> States::make_room(Bytes need, StateId kept) {
                  cat("it needs ", need + around, ", and conversations' states may have ", cap,
                      " on disk; raise that, or make shorter blocks")};
   };
-  if (need + around + manifest_bytes_ > cap) return too_little();
+  if (need + around > cap) return too_little();
   const Bytes until = cap - need - around;
+  if (need.n > 0 && manifest_bytes_ > until) return too_little();
   const Bytes slack{cap.n / kSlackPart};
   const Bytes live = until > slack + manifest_bytes_ ? until - slack - manifest_bytes_ : Bytes{};
   while (index_.live() > live) {
@@ -73,6 +74,7 @@ Result<> States::make_room(Bytes need, StateId kept) {
     }
   }
   TRY(reclaim(until));
+  TRY(settle());
   if (disk() > until) return too_little();
   return Unit{};
 }
@@ -108,7 +110,7 @@ Result<> States::compact() {
   }
   if (small.size() >= kSmallMany) dead.insert(dead.end(), small.begin(), small.end());
   for (const uint64_t number : dead) TRY(rewrite(number));
-  return Unit{};
+  return settle();
 }
 
 // Seals what is live of a segment again, in another, and removes it.
@@ -164,8 +166,13 @@ Result<> States::drop_segment(uint64_t segment) {
   segments_.erase(segment);
   std::erase_if(retired_, [&](const SegmentWriter& each) { return each.number() == segment; });
   manifest_stale_ = true;
-  // An old copy that is put back is not taken for ours. Where the disk is too full for that now it
-  // is written before the next record.
+  return Unit{};
+}
+
+// After segments were removed: an old copy that is put back is not taken for ours. Where the disk
+// is too full for that now, it is written before the next record.
+Result<> States::settle() {
+  if (!manifest_stale_ || !manifest_) return Unit{};
   if (auto saved = save_manifest(); !saved && saved.error().code != Code::NoRoom) return saved;
   return Unit{};
 }

@@ -120,8 +120,11 @@ struct StatesTest : testing::Test {
       sum += std::filesystem::file_size(entry.path());
     return sum;
   }
+  // In place: a file that is cut to nothing first is flushed to the disk each time.
   static void overwrite(const std::filesystem::path& file, const std::string& content) {
-    std::ofstream(file, std::ios::binary | std::ios::trunc) << content;
+    std::ofstream(file, std::ios::binary | std::ios::app).close();
+    std::fstream(file, std::ios::binary | std::ios::in | std::ios::out) << content;
+    std::filesystem::resize_file(file, content.size());
   }
 
   TestFolder folder;
