@@ -20,10 +20,11 @@ class Bench {
   T size(T test, T real) const {
     return real_ ? real : test;
   }
-  // Calls `body` often; it returns something that converts to uint64_t.
+  // Calls `body` often, of which one that takes long needs less; it returns something that converts
+  // to uint64_t.
   template <class F>
-  void run(F body) {
-    const int rounds = real_ ? 10'000 : 2;
+  void run(F body, int rounds_real = 10'000) {
+    const int rounds = real_ ? rounds_real : 2;
     const auto from = std::chrono::steady_clock::now();
     for (int i = 0; i < rounds; i++) hash_ = hash_ * 31 + static_cast<uint64_t>(body());
     const auto took = std::chrono::steady_clock::now() - from;
