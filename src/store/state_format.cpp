@@ -111,7 +111,7 @@ std::optional<RecordHeader> record_header(std::string_view bytes) {
   header.state_bytes = in.number<uint64_t>();
   in.zeros(12);
   const auto crc = in.number<uint32_t>();
-  constexpr size_t kHeadMax = kHeadBytesMin + 4 * kBlockTokensMax + kSealTagBytes;
+  constexpr size_t kHeadMax = kHeadBytesMin + 4 * size_t{kBlockTokensMax} + kSealTagBytes;
   if (!in.done() || (mark != kLive && mark != kDead) ||
       crc != crc32c(bytes.substr(0, kStateAlign - 4)) ||
       header.head_bytes < kHeadBytesMin + kSealTagBytes || header.head_bytes > kHeadMax ||

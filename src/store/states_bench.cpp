@@ -5,7 +5,6 @@
 #include "base/bench.h"
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/text.h"
 #include "store/states.h"
 
 namespace lares::store {

@@ -1,6 +1,4 @@
 // What bad bytes do to the state store: nothing but that a state is not there.
-#include <fcntl.h>
-#include <unistd.h>
 
 #include "store/log.h"
 #include "store/states.h"

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <random>
-#include <thread>
 
 #include "store/states.h"
 #include "store/states_testing.h"

@@ -70,11 +70,12 @@ Result<bool> States::load_manifest() {
     return std::move(content).error();
   }
   auto found = opened_manifest(bytes, key_);
-  if (found.newer)
+  if (found.newer) {
     return Error{
         Code::Unsupported,
         cat("opening '", path.string(), "': a newer Lares wrote it (this one knows format ",
             kStatesFormat, "); use that version, or remove the folder")};
+  }
   struct stat info{};
   if (::stat(path.c_str(), &info) != 0)
     return system_error(cat("opening '", path.string(), "'"), errno);

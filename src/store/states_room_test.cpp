@@ -9,7 +9,6 @@
 #include <csignal>
 #include <random>
 
-#include "base/text.h"
 #include "store/states.h"
 #include "store/states_testing.h"
 

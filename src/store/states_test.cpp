@@ -2,7 +2,6 @@
 
 #include <sys/stat.h>
 
-#include "base/text.h"
 #include "store/states_testing.h"
 
 namespace lares::store {
