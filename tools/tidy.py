@@ -45,6 +45,7 @@ DOORS = [
     (r"boost/", ["api/http*.cpp", "api/connection.*", "api/client*.cpp", "api/beast.cpp"]),
     (r"seccomp\.h", ["host/sandbox.cpp"]),
     (r"sqlite3\w*\.h", ["store/sqlite.cpp"]),
+    (r"sodium\w*\.h|sodium/", ["consent/secret_bytes.cpp", "consent/key_file.cpp"]),
     (r"curl/", ["egress/http.cpp", "egress/url.cpp"]),
     (r"openssl/", ["egress/http.cpp", "egress/sha256.cpp", "store/state_sealing.cpp"]),
     (r"toml\+\+/|toml\.hpp", ["app/settings.cpp"]),
@@ -67,7 +68,7 @@ SYSTEM_HEADERS = set("""cpuid cxxabi dirent dlfcn elf errno execinfo fcntl fnmat
 # Helpers of tests may use what a test needs.
 HELPERS = ["*_testing.h", "*/testing/*"]
 # Tests of real sockets and real processes, which have their own time.
-REAL_TIME_TESTS = ["host/*_test.cpp", "api/http_test.cpp", "api/client_test.cpp", "app/*_process_test.cpp"]
+REAL_TIME_TESTS = ["host/*_test.cpp", "consent/secret_service_test.cpp", "api/http_test.cpp", "api/client_test.cpp", "app/*_process_test.cpp"]
 # Where the front door's coroutines may be; nowhere else has any.
 COROUTINES = ["api/http*.cpp", "api/connection.*", "api/client*.cpp"]
 
