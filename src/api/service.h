@@ -123,6 +123,12 @@ class Service {
   //   conversations.change {who, id, title?, model?, head?}            without its messages
   //   conversations.remove {who, id}                                   {}
   //   conversations.append {who, id, parent, role, text, parts?, covers?}   the message
+  //   key.show {}                    {kind, locked, where, protects, next}
+  //   key.unlock {passphrase}        {}
+  //   key.lock {}                    {}
+  //   key.move {to, passphrase, next}   {kind, left}
+  //   key.export {passphrase}        {copy}
+  //   key.import {copy}              {aside}
   //   page.pair {}                   {code, url, expires_s}
   //   page.open {code, browser}      {id, secret}
   //   credentials.list {}            [{id, kind, name, created_ms, last_used_ms}]

@@ -1,7 +1,8 @@
 #include "app/conversations.h"
 
 #include "app/conversation_questions.h"
-#include "consent/sealing_key.h"
+#include "base/text.h"
+#include "consent/keyring.h"
 
 namespace lares::app {
 
@@ -87,11 +88,13 @@ Error busy() {
 }  // namespace
 
 KeptConversations::KeptConversations(api::Service& inner, Loop& loop, Log& log, Background& disk,
-                                     std::filesystem::path config, std::filesystem::path data)
+                                     consent::Keyring& keyring, std::filesystem::path config,
+                                     std::filesystem::path data)
     : inner_(inner),
       loop_(loop),
       log_(log),
       disk_(disk),
+      keyring_(keyring),
       config_(std::move(config)),
       data_(std::move(data)) {
   const bool posted = in_background([this] { open(); });
@@ -108,9 +111,19 @@ bool KeptConversations::in_background(Task task) { return disk_.post(std::move(t
 
 void KeptConversations::open() {
   auto opened = [&]() -> Result<store::Conversations::Opened> {
-    TRY_AS(const std::string key, consent::sealing_key(config_));
-    return store::Conversations::open(data_, key);
+    TRY_AS(const consent::SecretBytes* const key, keyring_.key());
+    return store::Conversations::open(data_, key->reveal());
   }();
+  const bool locked = !opened && consent::key_is_locked(opened.error());
+  {
+    const MutexLock lock(mutex_);
+    locked_ = locked;
+  }
+  if (locked) {
+    log_.info("the conversations are locked");
+    store_ = std::move(opened).error();
+    return;
+  }
   if (!opened) {
     log_.error("the conversations cannot be opened", {{"why", opened.error().message}});
     tell_state(opened.error());
@@ -129,6 +142,21 @@ void KeptConversations::open() {
     tell_state(Error{Code::Denied, "they can be read, but their file is not to be written to"});
   }
   store_ = std::move(opened->conversations);
+}
+
+// Background: what becomes of the store behind an order about the key that was carried out.
+void KeptConversations::after_key(const std::string& question) {
+  if (question == "key.lock") {
+    auto locked = keyring_.key();
+    assert(!locked);
+    store_ = std::move(locked).error();
+    tell_state(Unit{});
+    const MutexLock lock(mutex_);
+    locked_ = true;
+  } else if (!*store_ && !keyring_.is_locked()) {
+    tell_state(Unit{});
+    open();
+  }
 }
 
 Result<store::Conversations*> KeptConversations::opened() {
@@ -151,6 +179,8 @@ void KeptConversations::ask(const std::string& question, Json arguments, api::Re
       reply(std::move(lines));
     });
   }
+  if (const KeyQuestion key = key_question(question))
+    return ask_key(key, question, std::move(arguments), std::move(reply));
   const ConversationQuestion answer = conversation_question(question);
   if (!answer) return inner_.ask(question, std::move(arguments), std::move(reply));
   const auto work = [this, answer, arguments = std::move(arguments), reply] {
@@ -168,12 +198,37 @@ void KeptConversations::ask(const std::string& question, Json arguments, api::Re
   if (!in_background(work)) loop_.post_end([reply] { reply(busy()); });
 }
 
+void KeptConversations::ask_key(KeyQuestion answer, const std::string& question, Json arguments,
+                                api::Reply reply) {
+  // one copy, in which what is secret is wiped
+  const auto given = std::make_shared<Json>(std::move(arguments));
+  const auto work = [this, answer, question, given, reply] {
+    auto result = std::make_shared<Result<Json>>(answer(keyring_, config_, *given));
+    if (*result) after_key(question);
+    loop_.post_end([reply, result] { reply(std::move(*result)); });
+  };
+  loop_.post_end([this, question, work, reply] {
+    if (question == "key.lock" && !answers_.empty())
+      return reply(Error{Code::Busy, cat("locking the key: ", answers_.size(),
+                                         answers_.size() == 1 ? " answer is" : " answers are",
+                                         " being written into conversations; lock it when they "
+                                         "have ended")});
+    if (!in_background(work)) reply(busy());
+  });
+}
+
 Json KeptConversations::doctor_line() const {
   const MutexLock lock(mutex_);
   Json line = {{"check", "conversations"},
                {"ok", static_cast<bool>(state_)},
-               {"detail", "on disk, encrypted; the key is in the configuration folder"},
+               {"detail", "on disk, encrypted"},
                {"next", ""}};
+  if (locked_) {
+    line["ok"] = nullptr;
+    line["detail"] = "on disk, encrypted, and locked: nothing is read or kept until the key is there";
+    line["next"] = "lares key unlock";
+    return line;
+  }
   if (!state_) {
     line["detail"] = state_.error().message;
     line["next"] = state_.error().code == Code::NoRoom

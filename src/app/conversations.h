@@ -1,5 +1,5 @@
 // Conversations, as the daemon serves them: stands before another Service (Core), answers the
-// questions "conversations.*", and adds the answer to each piece of work that names a conversation
+// questions "conversations.*" and "key.*" (the key seals the store), and adds the answer to each piece of work that names a conversation
 // to it when it ends. All else it passes on.
 //
 //   submit() --begin()--> inner.submit() --Delta*, kept every kKeepEvery--> Ended, on disk --> sink
@@ -25,9 +25,11 @@
 
 #include "api/service.h"
 #include "app/background.h"
+#include "app/key_questions.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mutex.h"
+#include "consent/keyring.h"
 #include "store/conversations.h"
 
 namespace lares::app {
@@ -38,9 +40,11 @@ class KeptConversations final : public api::Service {
   static constexpr milliseconds kKeepEvery{700};
 
   // Opens the store in the background; until then, and when it cannot be opened, questions wait
-  // and then hear why. The references must outlive it, and `disk` must be ended before it goes.
+  // and then hear why. While the key is locked that is Denied; key.unlock opens the store, and
+  // key.lock closes it, unless answers are being kept: Busy. `keyring` belongs to `disk`'s thread. The references must outlive it, and `disk` must be ended before it goes.
   KeptConversations(api::Service& inner, Loop& loop, Log& log, Background& disk,
-                    std::filesystem::path config, std::filesystem::path data);
+                    consent::Keyring& keyring, std::filesystem::path config,
+                    std::filesystem::path data);
   ~KeptConversations() override;
 
   api::WorkId submit(api::Work work, std::shared_ptr<api::Sink> sink) override;
@@ -56,6 +60,8 @@ class KeptConversations final : public api::Service {
   static constexpr api::WorkId kFirstWork = api::WorkId{1} << 62;
 
   void open();
+  void ask_key(KeyQuestion answer, const std::string& question, Json arguments, api::Reply reply);
+  void after_key(const std::string& question);
   Result<store::Conversations*> opened();
   bool in_background(Task task);
   void begin(const std::shared_ptr<Answer>& answer);
@@ -70,6 +76,7 @@ class KeptConversations final : public api::Service {
   Loop& loop_;
   Log& log_;
   Background& disk_;
+  consent::Keyring& keyring_;  // the background thread's
   const std::filesystem::path config_;
   const std::filesystem::path data_;
   std::atomic<api::WorkId> next_work_{kFirstWork};
@@ -80,6 +87,7 @@ class KeptConversations final : public api::Service {
 
   mutable Mutex mutex_;
   Result<> state_ GUARDED_BY(mutex_) = Unit{};  // of the last that was written
+  bool locked_ GUARDED_BY(mutex_) = false;      // and that is why it cannot be opened
 };
 
 }  // namespace lares::app

@@ -5,7 +5,7 @@
 #include <thread>
 
 #include "app/testing/fake_house.h"
-#include "consent/sealing_key.h"
+#include "consent/keyring.h"
 
 namespace lares::app {
 namespace {
@@ -38,14 +38,33 @@ class Played final : public api::Service {
   std::vector<api::WorkId> cancelled;
 };
 
+// There is no desktop here.
+class NoDesktop final : public consent::Vault {
+ public:
+  Result<> ready() override { return none(); }
+  Result<> store(const std::string&, const consent::SecretBytes&) override { return none(); }
+  Result<consent::SecretBytes> find(const std::string&) override { return none(); }
+  Result<> remove(const std::string&) override { return none(); }
+
+ private:
+  static Error none() { return {Code::Unsupported, "there is no session bus"}; }
+};
+
 struct KeptConversationsTest : ::testing::Test {
   KeptConversationsTest() : loop(clock) { start(); }
   ~KeptConversationsTest() override { disk->end(); }
 
   void start() {
     disk = std::make_unique<Background>();
-    kept =
-        std::make_unique<KeptConversations>(core, loop, log, *disk, folder.path(), folder.path());
+    keyring = std::make_unique<consent::Keyring>(
+        folder.path(), no_desktop, consent::Keyring::Options{.effort = {1, KiB(8)}});
+    kept = std::make_unique<KeptConversations>(core, loop, log, *disk, *keyring, folder.path(),
+                                               folder.path());
+  }
+  void restart() {
+    disk->end();
+    kept.reset();
+    start();
   }
   // Everything that was given to the background, and what it brought to the loop.
   void settle() {
@@ -97,6 +116,8 @@ struct KeptConversationsTest : ::testing::Test {
   Log log = Log::silent();
   Loop loop;
   Played core;
+  NoDesktop no_desktop;
+  std::unique_ptr<consent::Keyring> keyring;
   std::unique_ptr<Background> disk;
   std::unique_ptr<KeptConversations> kept;
   std::string conversation;
@@ -212,7 +233,8 @@ TEST_F(KeptConversationsTest, AProcessThatDiesLosesLessThanASecondOfAnAnswer) {
   std::filesystem::create_directories(copy);
   for (const char* file : {"conversations.db", "conversations.db-wal"})
     std::filesystem::copy(folder.path() / file, copy / file);
-  auto again = store::Conversations::open(copy, *consent::sealing_key(folder.path()));
+  consent::Keyring same(folder.path(), no_desktop, {});
+  auto again = store::Conversations::open(copy, (*same.key())->reveal());
   ASSERT_TRUE(again) << again.error().message;
   const auto all = *again->conversations.messages("owner", conversation);
   ASSERT_EQ(all.size(), 2u);
@@ -238,8 +260,8 @@ TEST_F(KeptConversationsTest, AStoreThatCannotBeOpenedIsSaidAndAnswersAreGiven) 
   begin();
   disk->end();
   kept.reset();
-  std::filesystem::remove(consent::sealing_key_file(folder.path()));
-  ASSERT_TRUE(write_file(consent::sealing_key_file(folder.path()), "no key"));
+  std::filesystem::remove(consent::key_file(folder.path()));
+  ASSERT_TRUE(write_file(consent::key_file(folder.path()), "no key"));
   start();
   EXPECT_EQ(ask("conversations.list", Json::object()).error().code, Code::Corrupt);
   const Json lines = *ask("doctor", Json::object());
@@ -258,6 +280,78 @@ TEST_F(KeptConversationsTest, ADamagedFileIsSetAsideAndNewOnesAreKept) {
   begin();
   const Json line = ask("doctor", Json::object())->back();
   EXPECT_EQ(line["ok"], true);
+  EXPECT_EQ(messages().size(), 1u);
+}
+
+TEST_F(KeptConversationsTest, UnderAPassphraseTheyAreLockedUntilItIsGiven) {
+  begin();
+  EXPECT_EQ((*ask("key.show", Json::object()))["kind"], "file");
+  ASSERT_TRUE(ask("key.move", {{"to", "passphrase"}, {"next", "a passphrase"}}));
+  EXPECT_EQ(messages().size(), 1u) << "who has just given it goes on";
+  restart();
+  const Error locked = ask("conversations.list", Json::object()).error();
+  EXPECT_EQ(locked.code, Code::Denied);
+  EXPECT_EQ(locked.message, "the key is locked; run: lares key unlock");
+  EXPECT_EQ((*ask("key.show", Json::object()))["locked"], true);
+  const Json line = ask("doctor", Json::object())->back();
+  EXPECT_EQ(line["ok"], Json(nullptr));
+  EXPECT_EQ(line["next"], "lares key unlock");
+  const auto refused = answer(question);
+  ASSERT_TRUE(refused->ended);
+  EXPECT_EQ(refused->ended->result.error().code, Code::Denied);
+  EXPECT_EQ(ask("key.unlock", {{"passphrase", "another"}}).error().code, Code::Denied);
+  EXPECT_EQ(ask("key.unlock", {{"passphrase", "a passphrase"}}).error().code, Code::Busy);
+  restart();  // which forgets how often
+  ASSERT_TRUE(ask("key.unlock", {{"passphrase", "a passphrase"}}));
+  EXPECT_EQ(messages().size(), 1u);
+  EXPECT_EQ(ask("doctor", Json::object())->back()["ok"], true);
+}
+
+TEST_F(KeptConversationsTest, LockingWaitsForTheAnswersThatAreKeptAndNeverCutsOne) {
+  begin();
+  ASSERT_TRUE(ask("key.move", {{"to", "passphrase"}, {"next", "a passphrase"}}));
+  const auto heard = answer(question);
+  told().on(api::Started{"r-1", "tiny", 5});
+  told().on(api::Delta{0, "An amphibian.", nullptr});
+  const Error busy = ask("key.lock", Json::object()).error();
+  EXPECT_EQ(busy.code, Code::Busy);
+  EXPECT_NE(busy.message.find("1 answer is being written"), std::string::npos) << busy.message;
+  told().on(end());
+  // before the end is on disk, and so before the answer is told
+  ASSERT_TRUE(ask("key.lock", Json::object()));
+  ASSERT_TRUE(heard->ended && heard->ended->result);
+  EXPECT_EQ(heard->ended->not_kept, "");
+  EXPECT_EQ(ask("conversations.list", Json::object()).error().code, Code::Denied);
+  ASSERT_TRUE(ask("key.unlock", {{"passphrase", "a passphrase"}}));
+  EXPECT_EQ(last()["content"], "An amphibian.");
+}
+
+TEST_F(KeptConversationsTest, AKeyInAFileIsNotLocked) {
+  begin();
+  EXPECT_EQ(ask("key.lock", Json::object()).error().code, Code::Invalid);
+  EXPECT_EQ(messages().size(), 1u);
+}
+
+TEST_F(KeptConversationsTest, ACopyOfTheKeyOpensWhatAForgottenPassphraseClosed) {
+  begin();
+  ASSERT_TRUE(ask("key.move", {{"to", "passphrase"}, {"next", "forgotten"}}));
+  EXPECT_EQ(ask("key.export", {{"passphrase", "wrong"}}).error().code, Code::Denied);
+  restart();
+  const Json copy = (*ask("key.export", {{"passphrase", "forgotten"}}))["copy"];
+  restart();
+  EXPECT_EQ(ask("key.import", {{"copy", "lares-key-0"}}).error().code, Code::Invalid);
+  const auto back = ask("key.import", {{"copy", copy}});
+  ASSERT_TRUE(back) << back.error().message;
+  EXPECT_NE((*back)["aside"], "");
+  EXPECT_EQ(messages().size(), 1u);
+}
+
+TEST_F(KeptConversationsTest, WithoutADesktopMovingThereIsRefusedAndAllStays) {
+  begin();
+  EXPECT_EQ(ask("key.move", {{"to", "secret-service"}}).error().code, Code::Unsupported);
+  EXPECT_EQ(ask("key.move", {{"to", "under the mat"}}).error().code, Code::Invalid);
+  EXPECT_EQ(ask("key.move", {{"to", "passphrase"}}).error().code, Code::Invalid);
+  restart();
   EXPECT_EQ(messages().size(), 1u);
 }
 

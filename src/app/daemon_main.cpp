@@ -32,6 +32,7 @@
 #include "app/settings.h"
 #include "app/variants.h"
 #include "base/text.h"
+#include "consent/keyring.h"
 #include "inventory/catalogue.h"
 #include "inventory/devices.h"
 #include "store/version.h"
@@ -439,7 +440,13 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
   };
   Core core(loop, log, std::move(models), std::move(receipts), slow, spawn, std::move(options),
             std::move(surroundings));
-  KeptConversations conversations(core, loop, log, kept, home.config, home.data);
+  consent::SecretService desktop;
+  // LARES_HOME promises all under one folder, the key too
+  consent::Keyring keyring(home.config, desktop,
+                           {.first = std::getenv("LARES_HOME") != nullptr
+                                         ? consent::Keyring::First::File
+                                         : consent::Keyring::First::ServiceWhereOpen});
+  KeptConversations conversations(core, loop, log, kept, keyring, home.config, home.data);
   stop = [&] {
     if (std::exchange(stopping, true)) return;
     log.info("ending");
@@ -540,6 +547,8 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
 
 int main(int count, char** given) {
   using namespace lares;
+  if (count > 1 && given[1] == consent::kSecretServiceWord)
+    return consent::secret_service_process(std::span(given + 2, static_cast<size_t>(count) - 2));
   const auto complain = [](const Error& error) {
     std::fprintf(stderr, "laresd: %s\n", error.message.c_str());
     return row(error.code).exit_status;

@@ -15,6 +15,7 @@
 #include "app/variants.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "consent/keyring.h"
 #include "consent/tokens.h"
 #include "host/probe.h"
 #include "inventory/devices.h"
@@ -116,6 +117,18 @@ void folders(Report& report, const Home& home) {
   const auto token = consent::Tokens::open(home.config);
   report.line("token", static_cast<bool>(token),
               token ? "there, readable by you alone" : token.error().message);
+}
+
+// Where the key of what is kept lies, said plainly: from whom that protects, and from whom not.
+void key(Report& report, const Home& home) {
+  const auto place = consent::key_place(home.config);
+  if (place) {
+    report.line("key", true, cat(place->where, ": ", place->protects), place->next);
+  } else if (place.error().code == Code::NotFound) {
+    report.line("key", nullptr, "none yet; the first conversation makes one");
+  } else {
+    report.line("key", false, place.error().message);
+  }
 }
 
 // What could not be read and lies beside what was begun in its place.
@@ -327,6 +340,7 @@ Json examine(const DoctorFacts& facts, const Home& home, const Programs& program
   restraint(report, facts);
   receipts(report, facts);
   folders(report, home);
+  key(report, home);
   damaged(report, home);
   models(report, facts, programs);
   compute(report, facts, home, programs);

@@ -88,7 +88,8 @@ void discard_leftovers(const std::filesystem::path& folder) {
 
 std::string quoted(const std::filesystem::path& file) { return cat("'", file.string(), "'"); }
 
-Error locked() { return {Code::Denied, "the key is locked; run: lares key unlock"}; }
+constexpr std::string_view kLocked = "the key is locked; run: lares key unlock";
+Error locked() { return {Code::Denied, std::string(kLocked)}; }
 
 }  // namespace
 
@@ -122,6 +123,10 @@ Result<KeyPlace> key_place(const std::filesystem::path& folder) {
       break;
   }
   return place;
+}
+
+bool key_is_locked(const Error& error) {
+  return error.code == Code::Denied && error.message == kLocked;
 }
 
 Keyring::Keyring(std::filesystem::path folder, Vault& vault, Options options)

@@ -47,6 +47,9 @@ inline std::filesystem::path key_file(const std::filesystem::path& folder) {
   return folder / "key";
 }
 
+// Whether an error of key() says that it is locked.
+bool key_is_locked(const Error& error);
+
 class Keyring {
  public:
   // Where the first key goes. ServiceWhereOpen: to the desktop's keyring if that takes it without a
@@ -62,12 +65,12 @@ class Keyring {
   Keyring(std::filesystem::path folder, Vault& vault, Options options);
 
   // The key, made when there is none; two programs that start at once get the same one. It stays
-  // until lock() or the end. Denied: locked (is_locked()), or the file is not the person's own.
+  // until lock() or the end. Denied: locked (key_is_locked()), or the file is not the person's own.
   // Corrupt: the file is none of a key, or the keyring holds another key. NotFound: the desktop's
   // keyring has it no more. Each says what to do; nothing is repaired silently, since with another
   // key all is unreadable.
   Result<const SecretBytes*> key();
-  bool is_locked() const { return !key_; }
+  bool is_locked() const { return !key_; }  // or not asked for yet
 
   // Denied: another passphrase. Busy: too soon after a wrong one; the wait doubles with each, up to
   // kGuessWaitMax. Of the other kinds no passphrase is wanted, and it tries key() again.

@@ -38,6 +38,12 @@ TEST(Routes, EachDeclaresTheRightItNeeds) {
       {"GET /lares/v1/status", consent::Right::Owner},
       {"GET /lares/v1/config", consent::Right::Owner},
       {"POST /lares/v1/stop", consent::Right::Owner},
+      {"GET /lares/v1/key", consent::Right::Owner},
+      {"POST /lares/v1/key/unlock", consent::Right::Owner},
+      {"POST /lares/v1/key/lock", consent::Right::Owner},
+      {"POST /lares/v1/key/move", consent::Right::Owner},
+      {"POST /lares/v1/key/export", consent::Right::Owner},
+      {"POST /lares/v1/key/import", consent::Right::Owner},
   };
   for (const auto& [name, right] : expected) {
     const Endpoint* endpoint = Registered<Endpoint>::find(name);

@@ -29,6 +29,14 @@ class FakeScreen final : public Screen {
     if (piped.size() > max.n) return Error{Code::Invalid, "reading standard input: too long"};
     return piped;
   }
+  Result<consent::SecretBytes> read_hidden(std::string_view prompt) override {
+    written_err += prompt;
+    written_err += "\n";
+    if (typed.empty()) return Error{Code::Cancelled, "nothing was typed to its end"};
+    const std::string line = typed.front();
+    typed.pop_front();
+    return consent::SecretBytes(line);
+  }
   bool in_is_piped() const override { return is_piped; }
   bool is_terminal(Stream) const override { return terminal; }
   size_t width() const override { return columns; }
@@ -37,6 +45,7 @@ class FakeScreen final : public Screen {
   std::string written_out;
   std::string written_err;
   std::string piped;
+  std::deque<std::string> typed;  // unseen
   bool is_piped = false;
   bool terminal = false;
   bool out_is_full = false;

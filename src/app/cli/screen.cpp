@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <array>
@@ -78,6 +79,71 @@ Result<std::string> SystemScreen::read_all(Bytes max) {
       return Error{Code::Invalid,
                    cat("reading standard input: it is longer than ", max,
                        ", the most that one question takes; ask about a part of it")};
+  }
+}
+
+namespace {
+
+constexpr size_t kHiddenMax = 4'096;
+
+// A terminal that shows nothing and hands over each key, Ctrl-C among them, so that no signal can
+// leave it so.
+class Hidden {
+ public:
+  Hidden() {
+    if (::tcgetattr(STDIN_FILENO, &before_) != 0) return;
+    termios quiet = before_;
+    quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO | ICANON | ISIG | IEXTEN);
+    changed_ = ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet) == 0;
+  }
+  Hidden(const Hidden&) = delete;
+  ~Hidden() {
+    if (changed_) (void)::tcsetattr(STDIN_FILENO, TCSAFLUSH, &before_);
+  }
+  explicit operator bool() const { return changed_; }
+
+ private:
+  termios before_{};
+  bool changed_ = false;
+};
+
+// How many bytes its last character has.
+size_t last_character(std::string_view text) {
+  size_t size = text.empty() ? 0 : 1;
+  while (size < text.size() && (static_cast<unsigned char>(text[text.size() - size]) & 0xC0) == 0x80)
+    size++;
+  return size;
+}
+
+}  // namespace
+
+Result<consent::SecretBytes> SystemScreen::read_hidden(std::string_view prompt) {
+  constexpr char kCtrlC = 3;
+  constexpr char kCtrlD = 4;
+  constexpr char kCtrlU = 21;
+  const Hidden hidden;
+  if (!hidden) return Error{Code::Unsupported, "this terminal cannot hide what is typed; use a pipe and --stdin"};
+  say(prompt);
+  consent::SecretBytes typed = consent::SecretBytes::of_size(kHiddenMax);
+  size_t size = 0;
+  for (;;) {
+    char key = '\0';
+    const ssize_t got = ::read(STDIN_FILENO, &key, 1);
+    if (got < 0 && errno == EINTR) continue;
+    const bool ended = got <= 0 || key == kCtrlC || (key == kCtrlD && size == 0);
+    if (ended || key == '\n' || key == '\r') {
+      say("\n");
+      if (ended) return Error{Code::Cancelled, "nothing was typed to its end"};
+      return std::move(typed).cut_to(size);
+    }
+    if (key == '\x7F' || key == '\b') {
+      size -= last_character(typed.reveal().substr(0, size));
+    } else if (key == kCtrlU) {
+      size = 0;
+    } else if (key != kCtrlD) {
+      if (size == kHiddenMax) return Error{Code::Invalid, cat("more than ", kHiddenMax, " bytes were typed")};
+      typed.data()[size++] = key;
+    }
   }
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "base/units.h"
+#include "consent/secret_bytes.h"
 
 namespace lares::app {
 
@@ -24,6 +25,9 @@ class Screen {
   virtual Result<> write(Stream stream, std::string_view bytes) = 0;
   // Everything until the end of standard input; Invalid when it is more than `max`.
   virtual Result<std::string> read_all(Bytes max) = 0;
+  // One line from the terminal that is not shown, behind `prompt` on standard error; Cancelled by
+  // Ctrl-C, and by Ctrl-D before anything was typed. Only where standard input is a terminal.
+  virtual Result<consent::SecretBytes> read_hidden(std::string_view prompt) = 0;
   // True when something waits to be read from standard input, or will: a pipe, a file, a socket.
   virtual bool in_is_piped() const = 0;
   virtual bool is_terminal(Stream stream) const = 0;
@@ -39,6 +43,7 @@ class SystemScreen final : public Screen {
  public:
   Result<> write(Stream stream, std::string_view bytes) override;
   Result<std::string> read_all(Bytes max) override;
+  Result<consent::SecretBytes> read_hidden(std::string_view prompt) override;
   bool in_is_piped() const override;
   bool is_terminal(Stream stream) const override;
   size_t width() const override;
