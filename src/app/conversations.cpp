@@ -225,7 +225,8 @@ Json KeptConversations::doctor_line() const {
                {"next", ""}};
   if (locked_) {
     line["ok"] = nullptr;
-    line["detail"] = "on disk, encrypted, and locked: nothing is read or kept until the key is there";
+    line["detail"] =
+        "on disk, encrypted, and locked: nothing is read or kept until the key is there";
     line["next"] = "lares key unlock";
     return line;
   }

@@ -1,6 +1,6 @@
 // Conversations, as the daemon serves them: stands before another Service (Core), answers the
-// questions "conversations.*" and "key.*" (the key seals the store), and adds the answer to each piece of work that names a conversation
-// to it when it ends. All else it passes on.
+// questions "conversations.*" and "key.*" (the key seals the store), and adds the answer to each
+// piece of work that names a conversation to it when it ends. All else it passes on.
 //
 //   submit() --begin()--> inner.submit() --Delta*, kept every kKeepEvery--> Ended, on disk --> sink
 //
@@ -41,7 +41,8 @@ class KeptConversations final : public api::Service {
 
   // Opens the store in the background; until then, and when it cannot be opened, questions wait
   // and then hear why. While the key is locked that is Denied; key.unlock opens the store, and
-  // key.lock closes it, unless answers are being kept: Busy. `keyring` belongs to `disk`'s thread. The references must outlive it, and `disk` must be ended before it goes.
+  // key.lock closes it, unless answers are being kept: Busy. `keyring` belongs to `disk`'s thread.
+  // The references must outlive it, and `disk` must be ended before it goes.
   KeptConversations(api::Service& inner, Loop& loop, Log& log, Background& disk,
                     consent::Keyring& keyring, std::filesystem::path config,
                     std::filesystem::path data);

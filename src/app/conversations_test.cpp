@@ -56,8 +56,8 @@ struct KeptConversationsTest : ::testing::Test {
 
   void start() {
     disk = std::make_unique<Background>();
-    keyring = std::make_unique<consent::Keyring>(
-        folder.path(), no_desktop, consent::Keyring::Options{.effort = {1, KiB(8)}});
+    keyring = std::make_unique<consent::Keyring>(folder.path(), no_desktop,
+                                                 consent::Keyring::Options{.effort = {1, KiB(8)}});
     kept = std::make_unique<KeptConversations>(core, loop, log, *disk, *keyring, folder.path(),
                                                folder.path());
   }

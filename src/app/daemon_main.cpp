@@ -442,10 +442,10 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
             std::move(surroundings));
   consent::SecretService desktop;
   // LARES_HOME promises all under one folder, the key too
-  consent::Keyring keyring(home.config, desktop,
-                           {.first = std::getenv("LARES_HOME") != nullptr
-                                         ? consent::Keyring::First::File
-                                         : consent::Keyring::First::ServiceWhereOpen});
+  consent::Keyring keyring(
+      home.config, desktop,
+      {.first = std::getenv("LARES_HOME") != nullptr ? consent::Keyring::First::File
+                                                     : consent::Keyring::First::ServiceWhereOpen});
   KeptConversations conversations(core, loop, log, kept, keyring, home.config, home.data);
   stop = [&] {
     if (std::exchange(stopping, true)) return;

@@ -137,9 +137,8 @@ Result<KeyFile> parse_key_file(std::string_view content) {
     file.key = from_hexadecimal(word);
     return file;
   }
-  auto json = parse_json(content, {.depth_max = 4,
-                                   .values_max = 32,
-                                   .twice_named = TwiceNamed::Refused});
+  auto json =
+      parse_json(content, {.depth_max = 4, .values_max = 32, .twice_named = TwiceNamed::Refused});
   if (!json || !json->is_object() || number_in(*json, "lares_key") == 0)
     return corrupt(content.size());
   if (const uint64_t version = number_in(*json, "lares_key"); version != kVersion)
@@ -217,9 +216,9 @@ Result<SecretBytes> open_with_passphrase(const KeyFile& file, const SecretBytes&
 Result<> check_passphrase(const SecretBytes& passphrase) {
   const std::string_view bytes = passphrase.reveal();
   const auto wrong = [](const std::string& what) {
-    return Error{Code::Invalid, cat("the passphrase ", what, "; it may have 1 to ",
-                                    grouped(kPassphraseMax),
-                                    " bytes of text in one line, without control characters")};
+    return Error{Code::Invalid,
+                 cat("the passphrase ", what, "; it may have 1 to ", grouped(kPassphraseMax),
+                     " bytes of text in one line, without control characters")};
   };
   if (bytes.empty()) return wrong("is empty");
   if (bytes.size() > kPassphraseMax) return wrong(cat("has ", grouped(bytes.size()), " bytes"));
@@ -269,8 +268,8 @@ Result<SecretBytes> key_of_recovery(std::string_view text) {
   if (size != written.size() || !all.starts_with(kRecoveryBegin)) return none;
   const std::string_view digits = all.substr(kRecoveryBegin.size());
   SecretBytes key = from_hexadecimal(digits.substr(0, 2 * kSealingKeyBytes));
-  if (key.empty() || digits.substr(2 * kSealingKeyBytes) !=
-                         hexadecimal(digest("lares key copy", key, kSumBytes)))
+  if (key.empty() ||
+      digits.substr(2 * kSealingKeyBytes) != hexadecimal(digest("lares key copy", key, kSumBytes)))
     return none;
   return key;
 }

@@ -199,8 +199,9 @@ Result<SecretBytes> Keyring::tried(const KeyFile& from, const SecretBytes& passp
   const SteadyTime now = options_.now();
   if (now < not_before_) {
     const auto wait = std::chrono::ceil<std::chrono::seconds>(not_before_ - now).count();
-    return Error{Code::Busy, cat("the passphrase was wrong ", wrong_, wrong_ == 1 ? " time" : " times",
-                                 " in a row; try again in ", wait, " s")};
+    return Error{Code::Busy,
+                 cat("the passphrase was wrong ", wrong_, wrong_ == 1 ? " time" : " times",
+                     " in a row; try again in ", wait, " s")};
   }
   auto key = open_with_passphrase(from, passphrase);
   if (!key && key.error().code != Code::Denied) return key;

@@ -107,7 +107,7 @@ class Keyring {
   const Options options_;
   std::optional<SecretBytes> key_;
   bool told_to_lock_ = false;
-  unsigned wrong_ = 0;      // passphrases in a row
+  unsigned wrong_ = 0;       // passphrases in a row
   SteadyTime not_before_{};  // the next try
 };
 

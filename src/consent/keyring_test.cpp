@@ -138,8 +138,7 @@ TEST_F(KeyringTest, TheFirstKeyGoesToTheDesktopsKeyringWhereThatIsOpen) {
 
 TEST_F(KeyringTest, WhereTheDesktopsKeyringIsLockedOrGoesWrongTheFirstKeyGoesToTheFile) {
   first = Keyring::First::ServiceWhereOpen;
-  for (bool FolderVault::* fault :
-       {&FolderVault::refuses, &FolderVault::spoils}) {
+  for (bool FolderVault::* fault : {&FolderVault::refuses, &FolderVault::spoils}) {
     (*vault).*fault = true;
     restart();
     EXPECT_EQ(key().size(), kSealingKeyBytes);
@@ -181,9 +180,8 @@ TEST_F(KeyringTest, ManyThatStartAtOnceGetTheSameKey) {
 
 TEST_F(KeyringTest, MovesFromEachKindToEachAndIsTheSameKey) {
   const std::string made = key();
-  for (const KeyKind to :
-       {KeyKind::Passphrase, KeyKind::SecretService, KeyKind::Passphrase, KeyKind::File,
-        KeyKind::SecretService, KeyKind::File}) {
+  for (const KeyKind to : {KeyKind::Passphrase, KeyKind::SecretService, KeyKind::Passphrase,
+                           KeyKind::File, KeyKind::SecretService, KeyKind::File}) {
     const auto moved = keyring->move(to, words("the passphrase"), words("the passphrase"));
     ASSERT_TRUE(moved) << moved.error().message;
     EXPECT_EQ(*moved, "");

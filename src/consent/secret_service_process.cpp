@@ -52,8 +52,7 @@ constexpr const char* kApplication = "application";
 constexpr const char* kId = "id";
 constexpr const char* kOurName = "lares";
 constexpr const char* kDefault = "default";  // SECRET_COLLECTION_DEFAULT
-const SecretSchema kSchema{
-    "lares.Key", 0, {{{kApplication, 0}, {kId, 0}, {nullptr, 0}}}, 0, {}};
+const SecretSchema kSchema{"lares.Key", 0, {{{kApplication, 0}, {kId, 0}, {nullptr, 0}}}, 0, {}};
 
 struct Library {
   void* (*service_get)(int flags, void* cancellable, GError** error);
@@ -62,6 +61,7 @@ struct Library {
   int (*collection_locked)(void* collection);
   GList* (*search)(void* service, const SecretSchema* schema, void* attributes, int flags,
                    void* cancellable, GError** error);
+  int (*unlock)(void* service, GList* objects, void* cancellable, GList** unlocked, GError** error);
   int (*item_locked)(void* item);
   int (*store)(const SecretSchema* schema, const char* collection, const char* label,
                const char* secret, void* cancellable, GError** error, ...);
@@ -91,6 +91,7 @@ Result<Library> open_library() {
   find(library.collection, "secret_collection_for_alias_sync");
   find(library.collection_locked, "secret_collection_get_locked");
   find(library.search, "secret_service_search_sync");
+  find(library.unlock, "secret_service_unlock_sync");
   find(library.item_locked, "secret_item_get_locked");
   find(library.store, "secret_password_store_sync");
   find(library.lookup, "secret_password_lookup_sync");
@@ -192,9 +193,8 @@ struct Question {
     return SecretBytes();
   }
 
-  // libsecret's lookup alone cannot tell "there is none" from "locked, and nobody opened it".
-  Result<SecretBytes> find() const {
-    TRY_AS(void* const known, service());
+  // The first of the items that are ours, locked ones among them; nullptr: there is none.
+  Result<void*> item(void* known) const {
     void* const attributes = library.table(library.text_hash, library.text_equal);
     std::string own_id = id;
     std::string own_name = kOurName;
@@ -204,13 +204,38 @@ struct Question {
     GError* error = nullptr;
     const GList* const items = library.search(known, &kSchema, attributes, 0, nullptr, &error);
     if (error != nullptr) return error_of(library, error);
-    if (items == nullptr)
+    return items != nullptr ? items->data : nullptr;
+  }
+
+  // Has the person open the default collection, where it is locked: what is in a locked one is not
+  // always listed.
+  Result<> open_collection(void* known) const {
+    GError* error = nullptr;
+    void* const collection = library.collection(known, kDefault, 0, nullptr, &error);
+    if (collection == nullptr && error != nullptr) return error_of(library, error);
+    if (collection == nullptr || library.collection_locked(collection) == 0) return Unit{};
+    GList only{collection, nullptr, nullptr};
+    const int opened = library.unlock(known, &only, nullptr, nullptr, &error);
+    if (error != nullptr || opened <= 0) return error_of(library, error);
+    return Unit{};
+  }
+
+  // libsecret's lookup alone cannot tell "there is none" from "locked, and nobody opened it".
+  Result<SecretBytes> find() const {
+    TRY_AS(void* const known, service());
+    TRY_AS(void* first, item(known));
+    if (first == nullptr) {
+      TRY(open_collection(known));
+      TRY_AS(first, item(known));
+    }
+    if (first == nullptr)
       return Error{Code::NotFound,
                    "it has no key of this home, so it was reset or is another one's; bring a "
                    "recovery copy back: lares key import"};
-    const bool was_locked = library.item_locked(items->data) != 0;
-    char* const found = library.lookup(&kSchema, nullptr, &error, kApplication, kOurName, kId,
-                                       id.c_str(), nullptr);
+    const bool was_locked = library.item_locked(first) != 0;
+    GError* error = nullptr;
+    char* const found =
+        library.lookup(&kSchema, nullptr, &error, kApplication, kOurName, kId, id.c_str(), nullptr);
     if (found == nullptr && error == nullptr && !was_locked)
       return Error{Code::Io, "it lists a key of this home and does not give it; try again"};
     if (found == nullptr) return error_of(library, error);

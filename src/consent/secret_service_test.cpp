@@ -1,5 +1,5 @@
-// The desktop's keyring for real: a session bus and a GNOME Keyring of the test's own, and processes
-// that behave badly. Skipped, with the reason, where those programs are not installed.
+// The desktop's keyring for real: a session bus and a GNOME Keyring of the test's own, and
+// processes that behave badly. Skipped, with the reason, where those programs are not installed.
 #include "consent/secret_service.h"
 
 #include <fcntl.h>
@@ -75,7 +75,7 @@ struct ProcessTest : testing::Test {
 
 TEST_F(ProcessTest, OneThatBehavesBadlyIsAnErrorAndNeverAHang) {
   const std::vector<std::pair<const char*, Code>> parts = {
-      {"hangs", Code::Timeout},    {"floods", Code::Io},        {"dies", Code::Io},
+      {"hangs", Code::Timeout},   {"floods", Code::Io},    {"dies", Code::Io},
       {"says nothing", Code::Io}, {"says half", Code::Io}, {"says nonsense", Code::Io}};
   for (const auto& [part, code] : parts) {
     ::setenv("LARES_KEYRING_CHILD", part, 1);
@@ -98,8 +98,8 @@ struct SecretServiceTest : testing::Test {
   void SetUp() override {
     char made[] = "/tmp/lares-desktop-XXXXXX";
     folder = mkdtemp(made);
-    for (const char* name : {"HOME", "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "XDG_CACHE_HOME",
-                             "XDG_CONFIG_HOME"})
+    for (const char* name :
+         {"HOME", "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"})
       set(name, folder.string());
     for (const char* name : {"DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "WAYLAND_DISPLAY"}) unset(name);
     null = Fd(::open("/dev/null", O_RDWR | O_CLOEXEC));
@@ -159,9 +159,9 @@ struct SecretServiceTest : testing::Test {
     if (!password.empty()) words.emplace_back("--unlock");
     desktop = std::make_unique<Program>(words, read.get(), null.get());
     return *desktop && comes([&] {
-             const auto answered = SecretService(child(), kShort).ready();
-             return answered || answered.error().code != Code::Unsupported;
-           });
+      const auto answered = SecretService(child(), kShort).ready();
+      return answered || answered.error().code != Code::Unsupported;
+    });
   }
   template <class Happens>
   static bool comes(Happens happens) {
@@ -256,8 +256,8 @@ TEST_F(SecretServiceTest, ALockedOneIsNotReadyAndItsQuestionThatNobodyAnswersEnd
   lock_desktop();
   EXPECT_EQ(open.ready().error().code, Code::Denied);
   SecretService service(child(), {milliseconds(20'000), milliseconds(5'000)});
-  for (const Code code : {service.find(kId).error().code,
-                          service.store(kId, secret("neu")).error().code})
+  for (const Code code :
+       {service.find(kId).error().code, service.store(kId, secret("neu")).error().code})
     EXPECT_TRUE(code == Code::Denied || code == Code::Timeout || code == Code::Io)
         << row(code).name;
   // at the first start nobody is asked anything
@@ -278,11 +278,10 @@ TEST_F(SecretServiceTest, AQuestionOnTheScreenThatNobodyAnswersEndsAtTheLimit) {
   lock_desktop();
   Program prompter({"dbus-test-tool", "black-hole", "--name=org.gnome.keyring.SystemPrompter"},
                    null.get(), null.get());
-  if (!prompter) GTEST_SKIP() << "NOT TESTED: there is no dbus-test-tool (package dbus-bin)";
+  if (!prompter) GTEST_SKIP() << "NOT TESTED: there is no dbus-test-tool (package dbus-tests)";
   const auto taken = [&] {
     Program asks({"dbus-send", "--session", "--print-reply", "--dest=org.freedesktop.DBus", "/",
-                  "org.freedesktop.DBus.GetNameOwner",
-                  "string:org.gnome.keyring.SystemPrompter"},
+                  "org.freedesktop.DBus.GetNameOwner", "string:org.gnome.keyring.SystemPrompter"},
                  null.get(), null.get());
     return asks.wait() == 0;
   };

@@ -736,6 +736,90 @@ class Words(Case):
             self.assertEqual((done.returncode, done.stderr), (0, ""))
 
 
+class Key(Case):
+    def setUp(self):
+        super().setUp()
+        self.key = self.house.home / "config" / "key"
+
+    def test_a_passphrase_is_typed_unseen_and_asked_for_after_a_start(self):
+        terminal = Terminal(self.house, "key", "move", "--to", "passphrase")
+        terminal.read_until("new passphrase: ")
+        terminal.type("ein Sprüx\x7f\x7fuch\r")
+        terminal.read_until("the same again: ")
+        terminal.type("falsch\x15ein Spruch\r")
+        self.assertEqual(terminal.end(), 0, terminal.seen)
+        self.assertNotIn("ein Spr", terminal.seen)
+        self.assertIn("sealed with the passphrase", terminal.seen)
+        self.house.lares("stop")
+        self.assertTrue(self.house.json("key")["locked"])
+        status, _, err = self.house.lares("chat", "--list")
+        self.assertEqual(status, 4)
+        self.assertIn("lares key unlock", err)
+        status, _, err = self.house.lares("key", "unlock", "--stdin", stdin=b"daneben\n")
+        self.assertEqual(status, 4)
+        self.assertNotIn("daneben", err)
+        self.assertEqual(self.house.lares("key", "unlock", "--stdin", stdin=b"ein Spruch\n")[0], 6)  # too soon
+        time.sleep(1.1)
+        self.assertEqual(self.house.lares("key", "unlock", "--stdin", stdin=b"ein Spruch\n")[0], 0)
+        self.assertEqual(self.house.lares("chat", "--list")[0], 0)
+        self.assertEqual(self.house.lares("key", "lock")[0], 0)
+        self.assertTrue(self.house.json("key")["locked"])
+
+    def test_two_that_differ_and_ctrl_c_change_nothing_and_the_terminal_is_as_before(self):
+        before = self.house.json("key")
+        terminal = Terminal(self.house, "key", "move", "--to", "passphrase")
+        terminal.read_until("new passphrase: ")
+        terminal.type("eins\r")
+        terminal.read_until("the same again: ")
+        terminal.type("zwei\r")
+        self.assertEqual(terminal.end(), 2)
+        terminal = Terminal(self.house, "key", "move", "--to", "passphrase")
+        terminal.read_until("new passphrase: ")
+        self.assertFalse(termios.tcgetattr(terminal.fd)[3] & termios.ECHO)
+        terminal.type("halb\x03")
+        terminal.read_until("typed")
+        self.assertEqual(terminal.end(), 130)
+        self.assertEqual(self.house.json("key"), before)
+
+    def test_a_copy_is_printed_on_a_terminal_with_yes_alone_and_brings_the_key_back(self):
+        self.assertEqual(self.house.json("key")["kind"], "file")
+        key = self.key.read_text()
+        for words in (("key", "export"), ("key", "export", "--yes")):
+            status, out, _ = self.house.lares(*words)
+            self.assertEqual((status, out), (4, ""))
+        terminal = Terminal(self.house, "key", "export", "--yes")
+        copy = terminal.read_until("lares-key(-[0-9a-f]{8}){9}")
+        self.assertEqual(terminal.end(), 0)
+        self.assertEqual(self.house.lares("key", "move", "--to", "passphrase", "--stdin", stdin=b"vergessen\n")[0], 0)
+        slip = copy[:-1] + ("0" if copy[-1] != "0" else "1")
+        self.assertEqual(self.house.lares("key", "import", "--stdin", stdin=slip.encode())[0], 2)
+        status, _, err = self.house.lares("key", "import", "--stdin", stdin=copy.encode())
+        self.assertEqual(status, 0, err)
+        self.assertEqual(self.key.read_text(), key)
+
+    def test_what_cannot_be_is_said_with_its_status(self):
+        for words, given, wanted in (
+                (("key", "move"), b"", 2), (("key", "move", "--to", "mars"), b"", 2),
+                (("key", "move", "--to", "file"), b"", 2), (("key", "lock"), b"", 2), (("key", "change"), b"", 2),
+                (("key", "move", "--to", "passphrase"), b"", 2), (("key", "import"), b"", 2),
+                (("key", "move", "--to", "passphrase", "--stdin"), b"", 2),
+                (("key", "move", "--to", "passphrase", "--stdin"), b"\n", 2),
+                (("key", "move", "--to", "passphrase", "--stdin"), b"caf\xe9\n", 2),
+                (("key", "move", "--to", "passphrase", "--stdin"), b"a\0b\n", 2),
+                (("key", "move", "--to", "passphrase", "--stdin"), b"x" * 2_000 + b"\n", 2),
+                (("key", "move", "--to", "passphrase", "--stdin"), b"x" * (1 << 20), 2)):
+            status, out, err = self.house.lares(*words, stdin=given)
+            self.assertEqual((status, out), (wanted, ""), (words, given[:10], err))
+        self.assertEqual(self.house.json("key")["kind"], "file")
+
+    def test_a_passphrase_is_changed_by_the_old_and_the_new_one(self):
+        for words, given in ((("move", "--to", "passphrase"), b"alt\n"), (("change",), b"alt\nneu\n"),
+                             (("unlock",), b"neu\n"), (("move", "--to", "file"), b"neu\n")):
+            status, _, err = self.house.lares("key", *words, "--stdin", stdin=given)
+            self.assertEqual(status, 0, (words, err))
+        self.assertEqual(self.house.json("key")["kind"], "file")
+
+
 class Speed(Case):
     def test_a_command_starts_at_once(self):
         """Bars are held by ./dev bench; here only that nothing heavy crept in."""

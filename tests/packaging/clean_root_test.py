@@ -112,7 +112,7 @@ class OnSuite:
         archive = root.put(package(".tar.zst"))
         # the libraries that README names; the package has brought them, where that test ran before
         root.must("apt-get", "update", "-qq")
-        root.must("apt-get", "install", "-y", "--no-install-recommends", "zstd", "libedit2", "libseccomp2", "libstdc++6")
+        root.must("apt-get", "install", "-y", "--no-install-recommends", "zstd", "libedit2", "libseccomp2", "libsodium23", "libstdc++6")
         root.shell(f"mkdir -p ~/.local && tar -C ~/.local --strip-components=1 -xf {archive}", user=USER)
         lares = f"/home/{USER}/.local/bin/lares"
         self.answers(lares)

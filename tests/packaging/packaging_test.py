@@ -98,7 +98,7 @@ class Licences(Case):
 
     def test_the_table_of_dependencies_has_them_all(self):
         table = (ROOT / "docs" / "dependencies.md").read_text(encoding="utf-8")
-        for name in ("llama.cpp", "nlohmann JSON", "Boost", "spdlog", "fmt", "toml++", "CLI11", "libedit", "libseccomp", "libcurl", "OpenSSL"):
+        for name in ("llama.cpp", "nlohmann JSON", "Boost", "spdlog", "fmt", "toml++", "CLI11", "libedit", "libseccomp", "libsodium", "libcurl", "OpenSSL"):
             self.assertIn(name, table)
 
 
@@ -116,7 +116,7 @@ class Lists(Case):
         for name in programs.split():
             self.assertIn(f"`{name.removesuffix('-program')}`".replace("`lares`", "`bin/lares`"), packaging)
         linked = {one for part in licences.components() for one in part.get("linked", ())}
-        for package, library in {"libcurl4": "libcurl.so.4", "libedit2": "libedit.so.2", "libseccomp2": "libseccomp.so.2", "libssl3": "libssl.so.3"}.items():
+        for package, library in {"libcurl4": "libcurl.so.4", "libedit2": "libedit.so.2", "libseccomp2": "libseccomp.so.2", "libsodium23": "libsodium.so.23", "libssl3": "libssl.so.3"}.items():
             self.assertIn(library, linked)
             for document in ("docs/packaging.md", "README.md"):
                 self.assertIn(f"`{package}`", (ROOT / document).read_text(encoding="utf-8"), document)

@@ -3,7 +3,6 @@
 // token, a page or a proxy on the network port is not asked for them.
 #include "api/endpoint.h"
 #include "api/orders.h"
-#include "api/requests.h"
 #include "base/text.h"
 #include "consent/secret_bytes.h"
 
@@ -18,11 +17,13 @@ void show(const Request& /*request*/, std::shared_ptr<Responder> responder, Serv
 
 // The string fields of an order that may be asked for here, none of them repeated in an error.
 Result<Json> fields_of(const Request& request, std::initializer_list<const char*> names) {
-  TRY_AS(Json body, read_object(request.body));
+  auto body = parse_json(request.body.empty() ? "{}" : request.body);
+  if (!body || !body->is_object())
+    return Error{Code::Invalid, "reading the request: the body must be a JSON object in UTF-8"};
   Json fields = Json::object();
   for (const char* name : names) {
-    const auto found = body.find(name);
-    if (found == body.end() || found->is_null()) continue;
+    const auto found = body->find(name);
+    if (found == body->end() || found->is_null()) continue;
     if (!found->is_string())
       return Error{Code::Invalid, cat("reading the request: '", name, "' must be a string"), name};
     fields[name] = std::move(*found);  // not copied

@@ -19,8 +19,7 @@ constexpr Option kStdin{"--stdin", '\0', "",
 constexpr Option kOnlyJson[] = {kJson};
 constexpr Option kWithStdin[] = {kStdin};
 constexpr Option kMoveOptions[] = {
-    {"--to", '\0', "PLACE", "secret-service (the desktop's keyring), passphrase, or file"},
-    kStdin};
+    {"--to", '\0', "PLACE", "secret-service (the desktop's keyring), passphrase, or file"}, kStdin};
 constexpr Option kExportOptions[] = {
     {"--yes", '\0', "", "print the key: whoever sees it can read all that is sealed"}, kStdin};
 
@@ -57,8 +56,9 @@ class Secrets {
     }
     const std::string_view left = rest_.reveal().substr(at_);
     if (left.empty())
-      return Error{Code::Invalid, "reading standard input: it ended before all was said; one line "
-                                  "is wanted for each passphrase"};
+      return Error{Code::Invalid,
+                   "reading standard input: it ended before all was said; one line "
+                   "is wanted for each passphrase"};
     const size_t end = std::min(left.find('\n'), left.size());
     at_ += std::min(end + 1, left.size());
     return SecretBytes(left.substr(0, end));
@@ -141,8 +141,8 @@ Result<int> run_move(Context& context, const Arguments& arguments) {
   if (to == "passphrase") {
     TRY_AS(next, secrets.ask_new());
   }
-  TRY_AS(const Json done, order(context, "move", {{"to", to}},
-                                {{"passphrase", &passphrase}, {"next", &next}}));
+  TRY_AS(const Json done,
+         order(context, "move", {{"to", to}}, {{"passphrase", &passphrase}, {"next", &next}}));
   return moved(context, done,
                to == "passphrase"
                    ? "the key is sealed with the passphrase; lares key export keeps a copy, for "
@@ -156,9 +156,9 @@ Result<int> run_move(Context& context, const Arguments& arguments) {
 Result<int> run_change(Context& context, const Arguments& arguments) {
   TRY_AS(const Json where, place(context));
   if (text_of(where, "kind") != "passphrase")
-    return Error{Code::Invalid, cat("the key has no passphrase: it is of the kind ",
-                                    text_of(where, "kind"),
-                                    "; lares key move --to passphrase gives it one")};
+    return Error{Code::Invalid,
+                 cat("the key has no passphrase: it is of the kind ", text_of(where, "kind"),
+                     "; lares key move --to passphrase gives it one")};
   Secrets secrets(context, arguments);
   TRY_AS(const SecretBytes passphrase, secrets.ask("passphrase: "));
   TRY_AS(const SecretBytes next, secrets.ask_new());
@@ -237,8 +237,9 @@ constexpr Verb kMove{
 constexpr Verb kUnlock{
     .name = "key unlock",
     .summary = "give the daemon the passphrase of the key",
-    .more = "After a wrong one the next try waits: a second, then twice as long each time, up to a "
-            "minute.",
+    .more =
+        "After a wrong one the next try waits: a second, then twice as long each time, up to a "
+        "minute.",
     .options = kWithStdin,
     .words = {},
     .examples = kUnlockExamples,
@@ -247,8 +248,9 @@ constexpr Verb kUnlock{
 constexpr Verb kLock{
     .name = "key lock",
     .summary = "have the daemon forget the key",
-    .more = "Refused while an answer is being written into a conversation, and for a key in a "
-            "file, where it would keep nobody from it.",
+    .more =
+        "Refused while an answer is being written into a conversation, and for a key in a "
+        "file, where it would keep nobody from it.",
     .options = {},
     .words = {},
     .examples = kLockExamples,
@@ -275,8 +277,9 @@ constexpr Verb kExport{
 constexpr Verb kImport{
     .name = "key import",
     .summary = "bring the key back from a copy",
-    .more = "For when the desktop's keyring was reset, the passphrase is forgotten or the file is "
-            "damaged. A copy of another key is refused; what lay there is set aside.",
+    .more =
+        "For when the desktop's keyring was reset, the passphrase is forgotten or the file is "
+        "damaged. A copy of another key is refused; what lay there is set aside.",
     .options = kWithStdin,
     .words = {},
     .examples = kImportExamples,

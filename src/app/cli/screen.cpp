@@ -110,7 +110,8 @@ class Hidden {
 // How many bytes its last character has.
 size_t last_character(std::string_view text) {
   size_t size = text.empty() ? 0 : 1;
-  while (size < text.size() && (static_cast<unsigned char>(text[text.size() - size]) & 0xC0) == 0x80)
+  while (size < text.size() &&
+         (static_cast<unsigned char>(text[text.size() - size]) & 0xC0) == 0x80)
     size++;
   return size;
 }
@@ -122,7 +123,9 @@ Result<consent::SecretBytes> SystemScreen::read_hidden(std::string_view prompt) 
   constexpr char kCtrlD = 4;
   constexpr char kCtrlU = 21;
   const Hidden hidden;
-  if (!hidden) return Error{Code::Unsupported, "this terminal cannot hide what is typed; use a pipe and --stdin"};
+  if (!hidden)
+    return Error{Code::Unsupported,
+                 "this terminal cannot hide what is typed; use a pipe and --stdin"};
   say(prompt);
   consent::SecretBytes typed = consent::SecretBytes::of_size(kHiddenMax);
   size_t size = 0;
@@ -141,7 +144,8 @@ Result<consent::SecretBytes> SystemScreen::read_hidden(std::string_view prompt) 
     } else if (key == kCtrlU) {
       size = 0;
     } else if (key != kCtrlD) {
-      if (size == kHiddenMax) return Error{Code::Invalid, cat("more than ", kHiddenMax, " bytes were typed")};
+      if (size == kHiddenMax)
+        return Error{Code::Invalid, cat("more than ", kHiddenMax, " bytes were typed")};
       typed.data()[size++] = key;
     }
   }

@@ -25,14 +25,14 @@ class Screen {
   virtual Result<> write(Stream stream, std::string_view bytes) = 0;
   // Everything until the end of standard input; Invalid when it is more than `max`.
   virtual Result<std::string> read_all(Bytes max) = 0;
-  // One line from the terminal that is not shown, behind `prompt` on standard error; Cancelled by
-  // Ctrl-C, and by Ctrl-D before anything was typed. Only where standard input is a terminal.
-  virtual Result<consent::SecretBytes> read_hidden(std::string_view prompt) = 0;
   // True when something waits to be read from standard input, or will: a pipe, a file, a socket.
   virtual bool in_is_piped() const = 0;
   virtual bool is_terminal(Stream stream) const = 0;
   virtual size_t width() const = 0;  // columns of the terminal, 80 where there is none
   virtual bool colour(Stream stream) const = 0;
+  // One line from the terminal that is not shown, behind `prompt` on standard error; Cancelled by
+  // Ctrl-C, and by Ctrl-D before anything was typed. Only where standard input is a terminal.
+  virtual Result<consent::SecretBytes> read_hidden(std::string_view prompt) = 0;
 
   Result<> out(std::string_view text) { return write(Stream::Out, text); }
   // To standard error; what cannot be said there is lost.

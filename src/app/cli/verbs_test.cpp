@@ -795,5 +795,76 @@ TEST(Golden, ThePageOfCommandsIsMadeFromTheTables) {
   expect_golden("docs/commands.md", commands_page(Registered<Verb>::all()));
 }
 
+using KeyVerb = VerbsTest;
+
+Json key_place(const char* kind, bool locked) {
+  return {{"kind", kind},
+          {"locked", locked},
+          {"where", "in a place"},
+          {"protects", "from some"},
+          {"next", "a better one"}};
+}
+
+TEST_F(KeyVerb, ShowsWhereTheKeyLiesAndHowItIsOpened) {
+  daemon_.answers["GET /lares/v1/key"] = {Daemon::Answer{200, dump(key_place("file", false))},
+                                          Daemon::Answer{200, dump(key_place("passphrase", true))}};
+  EXPECT_EQ(run({"key"}), 0);
+  EXPECT_NE(out().find("a better one"), std::string::npos) << out();
+  screen_.written_out.clear();
+  EXPECT_EQ(run({"key"}), 0);
+  EXPECT_NE(out().find("passphrase, locked"), std::string::npos) << out();
+  EXPECT_NE(out().find("lares key unlock"), std::string::npos) << out();
+}
+
+TEST_F(KeyVerb, AsksForWhatTheKindNeedsAndSendsNoMore) {
+  screen_.terminal = true;
+  daemon_.answers["GET /lares/v1/key"] = {
+      Daemon::Answer{200, dump(key_place("passphrase", true))},
+      Daemon::Answer{200, dump(key_place("passphrase", true))},
+      Daemon::Answer{200, dump(key_place("secret-service", true))}};
+  daemon_.answers["POST /lares/v1/key/unlock"] = {Daemon::Answer{200, "{}"},
+                                                  Daemon::Answer{200, "{}"}};
+  daemon_.answers["POST /lares/v1/key/move"] = {
+      Daemon::Answer{200, R"({"kind":"passphrase","left":""})"}};
+  screen_.typed = {"old", "old", "new", "new"};
+  EXPECT_EQ(run({"key", "unlock"}), 0);
+  EXPECT_EQ(daemon_.asked.back().body, (Json{{"passphrase", "old"}}));
+  EXPECT_EQ(run({"key", "change"}), 0);
+  EXPECT_EQ(daemon_.asked.back().body,
+            (Json{{"to", "passphrase"}, {"passphrase", "old"}, {"next", "new"}}));
+  EXPECT_EQ(run({"key", "unlock"}), 0) << "the desktop's keyring wants none from us";
+  EXPECT_EQ(daemon_.asked.back().body, Json::object());
+  EXPECT_EQ((out() + err()).find("old"), std::string::npos);
+}
+
+TEST_F(KeyVerb, TwoThatDifferAreRefusedBeforeAnythingIsSent) {
+  screen_.terminal = true;
+  daemon_.answers["GET /lares/v1/key"] = {Daemon::Answer{200, dump(key_place("file", false))}};
+  screen_.typed = {"new", "nwe"};
+  EXPECT_EQ(run({"key", "move", "--to", "passphrase"}), 2);
+  EXPECT_EQ(daemon_.asked.size(), 1u);
+}
+
+TEST_F(KeyVerb, WhatCouldNotBeTakenAwayIsSaid) {
+  daemon_.answers["GET /lares/v1/key"] = {
+      Daemon::Answer{200, dump(key_place("secret-service", false))}};
+  daemon_.answers["POST /lares/v1/key/move"] = {
+      Daemon::Answer{200, R"({"kind":"file","left":"a copy is still there"})"}};
+  EXPECT_EQ(run({"key", "move", "--to", "file"}), 0);
+  EXPECT_NE(err().find("a copy is still there"), std::string::npos);
+}
+
+TEST_F(KeyVerb, TheKeyIsPrintedOnATerminalAndWithYesAlone) {
+  EXPECT_EQ(run({"key", "export", "--yes"}), 4) << "no terminal";
+  screen_.terminal = true;
+  EXPECT_EQ(run({"key", "export"}), 4);
+  EXPECT_TRUE(daemon_.asked.empty());
+  daemon_.answers["GET /lares/v1/key"] = {Daemon::Answer{200, dump(key_place("file", false))}};
+  daemon_.answers["POST /lares/v1/key/export"] = {
+      Daemon::Answer{200, R"({"copy":"lares-key-0123"})"}};
+  EXPECT_EQ(run({"key", "export", "--yes"}), 0);
+  EXPECT_EQ(out(), "lares-key-0123\n");
+}
+
 }  // namespace
 }  // namespace lares::app
