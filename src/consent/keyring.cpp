@@ -171,8 +171,10 @@ Result<> Keyring::make_first() {
       if (!again.same_as(to_hexadecimal(key))) return Error{Code::Io, "it keeps something else"};
       return create_secret_file(file(), service_text(key, id), "key");
     }();
+    // what the file names stays, even where the last step of writing it went wrong
     const auto now = read();
-    if (kept && now && now->id == id) return Unit{};
+    if (now && now->id == id) return Unit{};
+    if (kept && !now) return std::move(now).error();
     // not kept, or another program was first
     (void)static_cast<bool>(vault_.remove(id));
     if (now) return Unit{};

@@ -270,6 +270,22 @@ TEST_F(SecretServiceTest, ALockedOneIsNotReadyAndItsQuestionThatNobodyAnswersEnd
   EXPECT_EQ(open.find(kId)->reveal(), "geheim");
 }
 
+// As after a login that does not open the keyring: what lies there is locked, not gone.
+TEST_F(SecretServiceTest, ASessionThatBeginsLockedDoesNotMakeAKeyCountAsGone) {
+  DESKTOP_OR_SKIP("password");
+  SecretService service(child(), {milliseconds(20'000), milliseconds(5'000)});
+  ASSERT_TRUE(service.store(kId, secret("geheim")));
+  ASSERT_TRUE(start_desktop(""));
+  EXPECT_EQ(service.ready().error().code, Code::Denied);
+  for (const std::string& id : {kId, std::string(32, 'b')}) {
+    const auto code = service.find(id).error().code;
+    EXPECT_TRUE(code == Code::Denied || code == Code::Timeout || code == Code::Io)
+        << row(code).name;
+  }
+  ASSERT_TRUE(start_desktop("password"));
+  EXPECT_EQ(service.find(kId)->reveal(), "geheim");
+}
+
 // The desktop asks the person through a program that takes the question and never answers.
 TEST_F(SecretServiceTest, AQuestionOnTheScreenThatNobodyAnswersEndsAtTheLimit) {
   DESKTOP_OR_SKIP("password");
