@@ -31,7 +31,7 @@ Result<KeyKind> key_kind_named(std::string_view name);
 
 // What one guess of a passphrase costs (Argon2id, RFC 9106, one lane).
 struct Effort {
-  uint64_t operations = 3;  // libsodium's "moderate": about 0.7 s
+  uint64_t operations = 3;  // libsodium's "moderate": about a second
   Bytes memory = MiB(256);
   bool operator==(const Effort&) const = default;
 };
