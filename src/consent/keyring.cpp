@@ -231,7 +231,9 @@ Result<> Keyring::lock() {
 
 Result<std::string> Keyring::move(KeyKind to, const SecretBytes& passphrase,
                                   const SecretBytes& next) {
-  if (to == KeyKind::Passphrase) TRY(check_passphrase(next));
+  if (to == KeyKind::Passphrase) {
+    TRY(check_passphrase(next));
+  }
   TRY_AS(const SecretBytes present, read_content(file()));
   TRY_AS(const KeyFile from, read());
   if (to == from.kind && to != KeyKind::Passphrase)
@@ -334,7 +336,10 @@ Result<std::string> Keyring::import_copy(std::string_view text) {
   if (!from && from.error().code != Code::Corrupt && from.error().code != Code::NotFound)
     return std::move(from).error();
   std::string aside;
-  if (from && (from->kind == KeyKind::File ? check_of(from->key) : from->check) != check_of(key))
+  const auto other = [&] {
+    return (from->kind == KeyKind::File ? check_of(from->key) : from->check) != check_of(key);
+  };
+  if (from && other())
     return Error{Code::Invalid,
                  cat("this is a copy of another key than the one of this home, and with it nothing "
                      "here could be read; if it is the right one, stop the daemon, move ",

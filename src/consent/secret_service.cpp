@@ -69,6 +69,7 @@ Result<pid_t> start(const std::string& program, std::vector<std::string> words, 
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
   words.insert(words.begin(), program);
   std::vector<char*> pointers;
+  pointers.reserve(words.size() + 1);
   for (std::string& word : words) pointers.push_back(word.data());
   pointers.push_back(nullptr);
   pid_t pid = -1;

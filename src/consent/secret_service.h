@@ -12,6 +12,7 @@
 
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -45,7 +46,8 @@ class SecretService final : public Vault {
     milliseconds asked{60'000};  // the person may have to type the keyring's password
   };
   // `program`: what understands kSecretServiceWord.
-  explicit SecretService(std::string program = "/proc/self/exe") : SecretService(program, {}) {}
+  explicit SecretService(std::string program = "/proc/self/exe")
+      : SecretService(std::move(program), {}) {}
   SecretService(std::string program, Limits limits);
   Result<> ready() override;
   Result<> store(const std::string& id, const SecretBytes& secret) override;
