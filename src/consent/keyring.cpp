@@ -219,11 +219,12 @@ Result<SecretBytes> Keyring::tried(const KeyFile& from, const SecretBytes& passp
 
 Result<> Keyring::lock() {
   TRY_AS(const KeyFile from, read());
-  if (from.kind == KeyKind::File)
+  if (from.kind == KeyKind::File) {
     return Error{Code::Invalid,
                  cat("the key lies in the file ", quoted(file()),
                      ", so forgetting it would keep nobody from it; lares key move --to "
                      "passphrase, or --to secret-service, makes that worth something")};
+  }
   key_.reset();
   told_to_lock_ = true;
   return Unit{};
@@ -339,11 +340,12 @@ Result<std::string> Keyring::import_copy(std::string_view text) {
   const auto other = [&] {
     return (from->kind == KeyKind::File ? check_of(from->key) : from->check) != check_of(key);
   };
-  if (from && other())
+  if (from && other()) {
     return Error{Code::Invalid,
                  cat("this is a copy of another key than the one of this home, and with it nothing "
                      "here could be read; if it is the right one, stop the daemon, move ",
                      quoted(file()), " away and import it again")};
+  }
   if (!from && from.error().code == Code::NotFound) {
     TRY(create_secret_file(file(), file_text(key).reveal(), "key"));
   } else if (!from || from->kind != KeyKind::File) {
