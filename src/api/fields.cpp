@@ -159,6 +159,7 @@ constexpr RequestField kLares[] = {
     {"priority", K::Word, "", 0, 0, "\"interactive\"", "interactive|agent|background", "Who waits for it."},
     {"place", K::Word, "", 0, 0, "\"auto\"", "auto|local|cloud", "Where it may run; there is no cloud yet."},
     {"privacy", K::Word, "", 0, 0, "\"personal\"", "public|personal|secret", "How confidential it is."},
+    {"keep_alive_s", K::Integer, "", -1, 31'536'000, "", "", "How long the model stays in memory when this was its last request: 0 is at once, -1 until others need its room. Else the settings memory.warm_after, park_after and unload_after say so."},
     {"deadline_ms", K::Integer, "", 1, kDeadlineMsMax, "", "", "Ends with an error when it takes longer. With reasoning_effort auto, thoughts keep to half of it."},
     {"cost_max_usd", K::Number, "", 0, 1'000'000, "", "", "What it may cost; on this machine nothing does."},
 };

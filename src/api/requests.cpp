@@ -572,6 +572,8 @@ Result<> read_lares(Json& given, Work& work) {
   TRY_AS(const Json object, read_fields(Table::Lares, *found, "lares."));
   work.lane = object.value("priority", "interactive");
   work.deadline_ms = object.value("deadline_ms", int64_t{0});
+  if (const auto kept = object.find("keep_alive_s"); kept != object.end() && kept->is_number())
+    work.keep_alive_s = kept->get<int64_t>();
   work.conversation = object.value("conversation", "");
   work.parent = object.value("parent", "");
   if (work.conversation.empty() && !work.parent.empty())

@@ -704,6 +704,8 @@ TEST(LaresObject, AnUnknownFieldNamesTheNearest) {
 TEST(LaresObject, BadValuesAreRefused) {
   for (const auto& [object, param] : {
            BadMessage{R"({"priority":"urgent"})", "lares.priority"},
+           BadMessage{R"({"keep_alive_s":-2})", "lares.keep_alive_s"},
+           BadMessage{R"({"keep_alive_s":"5m"})", "lares.keep_alive_s"},
            BadMessage{R"({"deadline_ms":-1})", "lares.deadline_ms"},
            BadMessage{R"({"deadline_ms":1e12})", "lares.deadline_ms"},
            BadMessage{R"({"cost_max_usd":-0.01})", "lares.cost_max_usd"},

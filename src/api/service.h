@@ -32,8 +32,9 @@ struct Work {
   unsigned choices = 1;              // n: independent answers to one prompt, at most kChoicesMax
   std::string lane = "interactive";  // "interactive", "agent", "background"
   int64_t deadline_ms = 0;           // 0: none; over it the work ends with Timeout
-  std::string conversation;          // of a chat: where the answer is kept; "" nowhere
-  std::string parent;                // the message it is kept below; "" the one shown now
+  std::optional<int64_t> keep_alive_s = {};  // of its model; -1: for ever
+  std::string conversation;                  // of a chat: where the answer is kept; "" nowhere
+  std::string parent;                        // the message it is kept below; "" the one shown now
 };
 inline constexpr unsigned kChoicesMax = 8;
 

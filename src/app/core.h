@@ -120,7 +120,9 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
   void shut_down(std::function<void()> done);
 
   // For tests and the simulator.
-  const sched::Residency& residency() const { return residents_.residency(); }
+  // Memory is short on this machine.
+  void relieve(std::string_view why) { residents_.relieve(why); }
+  const sched::Ladder& ladder() const { return residents_.ladder(); }
   size_t waiting() const { return queue_.size(); }
   size_t in_progress() const { return doing_.size(); }
 
@@ -133,7 +135,7 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
     Lane lane;
     std::string owner;
     double charged_ms;  // at the handing out, before what it takes is known
-    sched::Residency::Pin pin;
+    sched::Ladder::Pin pin;
     SteadyTime handed{};
     Loop::TimerId limit = 0;  // of the cancelling
     bool begun = false;       // else it waits in the worker, for a place or for cells
@@ -198,6 +200,8 @@ class Core final : public api::Service, Residents::Owner, Pulls::Owner {
   void models_show(const Json& arguments, const api::Reply& reply);
   void models_add(const Json& arguments, const api::Reply& reply);
   void models_rm(const Json& arguments, const api::Reply& reply);
+  void models_pin(const Json& arguments, const api::Reply& reply);
+  void models_evict(const Json& arguments, const api::Reply& reply);
   void models_find(const Json& arguments, const api::Reply& reply);
   void pulls_add(const Json& arguments, const api::Reply& reply);
   void pulls_list(const Json& arguments, const api::Reply& reply);

@@ -165,6 +165,8 @@ void Core::frame(const ModelId& model, wire::Frame frame) {
     case wire::Type::Resume:
     case wire::Type::Cancel:
     case wire::Type::StopThinking:
+    case wire::Type::Move:
+    case wire::Type::Moved:
     case wire::Type::Beat:
     case wire::Type::Resolve:
     case wire::Type::Found:

@@ -1,5 +1,6 @@
 // Which request is next, and what it is handed to its worker as.
 #include <algorithm>
+#include <cmath>
 
 #include "app/core_doing.h"
 #include "base/places.h"
@@ -38,6 +39,7 @@ std::vector<sched::JobId> Core::waiting_for(const ModelId& model) const {
 
 void Core::pump() {
   if (stopping_) return;
+  residents_.want(queue_.models());
   bool room = true;  // whoever waits for room keeps those behind from taking it
   bool someone_blocked = false;
   for (const ModelId& id : in_order_of_room()) {
@@ -46,7 +48,7 @@ void Core::pump() {
       fail_waiting(id, {Code::NotFound, cat("model '", id, "' was removed"), "model"});
       continue;
     }
-    if (!room && residents_.seen(id).state == Residents::State::Absent) continue;
+    if (!room && residents_.seen(id).rung < Rung::Hot) continue;
     auto coming = residents_.ensure(**model);
     if (!coming) {
       fail_waiting(id, coming.error());
@@ -181,6 +183,8 @@ bool Core::hand_part(const ModelId& model, api::WorkId id) {
   const bool again = !doing.again.empty();
   const unsigned choice = again ? doing.again.front() : doing.handed;
   if (choice == 0 && !again) {
+    residents_.asked(doing.receipt.principal, model);
+    residents_.keep_alive(model, doing.work.keep_alive_s);
     const Residents::Seen seen = residents_.seen(model);
     const int64_t before = ms_between(doing.arrived, now());
     if (doing.waited_for_load) {
@@ -191,6 +195,15 @@ bool Core::hand_part(const ModelId& model, api::WorkId id) {
       for (const ModelId& victim : seen.evicted_for_it)
         why += cat(", '", victim, "' made room for it");
       doing.receipt.why.push_back(std::move(why));
+    }
+    if (seen.rung < Rung::Hot) {
+      doing.receipt.why.push_back(cat("memory: '", model, "' was ", name(seen.rung),
+                                      " and is brought back, in about ",
+                                      std::llround(std::max(seen.back_ms, 1.0)), " ms"));
+    } else if (seen.came_back >= doing.arrived && seen.came_from < Rung::Hot) {
+      doing.receipt.why.push_back(cat("memory: '", model, "' was ", name(seen.came_from),
+                                      " and came back in ",
+                                      std::llround(std::max(seen.last_move_ms, 1.0)), " ms"));
     }
     doing.receipt.queue_ms = before - doing.receipt.load_ms;
     doing.receipt.why.push_back(

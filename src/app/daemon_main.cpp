@@ -29,6 +29,7 @@
 #include "app/machine.h"
 #include "app/machine_watch.h"
 #include "app/pairing.h"
+#include "app/pressure_watch.h"
 #include "app/settings.h"
 #include "app/variants.h"
 #include "base/text.h"
@@ -119,9 +120,9 @@ Result<Arguments> read_arguments(int count, char** given) {
     } else if (name == "fake") {
       arguments.fake_options.push_back("--" + value);
     } else {
-      if (name == "port" || name == "log-level") {
+      if (name == "port" || name == "log-level" || name == "budget") {
         TRY(word_after());
-        name = name == "port" ? "api.port" : "log.level";
+        name = name == "port" ? "api.port" : name == "budget" ? "memory.budget" : "log.level";
       } else if (equals == std::string_view::npos) {
         return Error{Code::Invalid, cat("--", utf8_repaired(name), " needs a value: --",
                                         utf8_repaired(name), "=...; see laresd --help")};
@@ -397,6 +398,12 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
   options.residents.leases = &leases;
   options.background_share = settings.compute_background_share / 100.0;
   TRY_AS(options.residents.thinking_max, parse_thinking_max(settings.models_reasoning_budget));
+  const auto after = [](uint32_t seconds) {
+    return milliseconds(seconds > 0 ? int64_t{1000} * seconds : -1);
+  };
+  options.residents.idle = {after(settings.memory_warm_after_s),
+                            after(settings.memory_park_after_s),
+                            after(settings.memory_unload_after_s)};
   TRY_AS(options.residents.drafts, parse_draft_models(settings.models_draft));
   options.residents.thinking_max.seconds = settings.models_reasoning_seconds;
   options.models_default = settings.models_default;
@@ -480,6 +487,8 @@ Result<> serve(const Arguments& arguments, Signals& signals) {
 
   const unsigned threads =
       settings.models_threads > 0 ? settings.models_threads : std::max(1U, inventory::cpu().cores);
+  const PressureWatch pressure(
+      [&](const std::string& why) { loop.post_end([&core, why] { core.relieve(why); }); });
   const MachineWatch watch(leases,
                            {.threads = threads,
                             .background_on_battery = settings.power_background_on_battery,

@@ -13,6 +13,7 @@ struct DaemonOption {
 
 inline constexpr DaemonOption kDaemonOptions[] = {
     {"--port N", "the same as --api.port=N; 0 chooses a free one and writes it to the file 'port'"},
+    {"--budget SIZE", "the same as --memory.budget=SIZE, as 3GiB"},
     {"--log-level L", "the same as --log.level=L"},
     {"--SETTING=VALUE", "any setting of lares.toml, for this run"},
     {"--self-test",

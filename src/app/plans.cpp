@@ -125,9 +125,9 @@ Json Core::plan_of(const inventory::Model& model, const inventory::Speeds* copie
   const bool present = residents_.seen(model.id).state != Residents::State::Absent;
   Json would_evict = Json::array();
   bool room_now = true;
-  if (!present) {
-    if (auto victims = residents_.residency().room_for(needs)) {
-      for (const ModelId& victim : *victims) would_evict.push_back(victim);
+  if (residents_.seen(model.id).to < Rung::Hot) {
+    if (const auto plan = residents_.plan(model, needs)) {
+      for (const sched::Ladder::Step& step : plan->descents) would_evict.push_back(step.model);
     } else {
       room_now = false;
     }
@@ -152,8 +152,8 @@ Json Core::plan_of(const inventory::Model& model, const inventory::Speeds* copie
           {"state_bytes", parts.state.n},
           {"compute_bytes", parts.compute.n},
           {"needs_bytes", needs.n},
-          {"fits", needs <= residents_.residency().budget()},
-          {"budget_bytes", residents_.residency().budget().n},
+          {"fits", needs <= residents_.ladder().budget()},
+          {"budget_bytes", residents_.ladder().budget().n},
           {"in_memory", present},
           {"room_now", room_now},
           {"would_evict", std::move(would_evict)},
@@ -186,7 +186,7 @@ void Core::catalogue(const Json& arguments, const api::Reply& reply) {
       text_in(arguments, "measure") == "no" ? Measure::Never : Measure::IfUnknown;
   with_speeds(measure, [this, query = text_in(arguments, "query"), reply] {
     inventory::Machine machine;
-    machine.budget = residents_.residency().budget();
+    machine.budget = residents_.ladder().budget();
     machine.shape = options_.residents.shape;
     machine.speeds = speeds_;
     std::set<std::string> have;

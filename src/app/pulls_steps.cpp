@@ -149,6 +149,8 @@ void Pulls::on_frame(Pull& pull, const wire::Frame& frame) {
     case wire::Type::Resume:
     case wire::Type::Cancel:
     case wire::Type::StopThinking:
+    case wire::Type::Move:
+    case wire::Type::Moved:
     case wire::Type::Started:
     case wire::Type::Delta:
     case wire::Type::Done:

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "app/core.h"
 #include "app/pull_files.h"
@@ -38,6 +39,8 @@ Core::Answer Core::answer_named(std::string_view question) {
       Row{"models.show", &Core::models_show},
       Row{"models.add", &Core::models_add},
       Row{"models.rm", &Core::models_rm},
+      Row{"models.pin", &Core::models_pin},
+      Row{"models.evict", &Core::models_evict},
       Row{"models.find", &Core::models_find},
       Row{"catalogue", &Core::catalogue},
       Row{"plan", &Core::plan},
@@ -117,6 +120,7 @@ Json Core::shown(const inventory::Model& model) const {
       {"needs_bytes", residents_.needs(model).n},
       {"file", model.file.string()},
       {"ours", model.ours},
+      {"pinned", model.pinned},
       {"inputs", inventory::inputs_of(model)},
       {"projector", shown_projector(model)},
       {"info", std::move(info)},
@@ -256,6 +260,48 @@ void Core::models_rm(const Json& arguments, const api::Reply& reply) {
   reply(Json::object());
 }
 
+// Of one that is pinned already, or is no more: the same answer.
+void Core::models_pin(const Json& arguments, const api::Reply& reply) {
+  const auto found = models_.find(text_in(arguments, "name"));
+  if (!found) return reply(found.error());
+  const inventory::Model& model = **found;
+  if (model.use == inventory::Use::Adapter)
+    return reply(Error{
+        Code::Invalid,
+        cat("'", model.id, "' is an adapter, which stays as long as its model; pin that"), "name"});
+  const bool pinned = arguments.value("pinned", true);
+  if (pinned && residents_.needs(model) > residents_.ladder().budget())
+    return reply(Error{Code::NoRoom, cat("pinning '", model.id, "': it needs ",
+                                         residents_.needs(model), ", and memory.budget is ",
+                                         residents_.ladder().budget(), "; raise that")});
+  const ModelId id = model.id;
+  if (auto set = models_.set_pinned(id, pinned); !set) return reply(std::move(set).error());
+  residents_.keep(id, pinned);
+  log_.info(pinned ? "model pinned" : "model unpinned", {{"model", id}});
+  reply(Json{{"model", id}, {"pinned", pinned}, {"rung", name(residents_.seen(id).rung)}});
+}
+
+void Core::models_evict(const Json& arguments, const api::Reply& reply) {
+  const auto found = models_.find(text_in(arguments, "name"));
+  if (!found) return reply(found.error());
+  const ModelId id = (*found)->id;
+  const std::string word = arguments.value("rung", std::string("absent"));
+  const auto rung = rung_named(word);
+  if (!rung || *rung == Rung::Hot)
+    return reply(Error{Code::Invalid,
+                       cat("'rung' is '", utf8_repaired(word.substr(0, 40)),
+                           "', but must be one to walk down to: absent, parked or warm"),
+                       "rung"});
+  const Residents::Seen before = residents_.seen(id);
+  if (auto gone = residents_.evict(id, *rung); !gone)
+    return reply(std::move(gone).error().within(cat("evicting '", id, "'")));
+  log_.info("model evicted", {{"model", id}, {"rung", name(*rung)}});
+  reply(Json{{"model", id},
+             {"from", name(before.rung)},
+             {"to", name(std::min(before.rung, *rung))},
+             {"held_bytes", before.reserved.n}});
+}
+
 void Core::models_find(const Json&, const api::Reply& reply) {
   in_background(
       [person = surroundings_.person]() -> Result<Json> {
@@ -328,6 +374,11 @@ void Core::ps(const Json&, const api::Reply& reply) {
     all.push_back(
         {{"model", id},
          {"state", name(seen.state)},
+         {"rung", name(seen.rung)},
+         {"to_rung", name(seen.to)},
+         {"back_ms", std::round(seen.back_ms)},
+         {"idle_s", seen.used == SteadyTime{} ? Json() : Json(ms_between(seen.used, now()) / 1000)},
+         {"pinned", seen.pinned},
          {"pid", seen.pid},
          {"memory_bytes", seen.reserved.n},
          {"requests", begun},
@@ -356,8 +407,8 @@ int64_t Core::longest_wait_ms(const std::vector<sched::JobId>& waiting) const {
 
 void Core::metrics(const Json&, const api::Reply& reply) {
   Metrics::Now seen;
-  seen.memory_used = residents_.residency().used();
-  seen.memory_budget = residents_.residency().budget();
+  seen.memory_used = residents_.ladder().used();
+  seen.memory_budget = residents_.ladder().budget();
   if (const Leases* leases = options_.residents.leases) seen.lane_held = leases->lane_held();
   std::vector<ModelId> ids = residents_.present();
   for (const ModelId& id : queue_.models()) {
@@ -401,8 +452,8 @@ void Core::doctor(const Json&, const api::Reply& reply) {
   DoctorFacts facts{models_.all(),
                     {},
                     residents_.engine(),
-                    residents_.residency().budget(),
-                    residents_.residency().used(),
+                    residents_.ladder().budget(),
+                    residents_.ladder().used(),
                     surroundings_.status.value("address", ""),
                     receipts_.written()};
   if (pulls_) facts.pulls = pulls_->running();
@@ -429,8 +480,8 @@ void Core::status(const Json&, const api::Reply& reply) {
   answer["resident"] = residents_.present().size();
   answer["requests"] = doing_.size();
   answer["waiting"] = queue_.size();
-  answer["memory_bytes"] = residents_.residency().used().n;
-  answer["memory_budget_bytes"] = residents_.residency().budget().n;
+  answer["memory_bytes"] = residents_.ladder().used().n;
+  answer["memory_budget_bytes"] = residents_.ladder().budget().n;
   const auto& engine = residents_.engine();
   answer["restraint"] = restraint_.why;
   answer["paused_lanes"] = Json::array();

@@ -3,33 +3,11 @@
 #include <algorithm>
 #include <set>
 
+#include "app/residents_resident.h"
 #include "base/text.h"
 #include "inventory/adapters.h"
 
 namespace lares::app {
-
-struct Residents::Resident {
-  State state = State::Absent;
-  std::unique_ptr<host::Worker> worker;
-  std::optional<sched::Residency::Pin> load_pin;  // while it starts
-  Seen seen;
-  Bytes file_size;
-  std::deque<SteadyTime> deaths;
-  size_t deaths_in_all = 0;
-  std::optional<Error> last_death;
-  std::optional<SteadyTime> quarantined_until;
-  SteadyTime not_before{};
-  std::optional<Leases::Member> lease;
-  bool measured_again = false;  // it was sent away once because it took more than was reserved
-  Loop::TimerId load_limit = 0;
-
-  // Names of adapters: asked for and not there, handed to the worker, named to it in a request.
-  std::vector<std::string> wanted;
-  std::vector<std::string> offered;
-  std::set<std::string> adapted;
-  std::map<std::string, Error> not_opened;
-  Bytes draft_size;  // of the file of seen.draft, once it was handed over; 0: none was
-};
 
 struct Residents::Inspection {
   std::string doing;
@@ -109,7 +87,7 @@ Residents::Residents(Loop& loop, Log& log, inventory::Models& models, Spawn spaw
       spawn_(std::move(spawn)),
       options_(std::move(options)),
       owner_(owner),
-      residency_(options_.budget) {}
+      ladder_(options_.budget, next_use_) {}
 
 Residents::~Residents() = default;
 
@@ -150,7 +128,7 @@ Result<Residents::Coming> Residents::ensure(const inventory::Model& model) {
   if (all_stopped_) return Error{Code::Offline, "the daemon is stopping"};
   Resident& resident = at(model.id);
   switch (resident.state) {
-    case State::Ready: return Coming::Ready;
+    case State::Ready: return climb(model, resident);
     case State::Starting:
     case State::Loading: return Coming::Soon;
     case State::Stopping: return Coming::NotNow;
@@ -160,26 +138,22 @@ Result<Residents::Coming> Residents::ensure(const inventory::Model& model) {
   if (!engine_) return Coming::NotNow;
   if (!*engine_) return engine_->error();
   const Bytes bytes = needs(model);
-  if (bytes > residency_.budget()) {
+  if (bytes > ladder_.budget()) {
     return Error{Code::NoRoom,
                  cat("loading '", model.id, "': needs ", bytes, ", but memory.budget allows ",
-                     residency_.budget(), " of this machine's ", options_.machine,
+                     ladder_.budget(), " of this machine's ", options_.machine,
                      "; choose a smaller model or quantisation, or raise memory.budget")};
   }
   if (now() < resident.not_before) return Coming::NotNow;
-  auto victims = residency_.room_for(bytes);
-  if (!victims) return Coming::NoRoom;
-  for (const ModelId& victim : *victims) {
-    log_.info("model evicted", {{"model", victim}, {"for", model.id}});
-    resident.seen.evicted_for_it.push_back(victim);
-    begin_stop(victim, at(victim));
+  if (ladder_.seen(model.id, now()).move == sched::Ladder::Move::Rests) {
+    resident.footprint = footprint(model, bytes);
+    TRY(ladder_.know(model.id, resident.footprint));
+    ladder_.keep(model.id, model.pinned);
   }
-  if (!residency_.fits(bytes)) return Coming::NoRoom;  // until those have left
-  TRY(start(model, resident, bytes));
-  return Coming::Soon;
+  return climb(model, resident);
 }
 
-Result<> Residents::start(const inventory::Model& model, Resident& resident, Bytes bytes) {
+Result<> Residents::start(const inventory::Model& model, Resident& resident) {
   const std::string doing = cat("loading '", model.id, "'");
   auto file = inventory::Models::open_file(model);
   if (!file) return std::move(file).error().within(doing);
@@ -203,18 +177,15 @@ Result<> Residents::start(const inventory::Model& model, Resident& resident, Byt
 
   TRY(hand_lease(resident, spec));
 
-  residency_.enter(model.id, bytes);  // booked before the start: loading already uses the memory
   auto worker = spawn_(std::move(spec), [this, id = model.id](host::WorkerEvent event) {
     on_event(id, std::move(event));
   });
   if (!worker) {
-    residency_.leave(model.id);
     leave_lease(resident);
     return std::move(worker).error().within(doing);
   }
   resident.worker = *std::move(worker);
   if (resident.lease) options_.leases->set_pid(*resident.lease, resident.worker->pid());
-  resident.load_pin.emplace(*residency_.pin(model.id));
   resident.state = State::Starting;
   resident.file_size = model.size + (model.projector ? model.projector->size : Bytes{});
   resident.seen.begun = now();
@@ -223,8 +194,9 @@ Result<> Residents::start(const inventory::Model& model, Resident& resident, Byt
     end(id, {Code::Timeout, cat("loading '", id, "': not done after ", kLoadMax.count() / 60'000,
                                 " minutes; the file may be damaged, add it again")});
   });
-  log_.info("worker started",
-            {{"model", model.id}, {"pid", resident.worker->pid()}, {"reserved", bytes}});
+  log_.info("worker started", {{"model", model.id},
+                               {"pid", resident.worker->pid()},
+                               {"reserved", ladder_.size_of(model.id)}});
   return Unit{};
 }
 
@@ -311,13 +283,16 @@ Result<Residents::Adapting> Residents::adapt(const ModelId& model,
   for (const std::string& name : adapters) {
     if (resident.adapted.contains(name)) continue;
     TRY_AS(const inventory::Model* adapter, models_.find(name));
-    if (!residency_.resize(model, residency_.size_of(model) + adapter->size)) {
+    sched::Footprint more = resident.footprint;
+    for (Bytes* const rung : {&more.parked, &more.warm, &more.hot}) *rung += adapter->size;
+    if (!ladder_.know(model, more)) {
       return Error{Code::NoRoom,
                    cat("adapter '", name, "': needs ", adapter->size, " beside '", model, "', but ",
-                       residency_.used(), " of ", residency_.budget(),
+                       ladder_.used(), " of ", ladder_.budget(),
                        " is held; retry when another model has left, or raise memory.budget"),
                    "lora"};
     }
+    resident.footprint = more;
     resident.adapted.insert(name);
   }
   return Adapting::Ready;
@@ -334,6 +309,8 @@ void Residents::on_event(const ModelId& model, host::WorkerEvent event) {
     on_hello(model, resident, std::move(*hello));
   } else if (auto* loaded = std::get_if<wire::Loaded>(&event)) {
     on_loaded(model, resident, std::move(*loaded));
+  } else if (auto* moved = std::get_if<wire::Moved>(&event)) {
+    on_moved(model, resident, *moved);
   } else if (auto* progress = std::get_if<wire::Progress>(&event)) {
     resident.seen.load_fraction = progress->fraction;
   } else if (auto* frame = std::get_if<wire::Frame>(&event)) {
@@ -399,15 +376,24 @@ void Residents::on_loaded(const ModelId& model, Resident& resident, wire::Loaded
     log_.warn("what a model needs could not be kept",
               {{"model", model}, {"why", kept.error().message}});
   }
-  if (!residency_.resize(model, bytes)) {
+  resident.footprint.hot = bytes;
+  resident.footprint.warm = std::min(resident.footprint.warm, bytes);
+  resident.footprint.parked = std::min(resident.footprint.parked, bytes);
+  const Bytes reserved = ladder_.size_of(model);
+  const bool fits = ladder_.measured(model, Rung::Hot, bytes);
+  ladder_.arrived(model, Rung::Hot);
+  resident.rung = Rung::Hot;
+  if (!fits) {
     // It took more than was reserved. Now its real size is known: once more, with that.
     log_.warn("a model took more memory than estimated",
-              {{"model", model}, {"reserved", residency_.size_of(model)}, {"took", bytes}});
+              {{"model", model}, {"reserved", reserved}, {"took", bytes}});
     if (resident.measured_again)
       return end(model,
                  {Code::NoRoom, cat("loading '", model, "': it took ", bytes, ", more each time")});
     resident.measured_again = true;
-    begin_stop(model, resident);
+    resident.climb_pin.reset();
+    static_cast<void>(ladder_.evict(model, Rung::Absent));
+    begin_stop(resident);
     return;
   }
   resident.measured_again = false;
@@ -419,8 +405,12 @@ void Residents::on_loaded(const ModelId& model, Resident& resident, wire::Loaded
                             {"load_ms", resident.seen.load_ms},
                             {"variant", resident.seen.hello.variant},
                             {"memory", bytes}});
-  owner_.loaded(model);       // whoever waited for it pins it now,
-  resident.load_pin.reset();  // before this
+  ladder_.climb_took(model, Rung::Parked,
+                     std::max(1.0, static_cast<double>(resident.seen.load_ms)));
+  watch_idle();
+  owner_.loaded(model);        // whoever waited for it pins it now,
+  resident.climb_pin.reset();  // before this
+  begin_climbs();
   owner_.changed();
 }
 
@@ -434,14 +424,16 @@ void Residents::on_ended(const ModelId& model, Resident& resident, host::WorkerE
     if (!refused) count_death(model, resident, error);
     owner_.lost(model, error, lost);
   }
-  resident.load_pin.reset();
   loop_.cancel(std::exchange(resident.load_limit, 0));
   leave_lease(resident);
-  residency_.leave(model);
+  resident.climb_pin.reset();
+  ladder_.died(model);
   resident.state = State::Absent;
+  resident.rung = Rung::Absent;
   resident.seen = {};
   bury(std::move(resident.worker));
   check_all_stopped();
+  if (!all_stopped_) begin_climbs();
   owner_.changed();
 }
 
@@ -461,12 +453,10 @@ void Residents::count_death(const ModelId& model, Resident& resident, const Erro
   }
 }
 
-void Residents::begin_stop(const ModelId& model, Resident& resident) {
+void Residents::begin_stop(Resident& resident) {
   assert(resident.worker);
   assert(resident.state != State::Stopping);
-  resident.load_pin.reset();
   loop_.cancel(std::exchange(resident.load_limit, 0));
-  residency_.begin_leave(model);
   resident.state = State::Stopping;
   resident.worker->stop();
 }
@@ -478,7 +468,8 @@ void Residents::end(const ModelId& model, Error error) {
   error = from_worker(std::move(error));
   count_death(model, resident, error);
   owner_.lost(model, error, lost);
-  begin_stop(model, resident);
+  ladder_.give_up(model);
+  begin_stop(resident);
   resident.worker->kill();
 }
 
@@ -486,10 +477,7 @@ Result<> Residents::stop(const ModelId& model) {
   const auto found = residents_.find(model);
   if (found == residents_.end() || !found->second.worker || found->second.state == State::Stopping)
     return Unit{};
-  if (found->second.load_pin)
-    return Error{Code::Busy, cat("model '", model, "' is being loaded; retry when it is there")};
-  begin_stop(model, found->second);
-  return Unit{};
+  return evict(model, Rung::Absent);
 }
 
 void Residents::forget(const ModelId& model) {
@@ -506,7 +494,7 @@ void Residents::forget(const ModelId& model) {
 void Residents::stop_all(std::function<void()> done) {
   all_stopped_ = std::move(done);
   for (auto& [model, resident] : residents_) {
-    if (resident.worker && resident.state != State::Stopping) begin_stop(model, resident);
+    if (resident.worker && resident.state != State::Stopping) begin_stop(resident);
   }
   while (!inspections_.empty())
     end_inspection(inspections_.begin()->first, Error{Code::Offline, "the daemon is stopping"});
@@ -522,20 +510,20 @@ void Residents::check_all_stopped() {
   all_stopped_ = [] {};
 }
 
-sched::Residency::Pin Residents::pin(const ModelId& model) {
-  auto pin = residency_.pin(model);
+sched::Ladder::Pin Residents::pin(const ModelId& model) {
+  auto pin = ladder_.pin(model, now());
   assert(pin);
   return *std::move(pin);
 }
 
 std::vector<ModelId> Residents::to_drain(const inventory::Model& model) const {
-  return residency_.to_drain(needs(model));
+  return ladder_.to_drain(model.id, Rung::Hot);
 }
 
 Error Residents::no_room(const inventory::Model& model) const {
   const std::string doing = cat("loading '", model.id, "'");
-  auto room = residency_.room_for(needs(model));
-  if (!room) return std::move(room).error().within(doing);
+  auto plan = ladder_.plan(model.id, Rung::Hot, now());
+  if (!plan && plan.error().code == Code::NoRoom) return std::move(plan).error();
   return {Code::NoRoom, cat(doing, ": the models that make room for it have not left yet; retry")};
 }
 
@@ -552,7 +540,15 @@ Residents::Seen Residents::seen(const ModelId& model) const {
   Seen seen = found->second.seen;
   seen.state = found->second.state;
   seen.pid = found->second.worker ? found->second.worker->pid() : 0;
-  seen.reserved = residency_.size_of(model);
+  seen.rung = found->second.rung;
+  if (seen.state != State::Absent) {
+    const auto place = ladder_.seen(model, now());
+    seen.reserved = place.held;
+    seen.to = place.to;
+    seen.back_ms = place.back_ms;
+    seen.pinned = place.kept;
+    seen.used = place.used_at;
+  }
   seen.quarantine = quarantine_of(found->second);
   if (found->second.lease) seen.lease = options_.leases->seen(*found->second.lease);
   return seen;

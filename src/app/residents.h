@@ -4,11 +4,14 @@
 // its Owner (app/core) has the queue, and holds a pin on each model that computes for it.
 //
 //                                                        .---- died: Owner::lost() ----.
-//   absent --ensure()--> starting --Hello--> loading --Loaded--> ready                 |
+//   absent --ensure()--> starting --Hello--> loading --Loaded--> ready (hot)            |
 //      ^                    '-----------------'--- died or Failed: Owner::lost() ------+
 //      |                                                  '--evicted, stop()--> stopping --ended-->
 //      absent
 //      '--- deaths: kept for kDeathsWithin; kDeathsMax of them: quarantined for kQuarantine
+//
+// A ready one stands on a rung (base/rung.h) that sched/ladder.h decides: others take its room, or
+// it is idle, and it walks down as far as is needed; ensure() brings it back.
 //
 // A quarantine is kept in memory only: whoever ends the daemon has changed something, or wants it
 // tried again.
@@ -24,6 +27,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "app/draft_models.h"
@@ -34,7 +38,8 @@
 #include "host/worker.h"
 #include "inventory/models.h"
 #include "inventory/needs.h"
-#include "sched/residency.h"
+#include "sched/ladder.h"
+#include "sched/next_use.h"
 
 namespace lares::app {
 
@@ -66,6 +71,7 @@ class Residents {
   static constexpr milliseconds kBackoff{500};      // before the start after a second death
   static constexpr milliseconds kLoadMax{600'000};  // for a worker that only pretends to progress
   static constexpr milliseconds kInspectMax{30'000};
+  static constexpr milliseconds kIdleLook{5'000};  // how often idle models are looked for
   static constexpr size_t kInspectionsMax = 2;
   static constexpr size_t kInfoMax = 64u << 10;  // bytes of what a file says of itself, as JSON
 
@@ -92,6 +98,7 @@ class Residents {
     Leases* leases = nullptr;  // gives out the device; nullptr: everyone computes when they like
     ThinkingMax thinking_max = {};
     DraftModels drafts = {};
+    sched::Ladder::IdleTimes idle = {};
   };
 
   // All references must outlive it.
@@ -104,17 +111,21 @@ class Residents {
   const std::optional<Result<EngineChoice>>& engine() const { return engine_; }
 
   enum class Coming {
-    Ready,   // compute on it
+    Ready,   // compute on it, though it may just be coming back into memory
     Soon,    // it is being started: loaded() or lost() will tell
     NoRoom,  // it waits for room: ask again after changed()
     NotNow,  // it waits for its last process to go, for the engine, or after a death: as NoRoom
   };
-  // Brings a model towards ready. NoRoom: it can never fit; WorkerDied: it is quarantined; and
-  // whatever keeps its file or its worker from being opened.
+  // Whose climbs are still wanted: of others those that wait for room are given up.
+  void want(const std::vector<ModelId>& models);
+  // Brings a model towards ready, and hot. NoRoom: it can never fit; WorkerDied: it is quarantined;
+  // and whatever keeps its file or its worker from being opened.
   Result<Coming> ensure(const inventory::Model& model);
 
+  // `app` asked for it: what is likely to be asked again stays longer.
+  void asked(std::string_view app, const ModelId& model) { next_use_.used(app, model, now()); }
   // Keeps a ready model in memory, and counts as a use. Requires: Ready.
-  sched::Residency::Pin pin(const ModelId& model);
+  sched::Ladder::Pin pin(const ModelId& model);
   // The models in use that must come to rest before this one has room.
   std::vector<ModelId> to_drain(const inventory::Model& model) const;
   // Why there is no room now, in words.
@@ -135,6 +146,15 @@ class Residents {
   void end(const ModelId& model, Error error);
   // Sends an idle model away; Busy when it is in use. No effect when it is not there.
   Result<> stop(const ModelId& model);
+  // Sends one that rests down to a lower rung, a pinned one too; no effect when it is there or
+  // lower. Busy: it is in use, or on its way.
+  Result<> evict(const ModelId& model, Rung to);
+  // Other programs lack memory: models that rest give theirs back, to the machine too.
+  void relieve(std::string_view why);
+  // As its newest request says: seconds after its last use, negative for ever; nullopt: the
+  // settings' times.
+  void keep_alive(const ModelId& model, std::optional<int64_t> seconds);
+  void keep(const ModelId& model, bool pinned);  // as Model::pinned says now
   void forget(const ModelId& model);  // its deaths too; after it was removed from the list
   // Stops every worker. `done` is called when the last process is gone.
   void stop_all(std::function<void()> done);
@@ -146,6 +166,14 @@ class Residents {
 
   struct Seen {  // for `lares ps`, receipts and doctor
     State state = State::Absent;
+    Rung rung = Rung::Absent;  // on which it stands, or from which it is moving
+    Rung to = Rung::Absent;    // to which
+    double back_ms = 0;        // that coming back to hot would take, as far as is known
+    bool pinned = false;
+    Rung came_from = Rung::Hot;  // the last time that it came back
+    SteadyTime came_back{};      // when that was
+    double last_move_ms = 0;     // 0: it has not moved yet
+    SteadyTime used{};           // the last time; begun where it was not
     pid_t pid = 0;
     Bytes reserved;
     wire::Hello hello;
@@ -162,7 +190,9 @@ class Residents {
   Seen seen(const ModelId& model) const;
   std::string died(const ModelId& model) const;  // how often, and why the last time; "": never
   std::vector<ModelId> present() const;          // not Absent, by name
-  const sched::Residency& residency() const { return residency_; }
+  const sched::Ladder& ladder() const { return ladder_; }
+  // What would happen first if it were asked now: who makes room for it. NoRoom: nobody can now.
+  Result<sched::Ladder::Plan> plan(const inventory::Model& model, Bytes bytes) const;
   // With what drafts for it.
   Bytes needs(const inventory::Model& model) const;
 
@@ -180,7 +210,13 @@ class Residents {
   struct Inspection;
 
   Resident& at(const ModelId& model);
-  Result<> start(const inventory::Model& model, Resident& resident, Bytes bytes);
+  Result<> start(const inventory::Model& model, Resident& resident);
+  sched::Footprint footprint(const inventory::Model& model, Bytes bytes) const;
+  Result<Coming> climb(const inventory::Model& model, Resident& resident);
+  void descend(const sched::Ladder::Step& step, bool for_others = false);
+  void begin_climbs();
+  void watch_idle();
+  void on_moved(const ModelId& model, Resident& resident, const wire::Moved& moved);
   void offer_adapters(const inventory::Model& model, Resident& resident, bool hand,
                       host::WorkerSpec& spec);
   void offer_draft(const inventory::Model& model, Resident& resident, bool hand,
@@ -192,7 +228,7 @@ class Residents {
   void on_hello(const ModelId& model, Resident& resident, wire::Hello hello);
   void on_loaded(const ModelId& model, Resident& resident, wire::Loaded loaded);
   void on_ended(const ModelId& model, Resident& resident, host::WorkerEnded ended);
-  void begin_stop(const ModelId& model, Resident& resident);
+  void begin_stop(Resident& resident);
   void count_death(const ModelId& model, Resident& resident, const Error& error);
   void on_inspection(uint64_t id, host::WorkerEvent event);
   void end_inspection(uint64_t id, Result<Json> result);
@@ -208,9 +244,11 @@ class Residents {
   const Spawn spawn_;
   const Options options_;
   Owner& owner_;
-  sched::Residency residency_;
+  sched::NextUse next_use_;
+  sched::Ladder ladder_;
   std::optional<Result<EngineChoice>> engine_;
   std::map<ModelId, Resident> residents_;
+  Loop::TimerId idle_timer_ = 0;
   std::map<ModelId, Bytes> drafts_measured_;  // what each took that has drafted
   std::map<uint64_t, Inspection> inspections_;
   uint64_t next_inspection_ = 1;

@@ -39,9 +39,9 @@ Residents::Draft Residents::draft_for(const inventory::Model& model) const {
                           ? measured->second
                           : inventory::needs_to_draft(other, options_.shape);
   const Bytes all = inventory::needs(model, options_.shape) + bytes;
-  if (all > residency_.budget()) {
-    return refuse(cat("both together need ", all, ", but memory.budget allows ",
-                      residency_.budget(), "; name a smaller one, or raise memory.budget"));
+  if (all > ladder_.budget()) {
+    return refuse(cat("both together need ", all, ", but memory.budget allows ", ladder_.budget(),
+                      "; name a smaller one, or raise memory.budget"));
   }
   draft.model = &other;
   draft.bytes = bytes;

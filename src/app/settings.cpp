@@ -25,6 +25,17 @@ constexpr Setting kSettings[] = {
     {"memory.budget", "bytes", "half of the machine's memory",
      "the most that all models together may hold in memory, their conversations included",
      &Settings::memory_budget},
+    {"memory.warm_after", "seconds", "300",
+     "after how long without a request a model gives back the state of its conversations and its "
+     "buffers, which takes milliseconds to make again; 0: never",
+     &Settings::memory_warm_after_s, 0, 31'536'000},
+    {"memory.park_after", "seconds", "900",
+     "the same for its weights, which are mapped again in milliseconds while its file is in the "
+     "system's cache; 0: never",
+     &Settings::memory_park_after_s, 0, 31'536'000},
+    {"memory.unload_after", "seconds", "3600",
+     "the same for its process, which takes as long to start as the first time; 0: never",
+     &Settings::memory_unload_after_s, 0, 31'536'000},
     {"models.default", "", "the embedded model", "the model that answers when a request names none",
      &Settings::models_default},
     {"models.preload", "", "true",

@@ -19,7 +19,10 @@
 namespace lares::app {
 
 struct Settings {
-  Bytes memory_budget{};  // 0: half of the machine's memory
+  Bytes memory_budget{};               // 0: half of the machine's memory
+  uint32_t memory_warm_after_s = 300;  // 0: never
+  uint32_t memory_park_after_s = 900;
+  uint32_t memory_unload_after_s = 3'600;
   std::string models_default;
   bool models_preload = true;
   uint32_t models_context = 0;

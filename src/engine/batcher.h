@@ -95,6 +95,14 @@ class Batcher {
   void cancel(uint64_t id);         // Failed{Cancelled} before it returns; unknown: no effect
   bool has(uint64_t id) const;
 
+  // Where its model stands (base/rung.h), and the one that drafts for it. Below Hot the
+  // conversations rest outside of the cells. Requires: at_rest(), where it is to descend.
+  Rung rung() const { return rung_; }
+  bool at_rest() const { return waiting_.empty() && computing_.empty() && embeddings_.empty(); }
+  Result<> stand(Rung rung, bool for_others);
+  // What is held by both models and by conversations that rest.
+  uint64_t memory_bytes() const;
+
   // Computes one step, when this worker has the device. False: there was nothing to do.
   bool step();
 
@@ -222,6 +230,8 @@ class Batcher {
   uint64_t turns_ = 0;
   std::vector<Row> rows_;  // of the step, kept for its memory
 
+  Rung rung_ = Rung::Hot;
+  Model* draft_ = nullptr;
   std::unique_ptr<Drafter> drafter_;  // nullptr: there is none
   double draft_share_ = 1;            // its size, of the model's
   Odds draft_odds_;                   // of the answers until now

@@ -22,6 +22,7 @@ constexpr double kShareTried = 0.2;
 }  // namespace
 
 void Batcher::draft_with(Model& draft) {
+  draft_ = &draft;
   drafter_ = std::make_unique<Drafter>(draft, model_.facts().vocabulary, clock_);
   const auto size_of = [](const Model& model) {
     return std::max(1.0, model.facts().info.value("size_bytes", 0.0));

@@ -170,6 +170,25 @@ bool Batcher::leave_all_cells() {
   return all;
 }
 
+Result<> Batcher::stand(Rung rung, bool for_others) {
+  assert(rung >= rung_ || at_rest());
+  if (rung < Rung::Hot && rung_ == Rung::Hot) {
+    if (model_.facts().generates && !leave_all_cells()) {
+      for (size_t s = 0; s < slots_.count(); s++) slots_.cut(static_cast<Sequence>(s), 0);
+    }
+    std::fill(park_tried_.begin(), park_tried_.end(), 0);
+  }
+  TRY(model_.stand(rung, for_others));
+  if (draft_) TRY(draft_->stand(rung, for_others));
+  rung_ = rung;
+  return Unit{};
+}
+
+uint64_t Batcher::memory_bytes() const {
+  const uint64_t resting = rung_ == Rung::Hot ? 0 : parked_.size().n;  // hot, it is in the sum
+  return model_.memory_on(rung_) + (draft_ ? draft_->memory_on(rung_) : 0) + resting;
+}
+
 // Copies one conversation that rests out of the cells, in which it stays until they are needed.
 // Once for each rest: where not all have room, each copy drops another's, and that would go round
 // for ever. False: none is left.

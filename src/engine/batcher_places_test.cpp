@@ -120,6 +120,41 @@ TEST(Batcher, WhatRestsLeavesTheCellsWhileOthersCompute) {
   EXPECT_TRUE(talk[2].text.ends_with(" 900"));
 }
 
+TEST(Batcher, ConversationsOutliveTheContext) {
+  Talk talk({}, small(4096, 4));
+  const std::string prompt = cat(letters(300), "\nrepeat: Hello.");
+  talk.complete(1, prompt);
+  talk.complete(2, "repeat: short");  // is too short to be kept
+  ASSERT_TRUE(talk.run());
+  const uint64_t hot = talk.batcher.memory_bytes();
+  for (const Rung low : {Rung::Warm, Rung::Parked, Rung::Warm}) {
+    ASSERT_TRUE(talk.batcher.at_rest());
+    ASSERT_TRUE(talk.batcher.stand(low, false));
+    EXPECT_EQ(talk.batcher.rung(), low);
+    EXPECT_LT(talk.batcher.memory_bytes(), hot);
+    EXPECT_EQ(talk.batcher.slots().cells_free(), talk.batcher.slots().cells_total());
+  }
+  ASSERT_TRUE(talk.batcher.stand(Rung::Hot, false));
+  EXPECT_EQ(talk.batcher.memory_bytes(), hot);
+  talk.complete(3, cat(prompt, "Hello.\nrepeat: Again."));
+  ASSERT_TRUE(talk.run());
+  EXPECT_EQ(talk[3].text, "Again.");
+  EXPECT_GE(talk[3].done->reused_tokens, 300U);
+}
+
+TEST(Batcher, WhatHasNoRoomOutsideTheCellsIsComputedAgainAfterwards) {
+  Talk talk(Options{{"parked", "1000"}}, small(4096, 4));  // no room for 300 tokens
+  const std::string prompt = cat(letters(300), "\nrepeat: Hello.");
+  talk.complete(1, prompt);
+  ASSERT_TRUE(talk.run());
+  ASSERT_TRUE(talk.batcher.stand(Rung::Parked, false));
+  ASSERT_TRUE(talk.batcher.stand(Rung::Hot, false));
+  talk.complete(2, cat(prompt, "Hello.\nrepeat: Again."));
+  ASSERT_TRUE(talk.run());
+  EXPECT_EQ(talk[2].text, "Again.");
+  EXPECT_EQ(talk[2].done->reused_tokens, 0U);
+}
+
 TEST(Batcher, RestComesThoughNotAllThatRestsCanBeParked) {
   Talk talk(Options{{"parked", "1000"}}, small(1024, 8));  // for two of these six
   for (uint64_t id = 1; id <= 6; id++)

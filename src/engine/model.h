@@ -362,6 +362,14 @@ class Model {
   // Requires: `to` is empty, and there are cells. False: the sequence is to be cut from 0.
   virtual bool restore(Sequence to, std::span<const std::byte> state) = 0;
 
+  // Where it stands (base/rung.h); Hot when it is loaded. Below Hot only facts() and what makes
+  // requests ready is asked of it, and its state is gone; warm again it computes the same, to the
+  // bit, as it did. Requires: not Absent. `for_others`: as in wire::Move. NoRoom, Corrupt, Io: it
+  // cannot climb, and is of no further use.
+  virtual Result<> stand(Rung rung, bool for_others) = 0;
+  // What it holds on this rung, as facts().memory_bytes counts.
+  virtual uint64_t memory_on(Rung rung) const = 0;
+
   // One L2-normalised vector of info["embedding_length"] for each input, end to end; of a model
   // that ranks one score each, as the model says it. Inputs are not empty and together at most
   // Facts::batch tokens, at most Facts::sequences of them. Cancelled when the pulse aborts.

@@ -321,6 +321,7 @@ class Server {
       case Type::Cancel:
         if (intake_.drop(id)) tell(id, wire::Failed{cancelled()});
         return batcher.cancel(id);
+      case Type::Move: return move(batcher, read<wire::Move>(frame));
       case Type::StopThinking:
         if (intake_.has(id)) stops_.insert(id);
         return batcher.stop_thinking(id);
@@ -328,7 +329,27 @@ class Server {
     }
   }
 
+  void move(Batcher& batcher, const wire::Move& where) {
+    if (where.rung < batcher.rung() && (!batcher.at_rest() || intake_.load().requests > 0))
+      end_process("told to leave memory while it has requests");
+    lease_.rest();
+    const SteadyTime from = clock_.now();
+    auto stood = [&] {
+      const Pulse::Quiet quiet(pulse_, kLoadQuietMax);
+      return batcher.stand(where.rung, where.for_others);
+    }();
+    if (!stood) {
+      line_.send(wire::to_frame(
+          wire::Failed{std::move(stood).error().within("coming back into memory")}, 0));
+      std::_Exit(1);
+    }
+    line_.send(wire::to_frame(
+        wire::Moved{batcher.rung(), exact_ms(from, clock_.now()), batcher.memory_bytes()}));
+  }
+
   void begin(Batcher& batcher, Made made) {
+    if (batcher.rung() != Rung::Hot)
+      end_process(cat("a request while it is ", name(batcher.rung()), ", and not hot"));
     const uint64_t id = id_of(made);
     if (batcher.has(id)) refuse_id(id);
     batcher.add(std::move(made));

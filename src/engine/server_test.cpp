@@ -104,6 +104,46 @@ TEST(Server, AnswersWithoutADraftModelOfAnotherVocabulary) {
   EXPECT_EQ(worker.answer(), "1 2 3 4 5 6 7 8 9 10");
 }
 
+TEST(Server, LeavesMemoryAndComesBackWithItsConversations) {
+  Served worker;
+  ASSERT_TRUE(worker.load());
+  const std::string prompt = cat(std::string(300, 'x'), "\nrepeat: Hello.");
+  worker.complete(1, prompt);
+  ASSERT_EQ(worker.answer(), "Hello.");
+  const auto moved_to = [&](Rung rung) {
+    worker.send(wire::to_frame(wire::Move{rung}));
+    const auto frame = worker.next_of(Type::Moved);
+    return frame ? *wire::from_frame<wire::Moved>(*frame) : wire::Moved{Rung::Absent};
+  };
+  const wire::Moved parked = moved_to(Rung::Parked);
+  EXPECT_EQ(parked.rung, Rung::Parked);
+  const wire::Moved warm = moved_to(Rung::Warm);
+  EXPECT_EQ(warm.rung, Rung::Warm);
+  EXPECT_GT(warm.memory_bytes, parked.memory_bytes);
+  // the request may be on its way before it has come back
+  worker.send(wire::to_frame(wire::Move{Rung::Hot}));
+  worker.complete(2, cat(prompt, "Hello.\nrepeat: Again."));
+  const auto started = worker.next_of(Type::Started);
+  ASSERT_TRUE(started);
+  EXPECT_GE(wire::from_frame<wire::Started>(*started)->reused_tokens, 300U);
+  EXPECT_EQ(worker.answer(), "Again.");
+}
+
+TEST(Server, ARequestBelowHotOrAMoveBesideOneIsNotOfTheProtocol) {
+  Served below;
+  ASSERT_TRUE(below.load());
+  below.send(wire::to_frame(wire::Move{Rung::Warm}));
+  ASSERT_TRUE(below.next_of(Type::Moved));
+  below.complete(1, "repeat: hello");
+  EXPECT_EQ(below.end(), kExitProtocol);
+  Served beside;
+  ASSERT_TRUE(beside.load());
+  beside.complete(1, "count: 10000");
+  ASSERT_TRUE(beside.next_of(Type::Started));
+  beside.send(wire::to_frame(wire::Move{Rung::Parked}));
+  EXPECT_EQ(beside.end(), kExitProtocol);
+}
+
 TEST(Server, TellsProgressOfLoading) {
   Served worker(Options{{"load-ms", "20"}});
   worker.next_of(Type::Hello);

@@ -48,6 +48,7 @@ Result<> credible(const wire::Done& done, SteadyTime::duration wall) {
 Result<> Conduct::sends(const wire::Frame& frame) {
   const auto type = static_cast<wire::Type>(frame.type);
   if (type == wire::Type::Load || type == wire::Type::Inspect) loads_waiting_++;
+  if (type == wire::Type::Move) moves_waiting_++;
   if (!opens(type)) return Unit{};
   if (frame.id == 0) return Error{Code::Invalid, "sending a request to a worker: its id is 0"};
   if (open_.size() >= kOpenMax)
@@ -104,6 +105,11 @@ Result<Conduct::Meaning> Conduct::hears(const wire::Frame& frame, SteadyTime now
       if (loads_waiting_ == 0) return wrong("sent Loaded without being asked");
       loads_waiting_--;
       return Meaning::Loaded;
+    case wire::Type::Moved:
+      if (frame.id != 0) return wrong(cat("sent Moved with id ", frame.id));
+      if (moves_waiting_ == 0) return wrong("sent Moved without being asked");
+      moves_waiting_--;
+      return Meaning::Moved;
     case wire::Type::Progress:
       if (frame.id == 0 ? loads_waiting_ == 0 : !open_.contains(frame.id))
         return wrong(cat("sent Progress for id ", frame.id, ", which is not open"));
@@ -153,6 +159,7 @@ Result<Conduct::Meaning> Conduct::hears(const wire::Frame& frame, SteadyTime now
     case wire::Type::Resume:
     case wire::Type::Cancel:
     case wire::Type::StopThinking:
+    case wire::Type::Move:
     case wire::Type::Shutdown:
     case wire::Type::Resolve:
     case wire::Type::Fetch:

@@ -3,8 +3,8 @@
 // are not read here: whoever reads a Done asks credible(). Pure: the caller brings the time. Used
 // under the Worker's lock.
 //
-//   starting ──Hello──> ready      Loaded only after Load or Inspect, Started/Delta/Done/Failed
-//   only for
+//   starting ──Hello──> ready      Loaded only after Load or Inspect, Moved after Move,
+//   Started/Delta/Done/Failed only for
 //                                  an open id, nothing of an id after its end
 #pragma once
 
@@ -46,7 +46,7 @@ Result<> credible(const wire::Done& done, SteadyTime::duration wall);
 
 class Conduct {
  public:
-  enum class Meaning { Beat, Hello, Loaded, Progress, Answer, GivesUp };
+  enum class Meaning { Beat, Hello, Loaded, Moved, Progress, Answer, GivesUp };
 
   // The owner sends this: opens its id. Invalid for an id of 0 or one that is open; Busy when too
   // many are.
@@ -76,6 +76,7 @@ class Conduct {
   bool ready_ = false;
   uint64_t deltas_max_ = kDeltasMax;
   uint64_t loads_waiting_ = 0;  // Load and Inspect without an answer
+  uint64_t moves_waiting_ = 0;  // Move
   SteadyTime window_{};         // the second that is counted
   uint64_t frames_ = 0, bytes_ = 0, beats_ = 0, progress_ = 0;
 };

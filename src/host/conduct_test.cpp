@@ -57,6 +57,22 @@ TEST_F(ConductTest, HelloIsSaidOnce) {
   EXPECT_EQ(wrong(wire::to_frame(wire::Hello{})), "sent Hello twice");
 }
 
+TEST_F(ConductTest, MovedIsSaidOnceForEachMove) {
+  say_hello();
+  const wire::Frame moved = wire::to_frame(wire::Moved{Rung::Parked, 1, 1});
+  EXPECT_EQ(wrong(moved), "sent Moved without being asked");
+  ASSERT_TRUE(conduct_.sends(wire::to_frame(wire::Move{Rung::Parked})));
+  const auto heard = hears(moved);
+  ASSERT_TRUE(heard) << heard.error().message;
+  EXPECT_EQ(*heard, Conduct::Meaning::Moved);
+  EXPECT_EQ(wrong(moved), "sent Moved without being asked");
+  ASSERT_TRUE(conduct_.sends(wire::to_frame(wire::Move{Rung::Hot})));
+  wire::Frame of_one = moved;
+  of_one.id = 3;
+  EXPECT_EQ(wrong(of_one), "sent Moved with id 3");
+  EXPECT_EQ(wrong(wire::to_frame(wire::Move{Rung::Hot})), "sent type 19, which no worker sends");
+}
+
 TEST_F(ConductTest, GivingUpIsAllowedAtAnyTime) {
   const auto failed = wire::to_frame(wire::Failed{{Code::Corrupt, "no"}}, 0);
   EXPECT_EQ(*hears(failed), Conduct::Meaning::GivesUp);

@@ -356,6 +356,8 @@ class Reader {
           rests_since_ = lines_so_far();
           tell(std::move(loaded));
         });
+      case Conduct::Meaning::Moved:
+        return read<wire::Moved>(frame, [&](wire::Moved moved) { tell(std::move(moved)); });
       case Conduct::Meaning::Progress:
         if (frame.id != 0) return tell(std::move(frame));  // of a prompt
         return read<wire::Progress>(frame,

@@ -55,7 +55,7 @@ struct WorkerEnded {
   bool asked = false;                 // stop() was called before
 };
 using WorkerEvent =
-    std::variant<wire::Hello, wire::Loaded, wire::Progress, wire::Frame, WorkerEnded>;
+    std::variant<wire::Hello, wire::Loaded, wire::Moved, wire::Progress, wire::Frame, WorkerEnded>;
 // Frame: Started, Delta, Done, Failed of an open request, and Failed with id 0, not decoded yet.
 // One that cannot be decoded is a reason to condemn(). Progress: of loading only.
 

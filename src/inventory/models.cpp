@@ -102,6 +102,8 @@ std::optional<Model> model_from(const Json& entry) {
     model.added_unix = added->get<int64_t>();
   if (const auto ours = entry.find("ours"); ours != entry.end() && ours->is_boolean())
     model.ours = ours->get<bool>();
+  if (const auto pinned = entry.find("pinned"); pinned != entry.end() && pinned->is_boolean())
+    model.pinned = pinned->get<bool>();
   if (const auto info = entry.find("info"); info != entry.end() && info->is_object())
     model.info = *info;
   if (!model.info.empty()) model.use = use_from(model.info);
@@ -512,6 +514,19 @@ Result<> Models::set_info(const std::string& id, Json info) {
   return Error{Code::NotFound, cat("no model '", id, "'")};
 }
 
+Result<> Models::set_pinned(const std::string& id, bool pinned) {
+  for (Model& model : models_) {
+    if (model.id != id) continue;
+    if (model.pinned == pinned) return Unit{};
+    std::vector<Model> changed = models_;
+    changed[static_cast<size_t>(&model - models_.data())].pinned = pinned;
+    TRY(save(changed));
+    model.pinned = pinned;
+    return Unit{};
+  }
+  return Error{Code::NotFound, cat("no model '", id, "'"), "model"};
+}
+
 Result<> Models::set_projector_info(const std::string& id, Json info) {
   for (Model& model : models_) {
     if (model.id != id || !model.projector) continue;
@@ -576,6 +591,7 @@ Result<> Models::save(const std::vector<Model>& models) const {
                               {"info", model.info},
                               {"added_unix", model.added_unix},
                               {"ours", model.ours}});
+    if (model.pinned) list["models"].back()["pinned"] = true;
     if (model.projector) {
       list["models"].back()["projector"] = {{"file", model.projector->file.string()},
                                             {"size_bytes", model.projector->size.n},

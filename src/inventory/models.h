@@ -36,6 +36,7 @@ struct Model {
   Json info = Json::object();  // as the worker's Inspect told; empty until it was asked
   int64_t added_unix = 0;      // of a file that was put into the folder: when it was written
   bool ours = false;           // the file lies in our folder and goes with `rm`
+  bool pinned = false;         // a person keeps it in memory once it is there
   std::optional<Projector> projector = {};  // what it sees or hears with
 };
 
@@ -93,6 +94,7 @@ class Models {
   Result<const Model*> add(const std::filesystem::path& file, std::string id, Json info,
                            std::optional<Projector> projector = {});
   Result<> set_info(const std::string& id, Json info);
+  Result<> set_pinned(const std::string& id, bool pinned);
   Result<> set_projector_info(const std::string& id, Json info);
   // Forgets it; deletes the file only when it is ours. An error leaves all as it was. A full disk
   // is no reason to keep a file of ours: without the file its entry counts for nothing (see

@@ -46,16 +46,12 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "base/rung.h"
 #include "base/units.h"
+#include "sched/model_id.h"
 #include "sched/next_use.h"
 
 namespace lares::sched {
-
-using ModelId = std::string;
-
-enum class Rung : uint8_t { Absent, Parked, Warm, Hot };
-inline constexpr std::array<std::string_view, 4> kRungNames = {"absent", "parked", "warm", "hot"};
-constexpr std::string_view name(Rung rung) { return kRungNames[static_cast<size_t>(rung)]; }
 
 // A file that several models may have in memory together: a draft model's weights, an adapter's,
 // or the same file under two names. Held from Warm on.

@@ -26,7 +26,7 @@
 #include "base/lane.h"
 #include "base/result.h"
 #include "base/units.h"
-#include "sched/residency.h"
+#include "sched/model_id.h"
 
 namespace lares::sched {
 

@@ -143,6 +143,10 @@ Result<ScannedSegment> scan_segment(const fs::path& file, const Manifest::Segmen
   if (::fstat(fd.get(), &info) != 0) return system_error(doing, errno);
   std::array<char, kStateAlign> header{};
   TRY_AS(const size_t got, read_at(fd.get(), header.data(), header.size(), 0));
+  // whoever began it was stopped before there was anything in it
+  if (S_ISREG(info.st_mode) && got < header.size() &&
+      segment_header(segment.number).starts_with(std::string_view(header.data(), got)))
+    return Error{Code::NotFound, cat(doing, ": nothing was written to it yet")};
   if (!S_ISREG(info.st_mode) ||
       std::string_view(header.data(), got) != segment_header(segment.number))
     return Error{Code::Corrupt,

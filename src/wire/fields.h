@@ -25,7 +25,7 @@ class Writer {
   void operator()(const char* name, const T& value) {
     if constexpr (std::is_same_v<T, Code>)
       object_[name] = row(value).name;
-    else if constexpr (std::is_same_v<T, Lane>)
+    else if constexpr (std::is_same_v<T, Lane> || std::is_same_v<T, Rung>)
       object_[name] = lares::name(value);
     else
       object_[name] = value;
@@ -98,6 +98,13 @@ class Reader {
       if (!wrong_.empty()) return;
       const auto known = lane_named(text);
       if (!known) return wrong(name, cat("an unknown lane: '", text, "'"));
+      out = *known;
+    } else if constexpr (std::is_same_v<T, Rung>) {
+      std::string text;
+      (*this)(name, text);
+      if (!wrong_.empty()) return;
+      const auto known = rung_named(text);
+      if (!known) return wrong(name, cat("an unknown rung: '", text, "'"));
       out = *known;
     } else if constexpr (std::is_same_v<T, bool>) {
       if (!found->is_boolean()) return wrong(name, "not a boolean");

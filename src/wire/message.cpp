@@ -3,6 +3,14 @@
 #include "wire/fields.h"
 
 namespace lares::wire {
+namespace {
+
+Result<> stands(Rung rung) {
+  if (rung == Rung::Absent) return Error{Code::Corrupt, "'rung' is absent, where no worker stands"};
+  return Unit{};
+}
+
+}  // namespace
 
 template <>
 struct Layout<Hello> {
@@ -170,6 +178,27 @@ struct Layout<Progress> {
   }
 };
 
+template <>
+struct Layout<Move> {
+  static constexpr Type kType = Type::Move;
+  static void fields(auto& field, auto& m) {
+    field("rung", m.rung);
+    field("for_others", m.for_others);
+  }
+  static Result<> check(const Move& m) { return stands(m.rung); }
+};
+
+template <>
+struct Layout<Moved> {
+  static constexpr Type kType = Type::Moved;
+  static void fields(auto& field, auto& m) {
+    field("rung", m.rung);
+    field("ms", m.ms);
+    field("memory_bytes", m.memory_bytes);
+  }
+  static Result<> check(const Moved& m) { return stands(m.rung); }
+};
+
 Frame to_frame(const Hello& m) { return write(m); }
 Frame to_frame(const Load& m) { return write(m); }
 Frame to_frame(const Loaded& m) { return write(m); }
@@ -177,6 +206,8 @@ Frame to_frame(const Generate& m, uint64_t id) { return write(m, id); }
 Frame to_frame(const Embed& m, uint64_t id) { return write(m, id); }
 Frame to_frame(const Rank& m, uint64_t id) { return write(m, id); }
 Frame to_frame(const Resume& m, uint64_t id) { return write(m, id); }
+Frame to_frame(const Move& m) { return write(m); }
+Frame to_frame(const Moved& m) { return write(m); }
 Frame to_frame(const Started& m, uint64_t id) { return write(m, id); }
 Frame to_frame(const Delta& m, uint64_t id) { return write(m, id); }
 Frame to_frame(const Done& m, uint64_t id) { return write(m, id); }
@@ -192,6 +223,8 @@ template Result<Generate> from_frame(const Frame& frame);
 template Result<Embed> from_frame(const Frame& frame);
 template Result<Rank> from_frame(const Frame& frame);
 template Result<Resume> from_frame(const Frame& frame);
+template Result<Move> from_frame(const Frame& frame);
+template Result<Moved> from_frame(const Frame& frame);
 template Result<Started> from_frame(const Frame& frame);
 template Result<Delta> from_frame(const Frame& frame);
 template Result<Done> from_frame(const Frame& frame);

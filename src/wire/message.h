@@ -10,6 +10,9 @@
 //     Loaded   ──────────────────────────────>        or Failed with id 0, and the worker ends
 //            <──────────────────────────────  Generate, Embed, Rank, Resume (id > 0)
 //            <──────────────────────────────  Cancel, StopThinking (same id)
+//            <──────────────────────────────  Move     while it has no request; it is hot when
+//            loaded
+//     Moved    ──────────────────────────────>        one for each Move
 //     Started, Delta*, Done | Failed ────────>        exactly one end for each id
 //     Beat     ──────────────────────────────>        every kBeatEvery, with a counter of progress
 //            <──────────────────────────────  Shutdown; the worker also ends when the socket closes
@@ -22,6 +25,7 @@
 
 #include "base/json.h"
 #include "base/lane.h"
+#include "base/rung.h"
 #include "base/units.h"
 #include "wire/frame.h"
 
@@ -46,6 +50,8 @@ enum class Type : uint8_t {
   Rank = 16,
   StopThinking = 17,
   Resume = 18,
+  Move = 19,
+  Moved = 20,
   // between laresd and lares-egress: wire/pull.h
   Resolve = 32,
   Found = 33,
@@ -169,6 +175,23 @@ struct Resume {
 };
 inline constexpr uint32_t kToldHere = 1u << 31;
 
+// laresd -> worker: climb or descend to this rung (not Absent). A request needs Hot.
+struct Move {
+  Rung rung = Rung::Hot;
+  // Of weights that it lets go: other programs' memory is short, so the system's cache lets them go
+  // too.
+  bool for_others = false;
+};
+
+// worker -> laresd: it stands there now.
+struct Moved {
+  Rung rung = Rung::Hot;
+  double ms = 0;
+  // What it holds there, as the engine counts it: as Loaded::memory_bytes, with all of a draft
+  // model's.
+  uint64_t memory_bytes = 0;
+};
+
 // worker -> laresd: the prompt is understood and its computation begins.
 struct Started {
   Tokens prompt_tokens = 0;
@@ -250,6 +273,8 @@ Frame to_frame(const Generate& message, uint64_t id);
 Frame to_frame(const Embed& message, uint64_t id);
 Frame to_frame(const Rank& message, uint64_t id);
 Frame to_frame(const Resume& message, uint64_t id);
+Frame to_frame(const Move& message);
+Frame to_frame(const Moved& message);
 Frame to_frame(const Started& message, uint64_t id);
 Frame to_frame(const Delta& message, uint64_t id);
 Frame to_frame(const Done& message, uint64_t id);

@@ -47,6 +47,8 @@ std::vector<Example> examples() {
       example("Embed", Embed{Json::array({"text", Json::array({1, 2})}), Lane::Background, 4}, 8),
       example("Rank", Rank{"which", Json::array({"this", "that"}), Lane::Agent, 5}, 14),
       example("Resume", Resume{"\xA0", 77, 64, std::string("\x07\0\0\x80", 4), Lane::Agent, 6}, 15),
+      example("Move", Move{Rung::Parked, true}),
+      example("Moved", Moved{Rung::Warm, 1.5, 1u << 20}),
       example("Started", Started{100, 60, 77, 64}, 9),
       example("Delta",
               Delta{"word",
@@ -92,6 +94,15 @@ TEST(Message, EveryOneReadsBackAsItWasWritten) {
     const auto back = e.through(e.frame);
     ASSERT_TRUE(back) << e.name << ": " << back.error().message;
     EXPECT_EQ(*back, e.frame) << e.name;
+  }
+}
+
+TEST(Message, ARungIsOneOnWhichAWorkerStands) {
+  const Frame move = to_frame(Move{Rung::Warm, false});
+  for (const char* wrong : {"absent", "hotter", ""}) {
+    const auto read = from_frame<Move>(with(move, [&](Json& p) { p["rung"] = wrong; }));
+    ASSERT_FALSE(read) << wrong;
+    EXPECT_NE(read.error().message.find("rung"), std::string::npos) << read.error().message;
   }
 }
 

@@ -670,8 +670,8 @@ class HouseDay {
     welcome();
     while (house_->loop.run_one()) {
       welcome();
-      const auto& residency = house_->core->residency();
-      if (residency.used() > residency.budget()) complain("more memory than the budget");
+      const auto& ladder = house_->core->ladder();
+      if (ladder.used() > ladder.budget()) complain("more memory than the budget");
     }
     std::map<std::string, int> living;
     for (const FakeWorker* worker : house_->workers) {

@@ -48,7 +48,6 @@ class LadderDay {
   using Ladder = sched::Ladder;
   using ModelId = sched::ModelId;
   using Move = Ladder::Move;
-  using Rung = sched::Rung;
 
   struct Model {
     Rung at = Rung::Absent, to = Rung::Absent, holds = Rung::Absent;

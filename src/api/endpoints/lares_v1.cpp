@@ -62,6 +62,33 @@ void remove(const Request& request, std::shared_ptr<Responder> responder, Servic
               answer_with(std::move(responder)));
 }
 
+template <bool kPinned>
+void pin(const Request& request, std::shared_ptr<Responder> responder, Service& service) {
+  if (!says_json(request, *responder)) return;
+  service.ask("models.pin", {{"name", request.path_parameters.at("id")}, {"pinned", kPinned}},
+              answer_with(std::move(responder)));
+}
+
+void evict(const Request& request, std::shared_ptr<Responder> responder, Service& service) {
+  if (!says_json(request, *responder)) return;
+  Json arguments = {{"name", request.path_parameters.at("id")}};
+  if (!request.body.empty()) {
+    const auto body = parse_json(request.body);
+    if (!body || !body->is_object())
+      return responder->error(
+          {Code::Invalid,
+           "reading the request: the body must be an object, as {\"rung\": \"parked\"}"});
+    if (const auto rung = body->find("rung"); rung != body->end()) {
+      if (!rung->is_string())
+        return responder->error(
+            {Code::Invalid, "reading the request: 'rung' must be a string: absent, parked or warm",
+             "rung"});
+      arguments["rung"] = *rung;
+    }
+  }
+  service.ask("models.evict", std::move(arguments), answer_with(std::move(responder)));
+}
+
 void receipts(const Request& request, std::shared_ptr<Responder> responder, Service& service) {
   const auto limit = number_query(request, "limit", 1, kReceiptsShownMax);
   if (!limit) return responder->error(limit.error());
@@ -99,6 +126,10 @@ constexpr std::string_view kAddSchema =
     R"("name":{"type":"string","maxLength":256,"description":"The model's id; made from the file's name when left out."},)"
     R"("projector":{"type":"string","maxLength":4096,"description":"The absolute path of its projector, which lets it see or hear; when left out, the only mmproj-*.gguf beside the file."}}})";
 
+constexpr std::string_view kEvictSchema =
+    R"({"type":"object","properties":{)"
+    R"("rung":{"type":"string","enum":["absent","parked","warm"],"default":"absent","description":"warm: without the state of conversations and buffers; parked: also without its weights; absent: without its process."}}})";
+
 constexpr std::string_view kReceiptsQuery =
     R"({"limit":{"type":"integer","minimum":1,"maximum":1000,"default":20}})";
 
@@ -108,6 +139,9 @@ const Endpoint kEndpoints[] = {
     {"POST /lares/v1/models", Right::Owner, "Adds a model file where it lies.", kAddSchema, "", "Model", "", ErrorShape::OpenAi, add},
     {"GET /lares/v1/models/{id}", Right::App, "One model, by its id or the beginning of one.", "", "", "Model", "", ErrorShape::OpenAi, model},
     {"DELETE /lares/v1/models/{id}", Right::Owner, "Forgets a model; deletes its file only when it is in Lares' own folder.", "", "", "Nothing", "", ErrorShape::OpenAi, remove},
+    {"POST /lares/v1/models/{id}/pin", Right::Owner, "Keeps a model in memory, once it is there, against others that need room.", R"({"type":"object"})", "", "Pinned", "", ErrorShape::OpenAi, pin<true>},
+    {"POST /lares/v1/models/{id}/unpin", Right::Owner, "Lets others take its room again.", R"({"type":"object"})", "", "Pinned", "", ErrorShape::OpenAi, pin<false>},
+    {"POST /lares/v1/models/{id}/evict", Right::Owner, "Sends a model that rests out of memory, or down to a lower rung.", kEvictSchema, "", "Evicted", "", ErrorShape::OpenAi, evict},
     {"GET /lares/v1/models-found", Right::Owner, "Lists the models that other programs keep on this disk.", "", "", "ModelsFound", "", ErrorShape::OpenAi, question<kFind>},
     {"GET /lares/v1/ps", Right::Owner, "Lists the models in memory and what they are doing.", "", "", "InMemory", "", ErrorShape::OpenAi, question<kPs>},
     {"GET /lares/v1/why", Right::Owner, "The receipt of the newest request.", "", "", "Receipt", "", ErrorShape::OpenAi, why},

@@ -75,7 +75,8 @@ constexpr Verb kBare{
     .name = "models",
     .summary = "the models of this machine; alone, the list of them",
     .more =
-        "`lares models list`, `show`, `add`, `pull`, `rm`, `find` and `search` have a --help each.",
+        "`lares models list`, `show`, `add`, `pull`, `rm`, `find`, `search`, `pin`, `unpin` and "
+        "`evict` have a --help each.",
     .options = kOptions,
     .words = {},
     .examples = kExamples,

@@ -1,4 +1,5 @@
 // lares ps: what is in memory, and what it is doing.
+#include <algorithm>
 #include <cmath>
 
 #include "app/cli/show.h"
@@ -16,6 +17,31 @@ constexpr Example kExamples[] = {
 std::string tokens_per_s(const Json& model) {
   const double rate = model.value("tokens_per_s", 0.0);
   return rate > 0 ? cat(std::round(rate * 10) / 10) : "";
+}
+
+// Where it stands: "hot", or "parked, to hot" while it moves; before it has loaded, its state.
+std::string rung_of(const Json& model) {
+  if (text_of(model, "state") != "ready") return text_of(model, "state");
+  const std::string at = text_of(model, "rung"), to = text_of(model, "to_rung");
+  return cat(at == to ? at : cat(at, ", to ", to), flag_of(model, "pinned") ? ", pinned" : "");
+}
+
+// What bringing it back to hot would take.
+std::string back_in(const Json& model) {
+  const double ms = number_of(model, "back_ms");
+  if (text_of(model, "rung") == "hot" || text_of(model, "state") != "ready") return "";
+  return ms < 1000 ? cat(std::max(1.0, std::round(ms)), " ms")
+                   : cat(std::round(ms / 100) / 10, " s");
+}
+
+// "memory  ######------------------  1.2 GiB of 5.0 GiB"
+std::string memory_bar(const Json& status) {
+  constexpr size_t kWidth = 40;
+  const uint64_t used = count_of(status, "memory_bytes");
+  const uint64_t budget = std::max<uint64_t>(count_of(status, "memory_budget_bytes"), 1);
+  const size_t full = std::min<size_t>(kWidth, (used * kWidth + budget - 1) / budget);
+  return cat("\nmemory  ", std::string(full, '#'), std::string(kWidth - full, '-'), "  ",
+             Bytes{used}, " of ", Bytes{budget}, "\n");
 }
 
 // How long whoever waits longest has waited.
@@ -38,8 +64,10 @@ Result<int> run(Context& context, const Arguments& arguments) {
     return 0;
   }
   Table table({{"MODEL", Table::Side::Left, true},
-               {"STATE"},
+               {"IS"},
                {"MEMORY", Table::Side::Right},
+               {"USED", Table::Side::Right},
+               {"BACK IN", Table::Side::Right},
                {"ANSWERING", Table::Side::Right},
                {"LANE"},
                {"TOK/S", Table::Side::Right},
@@ -51,14 +79,17 @@ Result<int> run(Context& context, const Arguments& arguments) {
                {"PID", Table::Side::Right}});
   for (const Json& model : models) {
     const uint64_t pid = count_of(model, "pid");
-    table.add({text_of(model, "model"), text_of(model, "state"), size_of(model, "memory_bytes"),
-               cat(count_of(model, "requests")), text_of(model, "lane"), tokens_per_s(model),
-               cat(count_of(model, "waiting")), waited(model),
+    const bool used = member_of(model, "idle_s").is_number();
+    table.add({text_of(model, "model"), rung_of(model), size_of(model, "memory_bytes"),
+               used ? cat(seconds_words(count_of(model, "idle_s")), " ago") : "never",
+               back_in(model), cat(count_of(model, "requests")), text_of(model, "lane"),
+               tokens_per_s(model), cat(count_of(model, "waiting")), waited(model),
                seconds_words(count_of(model, "up_s")), text_of(model, "variant"),
                text_of(model, "draft_refused").empty() ? text_of(model, "draft") : "refused",
                pid > 0 ? cat(pid) : ""});
   }
-  TRY(context.screen.out(table.print(table_width(context))));
+  const auto status = ask(context.daemon, "GET", "/lares/v1/status");
+  TRY(context.screen.out(table.print(table_width(context)) + (status ? memory_bar(*status) : "")));
   if (const std::string why = text_of(models.front(), "paused"); !why.empty())
     context.screen.say(cat("lares: background requests wait: ", why, "\n"));
   return 0;

@@ -9,6 +9,7 @@ namespace lares::app {
 namespace {
 
 constexpr Option kOptions[] = {
+    {"--budget", '\0', "SIZE", "the most that all models may hold in memory, as 3GiB"},
     {"--port", '\0', "N", "the port on 127.0.0.1 and [::1], instead of the one that is set"},
 };
 constexpr Word kWords[] = {
@@ -16,12 +17,15 @@ constexpr Word kWords[] = {
 constexpr Example kExamples[] = {
     {"lares serve", "Runs the daemon here, with its log on this terminal; Ctrl-C ends it."},
     {"lares serve --port 8080", "On another port, this once."},
+    {"lares serve --budget 3GiB", "With no more than that for models, this once."},
     {"lares serve -- --log.level=debug", "Hands an option on to laresd."},
 };
 
 Result<int> run(Context& /*context*/, const Arguments& arguments) {
   TRY_AS(const std::optional<int64_t> port, arguments.integer("--port", 0, 65535));
   std::vector<std::string> words{programs().daemon.string()};
+  if (arguments.has("--budget"))
+    words.push_back(cat("--memory.budget=", arguments.value("--budget")));
   if (port) words.push_back(cat("--api.port=", *port));
   words.insert(words.end(), arguments.words().begin(), arguments.words().end());
   return become(std::move(words));

@@ -486,8 +486,14 @@ TEST_F(VerbsTest, PsAndStatusSayWhyBackgroundWaits) {
 }
 
 TEST_F(VerbsTest, PsShowsWhoComputesHowFastAndWhoWaits) {
+  daemon_.will("GET /lares/v1/status",
+               {{"memory_bytes", MiB(500).n}, {"memory_budget_bytes", MiB(2000).n}});
   daemon_.will("GET /lares/v1/ps", Json::array({{{"model", "qwen"},
                                                  {"state", "ready"},
+                                                 {"rung", "hot"},
+                                                 {"to_rung", "hot"},
+                                                 {"idle_s", 3},
+                                                 {"pinned", true},
                                                  {"memory_bytes", MiB(300).n},
                                                  {"requests", 3},
                                                  {"lane", "interactive"},
@@ -500,6 +506,10 @@ TEST_F(VerbsTest, PsShowsWhoComputesHowFastAndWhoWaits) {
                                                  {"pid", 77}},
                                                 {{"model", "idle"},
                                                  {"state", "ready"},
+                                                 {"rung", "parked"},
+                                                 {"to_rung", "hot"},
+                                                 {"idle_s", nullptr},
+                                                 {"back_ms", 23.4},
                                                  {"memory_bytes", MiB(200).n},
                                                  {"requests", 0},
                                                  {"lane", nullptr},
@@ -512,12 +522,14 @@ TEST_F(VerbsTest, PsShowsWhoComputesHowFastAndWhoWaits) {
   ASSERT_EQ(run({"ps"}), 0);
   EXPECT_EQ(
       out(),
-      "MODEL  STATE   MEMORY  ANSWERING  LANE         TOK/S  WAITING    FOR         UP  ENGINE   "
-      "DRAFT  PID\n"
-      "qwen   ready  300 MiB          3  interactive   12.3        5  2.6 s  1 min 5 s  icelake  "
-      "        77\n"
-      "idle   ready  200 MiB          0                            0               5 s  icelake  "
-      "        78\n");
+      "MODEL  IS               MEMORY     USED  BACK IN  ANSWERING  LANE         TOK/S  WAITING    "
+      "FOR         UP  ENGINE   DRAFT  PID\n"
+      "qwen   hot, pinned     300 MiB  3 s ago                   3  interactive   12.3        5  "
+      "2.6 s  1 min 5 s  icelake          77\n"
+      "idle   parked, to hot  200 MiB    never    23 ms          0                            0    "
+      " "
+      "          5 s  icelake          78\n"
+      "\nmemory  ##########------------------------------  500 MiB of 2.0 GiB\n");
 }
 
 TEST_F(VerbsTest, ModelsAddTakesAFileANumberOrAName) {
@@ -668,8 +680,9 @@ TEST_F(VerbsTest, HelpForMoreThanAVerbNamesTheVerb) {
   EXPECT_EQ(said({"help", "chat", "foo"}),
             "lares: there is no verb 'chat foo', but there is 'chat': lares help chat\n");
   EXPECT_EQ(said({"help", "models", "foo"}),
-            "lares: there is no verb 'models foo'; `lares models` has add, find, list, pull, rm, "
-            "search, show\n");
+            "lares: there is no verb 'models foo'; `lares models` has add, evict, find, list, pin, "
+            "pull, rm, "
+            "search, show, unpin\n");
   EXPECT_EQ(said({"help", "modells", "list"}),
             "lares: there is no verb 'modells list'; did you mean 'models list'?\n");
   EXPECT_EQ(said({"help", "xyzzy"}),

@@ -55,6 +55,13 @@ struct CoreHouse : ::testing::Test {
     house.worker(model)->answer(done, id);
     house.settle();
   }
+  // It gave its room to another, and kept its process.
+  bool went_down(const std::string& model) {
+    const FakeWorker* const worker = house.worker(model);
+    const auto moves =
+        worker ? House::frames(*worker, wire::Type::Move) : std::vector<wire::Frame>();
+    return !moves.empty() && wire::from_frame<wire::Move>(moves.back())->rung < Rung::Hot;
+  }
   void load(const std::string& model) {
     auto first = house.chat(model);
     house.load(model);

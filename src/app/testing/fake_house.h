@@ -31,8 +31,14 @@ class FakeWorker final : public host::Worker {
   Result<> send(wire::Frame frame) override {
     if (deaf) return Error{Code::Busy, "the worker does not read"};
     sent.push_back(std::move(frame));
+    const bool move = sent.back().type == static_cast<uint8_t>(wire::Type::Move);
+    if (move && !rooted) moves_to(wire::from_frame<wire::Move>(sent.back())->rung);
     if (on_sent) on_sent(*this, sent.back());
     return Unit{};
+  }
+  void moves_to(Rung rung) {
+    const uint64_t held = rung == Rung::Hot ? memory.n : memory.n / (rung == Rung::Warm ? 7 : 8);
+    say(wire::Moved{rung, 1, held});
   }
   void stop() override {
     stopped = true;
@@ -51,8 +57,9 @@ class FakeWorker final : public host::Worker {
   void hello(std::vector<std::string> sandbox = {"seccomp"}) {
     say(wire::Hello{"fake", "none", std::move(sandbox), {}});
   }
-  void loaded(Bytes memory, Json info = Json::object()) {
-    say(wire::Loaded{std::move(info), 1, memory.n});
+  void loaded(Bytes takes, Json info = Json::object()) {
+    memory = takes;
+    say(wire::Loaded{std::move(info), 1, takes.n});
   }
   template <class Message>
   void answer(const Message& message, uint64_t id) {
@@ -72,6 +79,8 @@ class FakeWorker final : public host::Worker {
   bool stopped = false;
   bool stubborn = false;  // does not end when it is asked to
   bool deaf = false;
+  bool rooted = false;  // does not answer when it is told to move
+  Bytes memory;         // hot, as it says
   bool dead = false;
 
  private:
@@ -244,7 +253,7 @@ class House {
                  [&](const wire::Frame& f) { return f.type == static_cast<uint8_t>(type); });
     return found;
   }
-  void check() const { assert(core->residency().used() <= core->residency().budget()); }
+  void check() const { assert(core->ladder().used() <= core->ladder().budget()); }
 
   Folder folder;
   FakeClock clock;

@@ -337,6 +337,26 @@ bool FakeModel::cut(Sequence sequence, Position from) {
   return true;
 }
 
+Result<> FakeModel::stand(Rung rung, bool /*for_others*/) {
+  if (rung < Rung::Hot) {
+    forget();
+    adapters_.clear();
+    under_ = 0;
+  }
+  rung_ = rung;
+  return Unit{};
+}
+
+uint64_t FakeModel::memory_on(Rung rung) const {
+  switch (rung) {
+    case Rung::Absent: return 0;
+    case Rung::Parked: return facts_.memory_bytes / 8;
+    case Rung::Warm: return facts_.memory_bytes / 2;
+    case Rung::Hot: break;
+  }
+  return facts_.memory_bytes;
+}
+
 void FakeModel::forget() {
   for (auto& cells : cells_) cells = {};
 }

@@ -51,6 +51,8 @@ class FakeModel final : public Model {
   size_t state_size(Sequence sequence) const override;
   bool save(Sequence sequence, std::span<std::byte> into) override;
   bool restore(Sequence to, std::span<const std::byte> state) override;
+  Result<> stand(Rung rung, bool for_others) override;
+  uint64_t memory_on(Rung rung) const override;
   Result<std::vector<float>> embed(std::span<const std::span<const Token>> inputs) override;
 
   // For its samplers, which tell of their beginning and their end: likeliest() asks them.
@@ -79,6 +81,7 @@ class FakeModel final : public Model {
   std::vector<Row> rows_;
   std::vector<Position> firsts_;  // what each of them could still see
   uint64_t decoded_ = 0;
+  Rung rung_ = Rung::Hot;
   std::vector<Adapter> adapters_;
   uint64_t under_ = 0;
 };

@@ -15,6 +15,7 @@
 #include <cstring>
 #include <ctime>
 #include <filesystem>
+#include <thread>
 
 #include "base/sha256.h"
 #include "base/text.h"
@@ -29,6 +30,7 @@
 #include "engine/backends/llama_structure.h"
 #include "engine/backends/llama_tokens.h"
 #include "engine/backends/llama_variant.h"
+#include "engine/backends/llama_weights.h"
 #include "engine/gguf.h"
 #include "engine/gguf_facts.h"
 #include "engine/log.h"
@@ -68,9 +70,6 @@ struct CloseFile {
 using File = std::unique_ptr<FILE, CloseFile>;
 struct FreeModel {
   void operator()(llama_model* model) const { llama_model_free(model); }
-};
-struct FreeContext {
-  void operator()(llama_context* context) const { llama_free(context); }
 };
 struct FreePool {
   void operator()(ggml_threadpool* pool) const { prepared.free_pool(pool); }
@@ -112,10 +111,11 @@ Parts parts_of(const llama_context* context) {
 
 class LlamaModel final : public Model {
  public:
-  LlamaModel(llama_model* model, Pulse& pulse)
+  LlamaModel(llama_model* model, int file, Pulse& pulse)
       : pulse_(pulse),
         model_(model),
         vocab_(llama_model_get_vocab(model)),
+        weights_(model, file),
         template_(model, pulse),
         tokenizer_(model) {
     describe();
@@ -162,7 +162,7 @@ class LlamaModel final : public Model {
                                            std::span<const Token> prompt) override {
     std::vector<Token> words(prompt.begin(), prompt.end());
     std::erase_if(words, is_media);
-    return make_sampler(context_.get(), model_.get(), sampling, words);
+    return make_sampler(context_, facts_.cells, model_.get(), sampling, words);
   }
   Result<> load_adapter(size_t index) override { return adapters_->load(index); }
   void adapt(std::span<const Adapter> adapters) override {
@@ -195,12 +195,15 @@ class LlamaModel final : public Model {
     return llama_state_seq_set_data(context_.get(), reinterpret_cast<const uint8_t*>(state.data()),
                                     state.size(), to) == state.size();
   }
+  Result<> stand(Rung rung, bool for_others) override;
+  uint64_t memory_on(Rung rung) const override;
   Result<std::vector<float>> embed(std::span<const std::span<const Token>> inputs) override;
 
  private:
   void describe();
   Tokens size_context(const wire::Load& load, bool embeddings);
   llama_context_params context_params(const wire::Load& load, bool embeddings, Tokens cells);
+  Result<> open_context();
   llama_memory_t memory() const { return llama_get_memory(context_.get()); }
   static bool on_node(void* self) {
     auto* const model = static_cast<LlamaModel*>(self);
@@ -220,10 +223,13 @@ class LlamaModel final : public Model {
   std::shared_ptr<ggml_threadpool> pool_;  // the same of a model and its draft model
   std::unique_ptr<llama_model, FreeModel> model_;
   const llama_vocab* vocab_;
+  const Weights weights_;
   ChatTemplate template_;
   const Tokenizer tokenizer_;
   std::unique_ptr<Adapters> adapters_;
-  std::unique_ptr<llama_context, FreeContext> context_;
+  llama_context_params params_{};  // of it, whenever it is made
+  Context context_;
+  Rung rung_ = Rung::Hot;
   std::unique_ptr<Projector> projector_;  // nullptr: text only
   bool has_memory_ = true;
   uint32_t threads_ = 1;  // of the pool
@@ -365,15 +371,9 @@ Result<> LlamaModel::make_context(const wire::Load& load) {
   facts_.ranks = embeddings && facts_.ranks;
 
   const Tokens cells = size_context(load, embeddings);
-  const llama_context_params params = context_params(load, embeddings, cells);
-  const auto threads = static_cast<uint32_t>(params.n_threads);
-  context_.reset(llama_init_from_model(model_.get(), params));
-  if (!context_) {
-    const std::string why = last_error();
-    return Error{Code::NoRoom, cat("a context of ", params.n_ctx, " tokens could not be made: ",
-                                   why.empty() ? "the engine did not say why" : why,
-                                   "; ask for a smaller context")};
-  }
+  params_ = context_params(load, embeddings, cells);
+  const auto threads = static_cast<uint32_t>(params_.n_threads);
+  TRY(open_context());
   has_memory_ = memory() != nullptr;
 
   const bool drafts = pool_ != nullptr;
@@ -399,6 +399,46 @@ Result<> LlamaModel::make_context(const wire::Load& load) {
                            {"parked_bytes", facts_.parked_bytes},
                            {"compute_bytes", parts.compute}};
   return Unit{};
+}
+
+Result<> LlamaModel::open_context() {
+  forget_last_error();
+  context_.reset(llama_init_from_model(model_.get(), params_));
+  if (context_) return Unit{};
+  const std::string why = last_error();
+  return Error{Code::NoRoom, cat("a context of ", params_.n_ctx, " tokens could not be made: ",
+                                 why.empty() ? "the engine did not say why" : why,
+                                 "; ask for a smaller context")};
+}
+
+// Pages come in while the context is made.
+Result<> LlamaModel::stand(Rung rung, bool for_others) {
+  Result<> fetched = Unit{};
+  std::thread fetching;
+  if (rung_ == Rung::Parked && rung > Rung::Parked)
+    fetching = std::thread([&] { fetched = weights_.fetch([this] { pulse_.beat(); }); });
+  Result<> opened = Unit{};
+  if (rung < Rung::Hot && rung_ == Rung::Hot) {
+    context_.reset();
+    adapters_->forget_context();
+  } else if (rung == Rung::Hot && rung_ < Rung::Hot) {
+    opened = open_context();
+    if (opened) llama_attach_threadpool(context_.get(), pool_.get(), pool_.get());
+  }
+  if (fetching.joinable()) fetching.join();
+  TRY(std::move(opened));
+  TRY(std::move(fetched));
+  if (rung == Rung::Parked) weights_.drop(for_others);
+  rung_ = rung;
+  return Unit{};
+}
+
+uint64_t LlamaModel::memory_on(Rung rung) const {
+  if (rung == Rung::Hot) return facts_.memory_bytes;
+  const Json& parts = facts_.info["memory"];
+  const uint64_t always = weights_.private_bytes() + parts.value("projector_bytes", uint64_t{0}) +
+                          parts.value("projector_compute_bytes", uint64_t{0});
+  return always + (rung == Rung::Warm ? weights_.mapped_bytes() : 0);
 }
 
 // It computes with the other's threads, one after the other.
@@ -601,7 +641,7 @@ Json dry_run(FILE* file, const wire::Load& load, Pulse& pulse) {
     llama_model* const loaded = llama_model_load_from_file_ptr(file, params);
     if (!loaded) return nullptr;
     const bool encodes = llama_model_has_encoder(loaded) || llama_model_is_diffusion(loaded);
-    LlamaModel model(loaded, pulse);
+    LlamaModel model(loaded, -1, pulse);
     if (encodes) return nullptr;
     return model.parts_if_loaded(load);
   } catch (const std::exception& e) {
@@ -660,7 +700,7 @@ Result<std::unique_ptr<Model>> load(const LoadOrder& order, Pulse& pulse) {
                                       "; fetch it again, or use another")};
     }
     const bool encodes = llama_model_has_encoder(loaded) || llama_model_is_diffusion(loaded);
-    model = std::make_unique<LlamaModel>(loaded, pulse);
+    model = std::make_unique<LlamaModel>(loaded, order.file, pulse);
     model->describe_work(head);
     model->take_adapters(order);
     if (order.inspect_only) model->keep_dry_run(dry_run(file.get(), order.load, pulse));

@@ -27,6 +27,8 @@ class Adapters {
 
   // As Model::load_adapter().
   Result<> load(size_t index);
+  // Another context is asked from now on.
+  void forget_context() { used_.clear(); }
   // As Model::adapt(): `context` computes with these from now on.
   void use(llama_context* context, std::span<const Adapter> adapters);
 

@@ -32,7 +32,7 @@ float log_of_sum(std::span<const float> logits, float most) {
 
 class LlamaSampler final : public Sampler {
  public:
-  LlamaSampler(llama_context* context, const llama_model* model, common_sampler* sampler,
+  LlamaSampler(const Context& context, const llama_model* model, common_sampler* sampler,
                bool greedy, size_t shortlist, std::vector<llama_logit_bias> biases,
                std::unique_ptr<Steering> steering)
       : context_(context),
@@ -60,7 +60,7 @@ class LlamaSampler final : public Sampler {
   // `before`: what was chosen here before. All is done nevertheless that was done then, since
   // drawing moves what later draws depend on.
   Result<Chosen> next(int row, std::optional<unsigned> top, std::optional<Token> before) {
-    float* const raw = llama_get_logits_ith(context_, row);
+    float* const raw = llama_get_logits_ith(context_.get(), row);
     if (!raw) return Error{Code::Io, "computing: the engine has no result for this row"};
     const std::span<float> logits(raw, static_cast<size_t>(vocabulary_));
     const Greatest most = logits_.read(logits);
@@ -76,7 +76,7 @@ class LlamaSampler final : public Sampler {
     }
     const auto draw = [&] {
       if (shortlist_ > 0) return draw_of_the_largest(logits);
-      if (!greedy_) return common_sampler_sample(sampler_.get(), context_, row);
+      if (!greedy_) return common_sampler_sample(sampler_.get(), context_.get(), row);
       return static_cast<Token>(biases_.empty() ? most.at : likeliest(logits));
     };
     if (!steering_) {
@@ -144,7 +144,7 @@ class LlamaSampler final : public Sampler {
     return at;
   }
 
-  llama_context* const context_;
+  const Context& context_;
   const llama_vocab* const vocab_;
   const int32_t vocabulary_;
   const common_sampler_ptr sampler_;
@@ -207,8 +207,8 @@ Active set_chain(const Sampling& sampling, int32_t context, common_params_sampli
 
 }  // namespace
 
-Result<std::unique_ptr<Sampler>> make_sampler(llama_context* context, const llama_model* model,
-                                              const Sampling& sampling,
+Result<std::unique_ptr<Sampler>> make_sampler(const Context& context, Tokens cells,
+                                              const llama_model* model, const Sampling& sampling,
                                               std::span<const Token> prompt) {
   const llama_vocab* const vocab = llama_model_get_vocab(model);
   common_params_sampling params;
@@ -219,7 +219,7 @@ Result<std::unique_ptr<Sampler>> make_sampler(llama_context* context, const llam
   params.top_k = sampling.top_k;
   params.min_p = sampling.min_p;
   params.typ_p = sampling.typical_p;
-  const auto context_size = static_cast<int32_t>(llama_n_ctx(context));
+  const auto context_size = static_cast<int32_t>(cells);
   const Active active = set_chain(sampling, context_size, params);
   for (const auto& [token, bias] : sampling.logit_bias) params.logit_bias.push_back({token, bias});
   if (sampling.ignore_eos) {

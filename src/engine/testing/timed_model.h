@@ -100,6 +100,8 @@ class TimedModel final : public Model {
   bool restore(Sequence to, std::span<const std::byte> state) override {
     return model_->restore(to, state);
   }
+  Result<> stand(Rung rung, bool for_others) override { return model_->stand(rung, for_others); }
+  uint64_t memory_on(Rung rung) const override { return model_->memory_on(rung); }
   Result<std::vector<float>> embed(std::span<const std::span<const Token>> inputs) override {
     on_compute("embed");
     return model_->embed(inputs);

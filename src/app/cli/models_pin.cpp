@@ -1,0 +1,41 @@
+// lares models pin: whether others' need of room may send a model down.
+#include "app/cli/plain_text.h"
+#include "app/cli/show.h"
+#include "base/text.h"
+
+namespace lares::app {
+namespace {
+
+constexpr Option kOptions[] = {kJson};
+constexpr Word kWords[] = {
+    {"NAME", "a model, by its name or the beginning of it", Word::Count::One, "model"}};
+constexpr Example kExamples[] = {
+    {"lares models pin qwen2.5-1.5b", "Keeps it at hand."},
+};
+
+Result<int> run(Context& context, const Arguments& arguments) {
+  const std::string path =
+      cat("/lares/v1/models/", path_escaped(arguments.words().front()), "/pin");
+  TRY_AS(const Json told, ask(context.daemon, "POST", path, Json::object()));
+  if (arguments.has("--json")) return print_json(context, told);
+  TRY(context.screen.out(plain_line(cat("pinned ", text_of(told, "model"), "; it is ",
+                                        text_of(told, "rung"), " now")) +
+                         "\n"));
+  return 0;
+}
+
+constexpr Verb kVerb{
+    .name = "models pin",
+    .summary = "keep a model in memory, once it is there, against others that need room",
+    .more =
+        "It stays pinned when the daemon is started again. A pinned model still goes when you "
+        "evict it, or when this machine runs out of memory.",
+    .options = kOptions,
+    .words = kWords,
+    .examples = kExamples,
+    .run = run,
+};
+const Registered<Verb> kRegistered{kVerb};
+
+}  // namespace
+}  // namespace lares::app
