@@ -1,4 +1,4 @@
-// lares models pin: whether others' need of room may send a model down.
+// lares models pin, lares models unpin: whether others' need of room may send a model down.
 #include "app/cli/plain_text.h"
 #include "app/cli/show.h"
 #include "base/text.h"
@@ -9,22 +9,26 @@ namespace {
 constexpr Option kOptions[] = {kJson};
 constexpr Word kWords[] = {
     {"NAME", "a model, by its name or the beginning of it", Word::Count::One, "model"}};
-constexpr Example kExamples[] = {
+constexpr Example kPinExamples[] = {
     {"lares models pin qwen2.5-1.5b", "Keeps it at hand."},
 };
+constexpr Example kUnpinExamples[] = {
+    {"lares models unpin qwen2.5-1.5b", "Lets it go when others need room."},
+};
 
+template <bool kPin>
 Result<int> run(Context& context, const Arguments& arguments) {
   const std::string path =
-      cat("/lares/v1/models/", path_escaped(arguments.words().front()), "/pin");
+      cat("/lares/v1/models/", path_escaped(arguments.words().front()), kPin ? "/pin" : "/unpin");
   TRY_AS(const Json told, ask(context.daemon, "POST", path, Json::object()));
   if (arguments.has("--json")) return print_json(context, told);
-  TRY(context.screen.out(plain_line(cat("pinned ", text_of(told, "model"), "; it is ",
-                                        text_of(told, "rung"), " now")) +
+  TRY(context.screen.out(plain_line(cat(kPin ? "pinned " : "unpinned ", text_of(told, "model"),
+                                        "; it is ", text_of(told, "rung"), " now")) +
                          "\n"));
   return 0;
 }
 
-constexpr Verb kVerb{
+constexpr Verb kPin{
     .name = "models pin",
     .summary = "keep a model in memory, once it is there, against others that need room",
     .more =
@@ -32,10 +36,20 @@ constexpr Verb kVerb{
         "evict it, or when this machine runs out of memory.",
     .options = kOptions,
     .words = kWords,
-    .examples = kExamples,
-    .run = run,
+    .examples = kPinExamples,
+    .run = run<true>,
 };
-const Registered<Verb> kRegistered{kVerb};
+constexpr Verb kUnpin{
+    .name = "models unpin",
+    .summary = "let others take a pinned model's room again",
+    .more = "",
+    .options = kOptions,
+    .words = kWords,
+    .examples = kUnpinExamples,
+    .run = run<false>,
+};
+const Registered<Verb> kPinRegistered{kPin};
+const Registered<Verb> kUnpinRegistered{kUnpin};
 
 }  // namespace
 }  // namespace lares::app
