@@ -142,8 +142,8 @@ void Residents::on_moved(const ModelId& model, Resident& resident, const wire::M
             {{"model", model}, {"rung", name(moved.rung)}, {"ms", moved.ms}, {"memory", bytes}});
   resident.climb_pin.reset();
   if (!fits) {
-    log_.warn("a model holds more than is left for it, and is sent away", {{"model", model}});
-    static_cast<void>(stop(model));
+    log_.warn("a model holds more than is left for it, and goes farther down", {{"model", model}});
+    static_cast<void>(evict(model, moved.rung == Rung::Warm ? Rung::Parked : Rung::Absent));
   }
   begin_climbs();  // who waited for this room
   owner_.changed();

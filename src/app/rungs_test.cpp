@@ -193,12 +193,15 @@ TEST_F(Rungs, AWorkerThatSaysItIsElsewhereIsEnded) {
   EXPECT_TRUE(house.worker("beta")) << "its room is free now";
 }
 
-TEST_F(Rungs, OneThatHoldsMoreThanIsLeftForItIsSentAway) {
+TEST_F(Rungs, OneThatHoldsMoreThanIsLeftForItGoesFartherDown) {
   answered("alpha");
   FakeWorker* const alpha = house.worker("alpha");
   alpha->rooted = true;
   auto heard = house.chat("beta");
   alpha->say(wire::Moved{Rung::Warm, 1, MiB(240).n});  // nothing of its own left it
+  house.settle();
+  EXPECT_EQ(moves(*alpha), (std::vector{Rung::Warm, Rung::Parked}));
+  alpha->say(wire::Moved{Rung::Parked, 1, MiB(240).n});
   house.settle();
   EXPECT_FALSE(house.worker("alpha"));
   EXPECT_TRUE(house.worker("beta"));
