@@ -564,9 +564,10 @@ Result<> read_lares(Json& given, Work& work) {
   for (const RequestField& field : fields(Table::Lares)) names.emplace_back(field.name);
   for (const auto& [key, value] : found->items()) {
     if (std::find(names.begin(), names.end(), key) != names.end()) continue;
+    const std::string hint = did_you_mean(key, names);
     return Error{Code::Invalid,
                  cat("reading the request: 'lares' has no field ", shown(key),
-                     did_you_mean(key, names), "; leave it out"),
+                     hint.empty() ? "; leave it out" : hint),
                  key.size() <= 64 ? cat("lares.", key) : "lares"};
   }
   TRY_AS(const Json object, read_fields(Table::Lares, *found, "lares."));

@@ -352,15 +352,14 @@ void Residents::on_hello(const ModelId& model, Resident& resident, wire::Hello h
 void Residents::on_loaded(const ModelId& model, Resident& resident, wire::Loaded loaded) {
   if (resident.state != State::Loading)
     return end(model, {Code::Corrupt, "the worker loaded a model that it was not asked for"});
-  const Bytes measured{std::min<uint64_t>(loaded.memory_bytes, GiB(1u << 20).n)};
+  const Bytes measured = claimed(loaded.memory_bytes);
   Bytes bytes = std::max(measured, resident.file_size) + inventory::kProcess;
   if (!loaded.draft_refused.empty())
     draft_refused(model, resident,
                   from_worker({Code::Invalid, std::move(loaded.draft_refused)}).message);
   if (resident.draft_size.n > 0) {
     Bytes& its = drafts_measured_[resident.seen.draft];
-    its =
-        std::max(Bytes{std::min(loaded.draft_memory_bytes, GiB(1u << 20).n)}, resident.draft_size);
+    its = std::max(claimed(loaded.draft_memory_bytes), resident.draft_size);
     bytes += its;
   }
   // what a dry run said when the file was looked into stays known

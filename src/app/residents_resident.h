@@ -1,6 +1,7 @@
 // What Residents keeps of each model. For the files of that class alone.
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <memory>
@@ -12,6 +13,9 @@
 #include "app/residents.h"
 
 namespace lares::app {
+
+// Bytes that a worker says it holds: more than any machine has counts as that much.
+inline Bytes claimed(uint64_t bytes) { return std::min(Bytes{bytes}, sched::Ladder::kBytesMax); }
 
 struct Residents::Resident {
   State state = State::Absent;

@@ -126,20 +126,19 @@ void Residents::on_moved(const ModelId& model, Resident& resident, const wire::M
   if (!expected || moved.rung != seen.to)
     return end(model, {Code::Corrupt, cat("the worker says that it is ", name(moved.rung),
                                           ", and was told to be ", name(seen.to))});
-  const Bytes bytes =
-      Bytes{std::min<uint64_t>(moved.memory_bytes, GiB(1u << 20).n)} + inventory::kProcess;
+  const Bytes bytes = claimed(moved.memory_bytes) + inventory::kProcess;
+  const double ms = std::isfinite(moved.ms) ? std::max(moved.ms, 0.0) : 0;
   const bool fits = moved.rung == Rung::Hot || ladder_.measured(model, moved.rung, bytes);
-  if (seen.move == sched::Ladder::Move::Climbs && std::isfinite(moved.ms) && moved.ms >= 0)
-    ladder_.climb_took(model, moved.rung, moved.ms);
+  if (seen.move == sched::Ladder::Move::Climbs) ladder_.climb_took(model, moved.rung, ms);
   ladder_.arrived(model, moved.rung);
   if (moved.rung == Rung::Hot) {
     resident.seen.came_from = resident.rung;
     resident.seen.came_back = now();
   }
   resident.rung = moved.rung;
-  resident.seen.last_move_ms = moved.ms;
+  resident.seen.last_move_ms = ms;
   log_.info("model moved",
-            {{"model", model}, {"rung", name(moved.rung)}, {"ms", moved.ms}, {"memory", bytes}});
+            {{"model", model}, {"rung", name(moved.rung)}, {"ms", ms}, {"memory", bytes}});
   resident.climb_pin.reset();
   if (!fits) {
     log_.warn("a model holds more than is left for it, and goes farther down", {{"model", model}});

@@ -13,6 +13,7 @@ namespace {
 constexpr unsigned kReceiptsShown = 20;
 constexpr unsigned kReceiptsShownMax = 1'000;
 constexpr size_t kFileNameMax = 4'096;
+constexpr size_t kRungNameMax = 16;
 
 using consent::Right;
 
@@ -73,18 +74,11 @@ void evict(const Request& request, std::shared_ptr<Responder> responder, Service
   if (!says_json(request, *responder)) return;
   Json arguments = {{"name", request.path_parameters.at("id")}};
   if (!request.body.empty()) {
-    const auto body = parse_json(request.body);
-    if (!body || !body->is_object())
-      return responder->error(
-          {Code::Invalid,
-           "reading the request: the body must be an object, as {\"rung\": \"parked\"}"});
-    if (const auto rung = body->find("rung"); rung != body->end()) {
-      if (!rung->is_string())
-        return responder->error(
-            {Code::Invalid, "reading the request: 'rung' must be a string: absent, parked or warm",
-             "rung"});
-      arguments["rung"] = *rung;
-    }
+    const auto body = read_object(request.body);
+    if (!body) return responder->error(body.error());
+    const auto rung = string_field(*body, "rung", kRungNameMax, false);
+    if (!rung) return responder->error(rung.error());
+    if (!rung->empty()) arguments["rung"] = *rung;
   }
   service.ask("models.evict", std::move(arguments), answer_with(std::move(responder)));
 }
